@@ -1,0 +1,3 @@
+//! The `dbbak` program.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! Physical backup, binlog archiving and exact point-in-time recovery for MySQL, Percona Server and MariaDB.
+//!
+//! The library knows no terminal, no environment, no home directory and never ends the process. Every command goes
+//! one way: configuration, catalog and survey, plan, execution, record (see `docs/architecture.md`).
+
+pub mod binlog;
+pub mod model;
+pub mod store;
+pub mod tools;

@@ -1,0 +1,1 @@
+//! Fakes, shims, throw-away servers and the store conformance suite.

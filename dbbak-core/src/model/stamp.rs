@@ -61,6 +61,7 @@ impl FromStr for Stamp {
 
     fn from_str(text: &str) -> Result<Self, StampError> {
         let parse = |format| NaiveDateTime::parse_from_str(text, format).ok().map(|at| at.and_utc());
+        let no_leap_second = |at: &DateTime<Utc>| at.nanosecond() < 1_000_000_000;
         let parsed = match text.len() {
             17 => parse("%Y-%m-%dT%H-%MZ").map(|at| Stamp { at, to_second: false }),
             20 => parse("%Y-%m-%dT%H-%M-%SZ").map(|at| Stamp { at, to_second: true }),
@@ -68,7 +69,7 @@ impl FromStr for Stamp {
         };
         // A leap second or a sign would parse to a moment that prints differently: such a name is not ours.
         parsed
-            .filter(|stamp| stamp.to_string() == text)
+            .filter(|stamp| no_leap_second(&stamp.at) && stamp.to_string() == text)
             .ok_or_else(|| StampError { text: text.to_owned() })
     }
 }

@@ -4,10 +4,12 @@ mod backup_id;
 mod binlog_name;
 mod lsn;
 mod stamp;
+mod target;
 mod times;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition};
 pub use lsn::{Lsn, LsnError};
 pub use stamp::{Stamp, StampError};
+pub use target::{Target, TimeError, floor_time, parse_time};
 pub use times::{LogTime, LogTimeError};

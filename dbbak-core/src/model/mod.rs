@@ -6,6 +6,7 @@ mod lsn;
 mod stamp;
 mod target;
 mod times;
+mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition};
@@ -13,3 +14,4 @@ pub use lsn::{Lsn, LsnError};
 pub use stamp::{Stamp, StampError};
 pub use target::{Target, TimeError, floor_time, parse_time};
 pub use times::{LogTime, LogTimeError};
+pub use tree_name::TreeName;

@@ -6,4 +6,4 @@ mod tree;
 
 pub use executor::{ExecError, Executor, ExitStatus, Launch, MemberExit, Process};
 pub use reporter::{Event, Reporter, Silent};
-pub use tree::{TreeError, TreeFile, TreeListing, TreePass, walk_tree};
+pub use tree::{SyncSide, TreeError, TreeFile, TreeListing, TreePass, walk_tree};

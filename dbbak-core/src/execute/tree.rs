@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the trees of a backup are read and written here")]
 
 use super::reporter::{Event, Reporter};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
@@ -42,10 +43,22 @@ pub struct TreePass<'a> {
     pub to: Option<&'a Path>,
     /// What every file must hold, by path; a file too many, a file missing or other content stops the pass.
     pub expected: Option<&'a BTreeMap<String, (u64, String)>>,
-    /// Whether everything is on disk when the pass ends: the copy, or the tree itself where there is none.
-    pub sync: bool,
+    /// What is on disk when the pass ends.
+    pub sync: SyncSide,
     /// Files that are worked on at the same time.
     pub threads: NonZero<usize>,
+}
+
+/// What is to be on disk when a pass ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncSide {
+    /// Nothing: the copy is a private one, which a power failure may take.
+    Nothing,
+    /// The tree that is read: another program wrote it, and nobody synced it yet.
+    Source,
+    /// The copy.
+    Copy,
 }
 
 /// Why a tree could not be gone through.
@@ -151,8 +164,12 @@ pub fn walk_tree(pass: &TreePass<'_>, reporter: &dyn Reporter) -> Result<TreeLis
         })
     })?;
     listing.files.sort();
-    if pass.sync {
-        let root = pass.to.unwrap_or(pass.from);
+    let synced = match pass.sync {
+        SyncSide::Nothing => None,
+        SyncSide::Source => Some(pass.from),
+        SyncSide::Copy => pass.to,
+    };
+    if let Some(root) = synced {
         for directory in listing.directories.iter().rev().map(String::as_str).chain(std::iter::once("")) {
             sync_dir(&root.join(directory))?;
         }
@@ -263,12 +280,16 @@ fn pass_file(
             return Err(TreeError::Damaged { path: from, expected, expected_size, found: digest, found_size: size });
         }
     }
-    if pass.sync {
-        let file = match output {
-            Some(output) => output,
-            None => File::open(written).map_err(io("open", written))?,
-        };
-        file.sync_data().map_err(io("sync", written))?;
+    match pass.sync {
+        SyncSide::Nothing => {}
+        SyncSide::Source => input.sync_data().map_err(io("sync", &from))?,
+        SyncSide::Copy => {
+            let copy = match output {
+                Some(output) => output,
+                None => File::open(written).map_err(io("open", written))?,
+            };
+            copy.sync_data().map_err(io("sync", written))?;
+        }
     }
     Ok(TreeFile { path, size, digest })
 }
@@ -292,7 +313,7 @@ mod tests {
     use super::*;
 
     fn pass<'a>(from: &'a Path, to: Option<&'a Path>) -> TreePass<'a> {
-        TreePass { from, to, expected: None, sync: true, threads: NonZero::new(3).unwrap() }
+        TreePass { from, to, expected: None, sync: SyncSide::Copy, threads: NonZero::new(3).unwrap() }
     }
 
     fn sample() -> tempfile::TempDir {

@@ -53,18 +53,30 @@ const DIGEST_DIGITS: usize = 32;
 pub fn read_head(input: &mut dyn Read) -> Result<FileHead, BinlogError> {
     let mut reader = EventReader::new(input);
     match open(&mut reader)? {
-        (head, None) => Ok(head),
-        (_, Some(damage)) => Err(BinlogError::HeadDamaged { damage }),
+        Opened { head, damage: None, .. } => Ok(head),
+        Opened {
+            damage: Some(damage), ..
+        } => Err(BinlogError::HeadDamaged { damage }),
     }
 }
 
-/// Reads the head and leaves the reader on the event after it; the damage is that of the event after the format
-/// description.
-pub(super) fn open(reader: &mut EventReader<'_>) -> Result<(FileHead, Option<Damage>), BinlogError> {
+/// A binlog whose head has been read.
+pub(super) struct Opened {
+    pub(super) head: FileHead,
+    /// What is wrong with the event after the head, or with the last one of the head.
+    pub(super) damage: Option<Damage>,
+    /// Offset of each event of the head, and of the event after it.
+    pub(super) offsets: Vec<u64>,
+}
+
+/// Reads the head and leaves the reader on the event after it.
+pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> {
     let mut hasher = blake3::Hasher::new();
     check_magic(reader.raw(MAGIC.len())?)?;
     hasher.update(&MAGIC);
+    let mut offsets = vec![reader.offset()];
     let mut head = first_event(reader, &mut hasher)?;
+    offsets.push(head.length);
     reader.set_checksum(head.checksum);
     if reader.peek_type()? == Some(event_type::START_ENCRYPTION) {
         return Err(BinlogError::EncryptedEvents);
@@ -86,6 +98,7 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<(FileHead, Option<Dam
                     break;
                 };
                 head.length = event.end;
+                offsets.push(event.end);
                 hasher = hashed;
                 head.previous_gtids = Some(gtids);
             }
@@ -102,7 +115,7 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<(FileHead, Option<Dam
         found => found,
     };
     head.digest = hasher.finalize().to_hex().chars().take(DIGEST_DIGITS).collect();
-    Ok((head, damage))
+    Ok(Opened { head, damage, offsets })
 }
 
 fn check_magic(found: &[u8]) -> Result<(), BinlogError> {

@@ -1,12 +1,15 @@
 //! Decodes the body of an event, as far as transactions and their tables are concerned.
 
+use super::compressed::{Payload, open_text, parse_payload};
 use super::gtid_events::{GtidEvent, parse_gtid};
 use super::header::{EventHeader, event_type};
-use super::reader::Body;
 use super::source::Source;
-use super::statement::{QueryEvent, XaId, parse_incident, parse_load_query, parse_query, parse_xa_prepare, read_text};
+use super::statement::{
+    QueryEvent, XaId, parse_incident, parse_load_query, parse_query, parse_query_head, parse_xa_prepare, read_text,
+};
 use super::tables::{Contents, RowsEvent, RowsForm, TableMap, parse_rows, parse_table_map};
 use crate::model::BinlogName;
+use std::io::Read;
 
 /// What an event says.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) enum Content {
     Rows(Option<RowsEvent>),
     /// The text of the statement whose rows follow.
     Text(String),
+    /// A whole transaction, compressed.
+    Payload(Box<Payload>),
     /// Data that the server knows it did not log.
     Incident { number: u16, message: String },
     /// The log goes on in another file.
@@ -46,12 +51,17 @@ pub(super) enum Content {
 /// Decodes a body; `None` where it does not follow the layout of its type and that cannot be passed over.
 ///
 /// Row events are read by the table maps that `contents` holds.
-pub(super) fn decode(header: &EventHeader, body: &mut Body<'_, '_>, contents: &Contents) -> Option<Content> {
+pub(super) fn decode<S: Source + Read>(header: &EventHeader, body: &mut S, contents: &Contents) -> Option<Content> {
     Some(match header.event_type {
         event_type::GTID | event_type::ANONYMOUS_GTID | event_type::GTID_TAGGED | event_type::MARIADB_GTID => {
             Content::Gtid(parse_gtid(header, body)?)
         }
         event_type::QUERY => Content::Query(parse_query(body)?),
+        event_type::QUERY_COMPRESSED => {
+            let mut query = parse_query_head(body)?;
+            query.text = open_text(body)?;
+            Content::Query(query)
+        }
         event_type::EXECUTE_LOAD_QUERY => Content::LoadQuery(parse_load_query(body)?),
         event_type::BEGIN_LOAD_QUERY | event_type::APPEND_BLOCK | event_type::DELETE_FILE => Content::LoadBlock,
         event_type::XID => Content::Xid,
@@ -67,6 +77,7 @@ pub(super) fn decode(header: &EventHeader, body: &mut Body<'_, '_>, contents: &C
             Content::Text(read_text(body)?)
         }
         event_type::ANNOTATE_ROWS => Content::Text(read_text(body)?),
+        event_type::TRANSACTION_PAYLOAD => Content::Payload(Box::new(parse_payload(body)?)),
         event_type::INCIDENT => {
             let (number, message) = parse_incident(body)?;
             Content::Incident { number, message }

@@ -4,6 +4,7 @@
 //! grouped to transactions (`transaction`). [`scan`] does all of it in one pass, in memory that does not grow with the
 //! size of a file, an event or a row. [`read_head`] reads only a file's first events, [`boundary`] judges one offset.
 
+mod compressed;
 mod ddl;
 mod decode;
 mod error;

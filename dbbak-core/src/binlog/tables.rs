@@ -1,10 +1,14 @@
 //! Which tables a transaction changes, and by how many rows.
 
+use super::compressed::open;
 use super::ddl::{Action, DdlKind, DmlKind, Named};
+use super::decode::Content;
 use super::header::event_type;
 use super::rows::{Column, Images, count_rows, parse_columns};
 use super::source::Source;
+use super::statement::QueryEvent;
 use std::collections::HashMap;
+use std::io::Read;
 
 /// What a transaction does to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +77,7 @@ pub(super) struct RowsForm {
     /// Version 2: with extra data after the flags.
     extra: bool,
     /// MariaDB's compressed rows.
-    pub(super) compressed: bool,
+    compressed: bool,
 }
 
 impl RowsForm {
@@ -136,8 +140,8 @@ fn parse_name<S: Source>(body: &mut S) -> Option<String> {
     Some(name)
 }
 
-/// Reads the body of a row event; compressed rows are opened by `open`, which yields their bytes.
-pub(super) fn parse_rows<S: Source>(form: RowsForm, body: &mut S, contents: &Contents) -> Option<RowsEvent> {
+/// Reads the body of a row event, by the table maps that `contents` holds.
+pub(super) fn parse_rows<S: Source + Read>(form: RowsForm, body: &mut S, contents: &Contents) -> Option<RowsEvent> {
     let table_id = body.uint(6)?;
     let flags = body.u16()?;
     if form.extra {
@@ -154,7 +158,7 @@ pub(super) fn parse_rows<S: Source>(form: RowsForm, body: &mut S, contents: &Con
     })
 }
 
-fn parse_images<S: Source>(form: RowsForm, body: &mut S, columns: &[Column]) -> Option<u64> {
+fn parse_images<S: Source + Read>(form: RowsForm, body: &mut S, columns: &[Column]) -> Option<u64> {
     let width = body.packed().filter(|width| *width == columns.len() as u64)?;
     let bitmap = (width as usize).div_ceil(8);
     let before = body.chunk(bitmap)?.to_vec();
@@ -163,7 +167,11 @@ fn parse_images<S: Source>(form: RowsForm, body: &mut S, columns: &[Column]) -> 
     } else {
         body.chunk(bitmap)?.to_vec()
     };
-    count_rows(body, columns, form.images, &before, &after)
+    if form.compressed {
+        count_rows(&mut open(body)?, columns, form.images, &before, &after)
+    } else {
+        count_rows(body, columns, form.images, &before, &after)
+    }
 }
 
 /// What the events of one transaction add up to.
@@ -190,13 +198,13 @@ impl Contents {
         self.maps.get(&table_id)?.map.columns.as_deref()
     }
 
-    pub(super) fn add_map(&mut self, map: TableMap) {
+    fn add_map(&mut self, map: TableMap) {
         if self.maps.len() < MAX_TABLES || self.maps.contains_key(&map.id) {
             self.maps.insert(map.id, Mapped { map, change: None });
         }
     }
 
-    pub(super) fn add_rows(&mut self, event: &RowsEvent) {
+    fn add_rows(&mut self, event: &RowsEvent) {
         self.has_rows = true;
         let place = match self.maps.get(&event.table_id) {
             Some(Mapped { change: Some(at), .. }) => Some(*at),
@@ -224,8 +232,25 @@ impl Contents {
         }
     }
 
+    /// Adds an event that belongs to row changes.
+    pub(super) fn add_event(&mut self, content: Content) {
+        match content {
+            Content::TableMap(Some(map)) => self.add_map(map),
+            Content::Rows(Some(rows)) => self.add_rows(&rows),
+            Content::TableMap(None) | Content::Rows(None) => self.more_tables = true,
+            Content::Text(text) => self.add_text(&text),
+            _ => {}
+        }
+    }
+
+    /// Adds a query that changes something.
+    pub(super) fn add_query(&mut self, query: &QueryEvent, named: &Named) {
+        self.add_text(&query.text);
+        self.add_statement(&query.database, named);
+    }
+
     /// Adds a statement that was logged as text, in its default database.
-    pub(super) fn add_statement(&mut self, database: &str, named: &Named) {
+    fn add_statement(&mut self, database: &str, named: &Named) {
         for (own, table) in &named.tables {
             let database = own.as_deref().unwrap_or(database);
             let Some(change) = place_of(&mut self.changes, database, table).and_then(|at| self.changes.get_mut(at))

@@ -1,6 +1,6 @@
 //! Groups the events of a binlog to transactions.
 
-use super::ddl::Action;
+use super::ddl::{Action, parse};
 use super::decode::Content;
 use super::error::{Damage, DamageKind};
 use super::format::LogFlavor;
@@ -142,7 +142,8 @@ impl Grouper {
             Content::Query(query) => self.query(header, at, &query)?,
             Content::LoadQuery(query) => {
                 let open = self.opened(at);
-                open.statement(&query);
+                open.contents.add_query(&query, &parse(&query.text));
+                open.note_error(query.error_code);
                 open.unless_begun(EndKind::Statement)
             }
             Content::Xid => {
@@ -157,30 +158,27 @@ impl Grouper {
                 self.opened(at);
                 None
             }
-            Content::Text(text) => {
-                self.opened(at).contents.add_text(&text);
-                None
-            }
-            Content::TableMap(map) => {
-                let contents = &mut self.opened(at).contents;
-                match map {
-                    Some(map) => contents.add_map(map),
-                    None => contents.more_tables = true,
-                }
-                None
-            }
             Content::Rows(rows) => {
                 let open = self.opened(at);
                 let ends = rows.is_none_or(|rows| rows.ends_statement);
-                match &rows {
-                    Some(rows) => open.contents.add_rows(rows),
-                    None => open.contents.more_tables = true,
-                }
+                open.contents.add_event(content);
                 if ends {
                     open.unless_begun(EndKind::Statement)
                 } else {
                     None
                 }
+            }
+            Content::Text(_) | Content::TableMap(_) => {
+                self.opened(at).contents.add_event(content);
+                None
+            }
+            Content::Payload(payload) => {
+                let open = self.opened(at);
+                open.compressed = true;
+                open.contents.add_all(payload.contents);
+                open.note_error(payload.error_code);
+                open.time.header_max = open.time.header_max.max(payload.header_max);
+                open.unless_begun(payload.end_kind)
             }
             Content::Incident { message, .. } => {
                 let open = self.opened(at);
@@ -238,11 +236,8 @@ impl Grouper {
             StatementKind::XaEnd | StatementKind::Savepoint => None,
             StatementKind::Other(named) => {
                 let open = self.opened(at);
-                open.contents.add_text(&query.text);
-                open.contents.add_statement(&query.database, &named);
-                if open.error_code == 0 {
-                    open.error_code = query.error_code;
-                }
+                open.contents.add_query(query, &named);
+                open.note_error(query.error_code);
                 open.unless_begun(match named.action {
                     Action::Ddl(_) => EndKind::Ddl,
                     Action::Dml(_) | Action::Unknown => EndKind::Statement,
@@ -296,13 +291,9 @@ impl Open {
         (!self.begun).then_some(end_kind)
     }
 
-    fn statement(&mut self, query: &QueryEvent) {
-        self.contents.add_text(&query.text);
-        if let StatementKind::Other(named) = classify(&query.text) {
-            self.contents.add_statement(&query.database, &named);
-        }
+    fn note_error(&mut self, error_code: u16) {
         if self.error_code == 0 {
-            self.error_code = query.error_code;
+            self.error_code = error_code;
         }
     }
 

@@ -4,6 +4,9 @@
 //! one way: configuration, catalog and survey, plan, execution, record (see `docs/architecture.md`).
 
 pub mod binlog;
+pub mod config;
+pub mod execute;
 pub mod model;
+pub mod probe;
 pub mod store;
 pub mod tools;

@@ -47,11 +47,7 @@ impl BackupId {
 
     /// Full or incremental.
     pub fn kind(&self) -> BackupKind {
-        if self.base.is_some() {
-            BackupKind::Incremental
-        } else {
-            BackupKind::Full
-        }
+        if self.base.is_some() { BackupKind::Incremental } else { BackupKind::Full }
     }
 
     /// The full at the root of the chain; a full's own stamp.
@@ -99,18 +95,10 @@ mod tests {
 
     #[test]
     fn names_the_directory_and_reads_it_back() {
-        for text in [
-            "full_2025-10-02T02-00Z",
-            "incr_2025-10-03T02-00-05Z_from_2025-10-02T02-00Z",
-        ] {
+        for text in ["full_2025-10-02T02-00Z", "incr_2025-10-03T02-00-05Z_from_2025-10-02T02-00Z"] {
             assert_eq!(text.parse::<BackupId>().unwrap().to_string(), text);
         }
-        for text in [
-            "full_",
-            "incr_2025-10-03T02-00Z",
-            "partial_2025-10-02T02-00Z",
-            "full_2025-10-02T02-00Z.tmp",
-        ] {
+        for text in ["full_", "incr_2025-10-03T02-00Z", "partial_2025-10-02T02-00Z", "full_2025-10-02T02-00Z.tmp"] {
             assert!(text.parse::<BackupId>().is_err(), "{text}");
         }
     }

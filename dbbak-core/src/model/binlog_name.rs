@@ -60,20 +60,14 @@ impl BinlogName {
     /// The name that the server gives to the next file.
     pub fn successor(&self) -> Self {
         let number = self.number.saturating_add(1);
-        BinlogName {
-            text: format!("{}.{number:06}", self.base()),
-            number,
-        }
+        BinlogName { text: format!("{}.{number:06}", self.base()), number }
     }
 }
 
 impl BinlogCoordinates {
     /// The place without the GTIDs.
     pub fn place(&self) -> BinlogPosition {
-        BinlogPosition {
-            file: self.file.clone(),
-            position: self.position,
-        }
+        BinlogPosition { file: self.file.clone(), position: self.position }
     }
 }
 
@@ -99,19 +93,13 @@ impl FromStr for BinlogName {
         let (base, digits) = name.rsplit_once('.').ok_or_else(error)?;
         let well_formed = !base.is_empty() && digits.len() >= 6 && digits.bytes().all(|digit| digit.is_ascii_digit());
         let number = digits.parse().ok().filter(|_| well_formed).ok_or_else(error)?;
-        Ok(BinlogName {
-            text: name.to_owned(),
-            number,
-        })
+        Ok(BinlogName { text: name.to_owned(), number })
     }
 }
 
 impl Ord for BinlogName {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.base()
-            .cmp(other.base())
-            .then(self.number.cmp(&other.number))
-            .then_with(|| self.text.cmp(&other.text))
+        self.base().cmp(other.base()).then(self.number.cmp(&other.number)).then_with(|| self.text.cmp(&other.text))
     }
 }
 
@@ -129,9 +117,7 @@ impl Serialize for BinlogName {
 
 impl<'de> Deserialize<'de> for BinlogName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -147,14 +133,9 @@ mod tests {
     fn takes_names_and_index_lines() {
         assert_eq!(name("./mysql-bin.000123\n").as_str(), "mysql-bin.000123");
         assert_eq!(name("/var/log/a.b.000001").base(), "a.b");
-        for text in [
-            "mysql-bin",
-            "mysql-bin.idx",
-            ".000001",
-            "mysql-bin.00001",
-            "mysql-bin.0000+1",
-            "mysql-bin.000001.idx",
-        ] {
+        for text in
+            ["mysql-bin", "mysql-bin.idx", ".000001", "mysql-bin.00001", "mysql-bin.0000+1", "mysql-bin.000001.idx"]
+        {
             assert!(text.parse::<BinlogName>().is_err(), "{text}");
         }
     }

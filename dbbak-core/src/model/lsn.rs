@@ -26,10 +26,7 @@ impl FromStr for Lsn {
     type Err = LsnError;
 
     fn from_str(text: &str) -> Result<Self, LsnError> {
-        text.trim()
-            .parse()
-            .map(Lsn)
-            .map_err(|_| LsnError { text: text.to_owned() })
+        text.trim().parse().map(Lsn).map_err(|_| LsnError { text: text.to_owned() })
     }
 }
 

@@ -7,7 +7,9 @@ mod gtid_mariadb;
 mod gtid_mysql;
 mod lsn;
 mod stamp;
+mod target;
 mod times;
+mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition};
@@ -16,4 +18,6 @@ pub use gtid_mariadb::MariadbGtidState;
 pub use gtid_mysql::MysqlGtidSet;
 pub use lsn::{Lsn, LsnError};
 pub use stamp::{Stamp, StampError};
+pub use target::{Target, TimeError, floor_time, parse_time};
 pub use times::{LogTime, LogTimeError};
+pub use tree_name::TreeName;

@@ -25,18 +25,12 @@ impl Stamp {
     /// The stamp of a moment, to the minute (seconds are dropped, never rounded up).
     pub fn to_the_minute(at: DateTime<Utc>) -> Self {
         let at = at.trunc_subsecs(0);
-        Stamp {
-            at: at.with_second(0).unwrap_or(at),
-            to_second: false,
-        }
+        Stamp { at: at.with_second(0).unwrap_or(at), to_second: false }
     }
 
     /// The stamp of a moment, to the second.
     pub fn to_the_second(at: DateTime<Utc>) -> Self {
-        Stamp {
-            at: at.trunc_subsecs(0),
-            to_second: true,
-        }
+        Stamp { at: at.trunc_subsecs(0), to_second: true }
     }
 
     /// The moment that the text names.
@@ -47,11 +41,7 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = if self.to_second {
-            "%Y-%m-%dT%H-%M-%SZ"
-        } else {
-            "%Y-%m-%dT%H-%MZ"
-        };
+        let format = if self.to_second { "%Y-%m-%dT%H-%M-%SZ" } else { "%Y-%m-%dT%H-%MZ" };
         self.at.format(format).fmt(f)
     }
 }
@@ -61,6 +51,7 @@ impl FromStr for Stamp {
 
     fn from_str(text: &str) -> Result<Self, StampError> {
         let parse = |format| NaiveDateTime::parse_from_str(text, format).ok().map(|at| at.and_utc());
+        let no_leap_second = |at: &DateTime<Utc>| at.nanosecond() < 1_000_000_000;
         let parsed = match text.len() {
             17 => parse("%Y-%m-%dT%H-%MZ").map(|at| Stamp { at, to_second: false }),
             20 => parse("%Y-%m-%dT%H-%M-%SZ").map(|at| Stamp { at, to_second: true }),
@@ -68,7 +59,7 @@ impl FromStr for Stamp {
         };
         // A leap second or a sign would parse to a moment that prints differently: such a name is not ours.
         parsed
-            .filter(|stamp| stamp.to_string() == text)
+            .filter(|stamp| no_leap_second(&stamp.at) && stamp.to_string() == text)
             .ok_or_else(|| StampError { text: text.to_owned() })
     }
 }
@@ -81,9 +72,7 @@ impl Serialize for Stamp {
 
 impl<'de> Deserialize<'de> for Stamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -94,10 +83,7 @@ mod tests {
     #[test]
     fn reads_and_writes_both_precisions() {
         for text in ["2025-10-02T02-00Z", "2025-10-02T02-00-37Z", "2025-10-02T02-00-00Z"] {
-            assert_eq!(
-                text.parse::<Stamp>().map(|stamp| stamp.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(text.parse::<Stamp>().map(|stamp| stamp.to_string()), Ok(text.to_owned()));
         }
         for text in [
             "2025-10-02T02:00Z",

@@ -24,10 +24,7 @@ impl LogTime {
 
     /// The moment of a commit stamp (microseconds since 1970, UTC); `None` past the year 262142.
     pub fn from_micros(micros: u64) -> Option<Self> {
-        i64::try_from(micros)
-            .ok()
-            .and_then(DateTime::from_timestamp_micros)
-            .map(LogTime)
+        i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros).map(LogTime)
     }
 
     /// The moment, cut to microseconds.
@@ -43,11 +40,7 @@ impl LogTime {
 
 impl fmt::Display for LogTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = if self.0.timestamp_subsec_micros() == 0 {
-            "%Y-%m-%d %H:%M:%S"
-        } else {
-            "%Y-%m-%d %H:%M:%S%.6f"
-        };
+        let format = if self.0.timestamp_subsec_micros() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.6f" };
         self.0.format(format).fmt(f)
     }
 }
@@ -70,9 +63,7 @@ impl Serialize for LogTime {
 
 impl<'de> Deserialize<'de> for LogTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

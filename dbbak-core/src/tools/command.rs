@@ -113,9 +113,7 @@ pub enum CommandError {
 impl Secret {
     /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
-        Secret {
-            text: Some(text.into()),
-        }
+        Secret { text: Some(text.into()) }
     }
 
     /// The text itself; `None` where it was lost on the way through a printed plan.
@@ -350,8 +348,7 @@ pub fn shell_quoted(text: &str) -> Cow<'_, str> {
 }
 
 fn utf8(path: &Path) -> Result<&str, CommandError> {
-    path.to_str()
-        .ok_or_else(|| CommandError::PathNotUtf8 { path: path.to_owned() })
+    path.to_str().ok_or_else(|| CommandError::PathNotUtf8 { path: path.to_owned() })
 }
 
 #[cfg(test)]
@@ -359,22 +356,14 @@ mod tests {
     use super::*;
 
     fn with_secret() -> CommandSpec {
-        CommandSpec::new("/usr/bin/tool")
-            .arg("--user=x")
-            .arg(Secret::new("--password=hunter2"))
+        CommandSpec::new("/usr/bin/tool").arg("--user=x").arg(Secret::new("--password=hunter2"))
     }
 
     #[test]
     fn prints_a_line_that_a_shell_reads_back() {
-        let spec = CommandSpec::new("/opt/my tools/x")
-            .arg("--plain=/a/b")
-            .option("--quoted", "it's")
-            .arg("")
-            .env("A", "b c");
-        assert_eq!(
-            spec.to_string(),
-            r"A='b c' '/opt/my tools/x' --plain=/a/b '--quoted=it'\''s' ''"
-        );
+        let spec =
+            CommandSpec::new("/opt/my tools/x").arg("--plain=/a/b").option("--quoted", "it's").arg("").env("A", "b c");
+        assert_eq!(spec.to_string(), r"A='b c' '/opt/my tools/x' --plain=/a/b '--quoted=it'\''s' ''");
         for special in ["~", "$x", "a b", "*", "{a,b}", "#x", "a\nb", "é", "a;b", "!x"] {
             assert!(shell_quoted(special).starts_with('\''), "{special}");
         }
@@ -385,10 +374,7 @@ mod tests {
         let spec = with_secret();
         let shown = format!("{spec} {spec:?} {:?}", spec.masked_args().collect::<Vec<_>>());
         let json = serde_json::to_string(&spec).unwrap();
-        assert!(
-            !shown.contains("hunter2") && !json.contains("hunter2"),
-            "{shown} {json}"
-        );
+        assert!(!shown.contains("hunter2") && !json.contains("hunter2"), "{shown} {json}");
         assert!(json.contains(r#"{"secret":"***"}"#), "{json}");
         let Arg::Secret(secret) = &spec.args[1] else { panic!() };
         assert_eq!(secret.expose(), Some("--password=hunter2"));
@@ -396,10 +382,8 @@ mod tests {
 
     #[test]
     fn round_trips_without_secrets_and_loses_secrets() {
-        let spec = CommandSpec::new("/bin/mysql")
-            .args(["--a", "--b"])
-            .cwd("/work")
-            .stdin(Stdin::Text("SELECT 1".into()));
+        let spec =
+            CommandSpec::new("/bin/mysql").args(["--a", "--b"]).cwd("/work").stdin(Stdin::Text("SELECT 1".into()));
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<CommandSpec>(&json).unwrap(), spec);
 

@@ -23,11 +23,7 @@ pub fn names_for(role: ToolRole, family: Family) -> &'static [&'static str] {
 
 /// The role that a program's name promises, for a check of what `--version` printed; `None` for a name of our users' own.
 pub(super) fn role_of(name: &str) -> Option<ToolRole> {
-    let known = |role| {
-        [Family::Mysql, Family::Mariadb]
-            .iter()
-            .any(|family| names_for(role, *family).contains(&name))
-    };
+    let known = |role| [Family::Mysql, Family::Mariadb].iter().any(|family| names_for(role, *family).contains(&name));
     ToolRole::ALL.into_iter().find(|role| known(*role))
 }
 

@@ -131,13 +131,8 @@ pub enum VersionError {
 
 impl ToolRole {
     /// All of them.
-    pub const ALL: [ToolRole; 5] = [
-        ToolRole::Backup,
-        ToolRole::BinlogReader,
-        ToolRole::Client,
-        ToolRole::Server,
-        ToolRole::Dump,
-    ];
+    pub const ALL: [ToolRole; 5] =
+        [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server, ToolRole::Dump];
 
     /// The program of this role in a family.
     pub fn kind(self, family: Family) -> ToolKind {
@@ -219,18 +214,11 @@ pub fn parse_version(role: ToolRole, output: &str) -> Result<ToolVersion, Versio
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some(form) = Form::of(&words) else { continue };
         if let Some(found) = form.role(&words).filter(|found| *found != role) {
-            return Err(VersionError::OtherTool {
-                expected: role,
-                found,
-                line: line.trim().to_owned(),
-            });
+            return Err(VersionError::OtherTool { expected: role, found, line: line.trim().to_owned() });
         }
         return form.read(role, line, output);
     }
-    Err(VersionError::NoVersion {
-        role,
-        output: output.lines().take(3).collect::<Vec<_>>().join("\n"),
-    })
+    Err(VersionError::NoVersion { role, output: output.lines().take(3).collect::<Vec<_>>().join("\n") })
 }
 
 /// Reads `@@version` and `@@version_comment` of a server.
@@ -239,10 +227,7 @@ pub fn parse_version(role: ToolRole, output: &str) -> Result<ToolVersion, Versio
 /// [`VersionError::NotAVersion`].
 pub fn parse_server_version(version: &str, comment: &str) -> Result<(Flavor, Version), VersionError> {
     // MariaDB puts 5.5.5- before its version on the wire, and some proxies repeat it in the variable.
-    let text = version
-        .strip_prefix("5.5.5-")
-        .filter(|rest| rest.contains("MariaDB"))
-        .unwrap_or(version);
+    let text = version.strip_prefix("5.5.5-").filter(|rest| rest.contains("MariaDB")).unwrap_or(version);
     Ok((flavor_of(&format!("{text} {comment}")), text.parse()?))
 }
 
@@ -270,11 +255,7 @@ impl<'a> Form<'a> {
             let at = words.windows(text.len()).position(|window| window == text)?;
             words.get(at + text.len()).copied()
         };
-        let named = || {
-            after(&["Distrib"])
-                .or_else(|| after(&["from"]))
-                .or_else(|| after(&["Ver"]))
-        };
+        let named = || after(&["Distrib"]).or_else(|| after(&["from"])).or_else(|| after(&["Ver"]));
         // The name may be a whole path, so that only its end is looked at.
         let xtrabackup = words
             .iter()
@@ -287,9 +268,7 @@ impl<'a> Form<'a> {
             Some(Form::MariadbBackup(version))
         } else {
             let version = named()?.trim_end_matches(',');
-            version
-                .starts_with(|first: char| first.is_ascii_digit())
-                .then_some(Form::Named(version))
+            version.starts_with(|first: char| first.is_ascii_digit()).then_some(Form::Named(version))
         }
     }
 
@@ -312,9 +291,7 @@ impl<'a> Form<'a> {
                 } else if output.contains("Oracle") {
                     Flavor::Mysql
                 } else {
-                    return Err(VersionError::UnknownVendor {
-                        line: line.trim().to_owned(),
-                    });
+                    return Err(VersionError::UnknownVendor { line: line.trim().to_owned() });
                 };
                 return Ok(ToolVersion {
                     kind: role.kind(flavor.family()),
@@ -339,17 +316,11 @@ impl FromStr for Version {
     /// Takes the three numbers at the start and ignores a rest that does not go on with a digit or a dot.
     fn from_str(text: &str) -> Result<Self, VersionError> {
         let error = || VersionError::NotAVersion { text: text.to_owned() };
-        let end = text
-            .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-            .unwrap_or(text.len());
+        let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
         let mut numbers = text[..end].split('.').map(str::parse);
         let mut number = || numbers.next().and_then(Result::ok).ok_or_else(error);
         let version = Version::new(number()?, number()?, number()?);
-        if numbers.next().is_some() {
-            Err(error())
-        } else {
-            Ok(version)
-        }
+        if numbers.next().is_some() { Err(error()) } else { Ok(version) }
     }
 }
 
@@ -531,11 +502,7 @@ mod tests {
         let line = "mysqld  Ver 8.0.35 for Linux on x86_64 (MySQL Community Server - GPL)";
         assert!(matches!(
             parse_version(R::BinlogReader, line),
-            Err(VersionError::OtherTool {
-                expected: R::BinlogReader,
-                found: R::Server,
-                ..
-            })
+            Err(VersionError::OtherTool { expected: R::BinlogReader, found: R::Server, .. })
         ));
         assert!(matches!(
             parse_version(R::BinlogReader, "mysqlbinlog Ver 3.4 for Linux at x86_64\n"),
@@ -549,19 +516,9 @@ mod tests {
     #[test]
     fn reads_server_versions_and_orders_them() {
         for (version, comment, flavor, shown) in [
-            (
-                "10.11.19-MariaDB-0+deb12u1-log",
-                "Debian 12",
-                Flavor::Mariadb,
-                "10.11.19",
-            ),
+            ("10.11.19-MariaDB-0+deb12u1-log", "Debian 12", Flavor::Mariadb, "10.11.19"),
             ("5.5.5-10.6.18-MariaDB", "", Flavor::Mariadb, "10.6.18"),
-            (
-                "8.0.35-27",
-                "Percona Server (GPL), Release 27",
-                Flavor::Percona,
-                "8.0.35",
-            ),
+            ("8.0.35-27", "Percona Server (GPL), Release 27", Flavor::Percona, "8.0.35"),
             ("5.7.44-log", "MySQL Community Server (GPL)", Flavor::Mysql, "5.7.44"),
         ] {
             let (found, number) = parse_server_version(version, comment).unwrap();

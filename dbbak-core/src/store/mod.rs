@@ -2,11 +2,13 @@
 //!
 //! Whoever only reads holds a [`StoreReader`]. The write side exists only on the [`Session`] that [`Store::lock`]
 //! returns, and each write first checks that the lock still holds. Contents are streams; only the few small files that
-//! are replaced pass through memory. Where things lie is the layout's knowledge alone.
+//! are replaced pass through memory. Where things lie is [`layout`]'s knowledge alone.
 
 mod digest;
 mod error;
 mod key;
+pub mod layout;
+pub mod local;
 mod lock;
 
 use chrono::{DateTime, Utc};

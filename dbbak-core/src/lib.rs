@@ -4,6 +4,7 @@
 //! one way: configuration, catalog and survey, plan, execution, record (see `docs/architecture.md`).
 
 pub mod binlog;
+pub mod clock;
 pub mod config;
 pub mod execute;
 pub mod model;

@@ -2,6 +2,9 @@
 
 mod backup_id;
 mod binlog_name;
+mod gtid;
+mod gtid_mariadb;
+mod gtid_mysql;
 mod lsn;
 mod stamp;
 mod target;
@@ -10,6 +13,9 @@ mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition};
+pub use gtid::{Gtid, GtidError, GtidSet};
+pub use gtid_mariadb::MariadbGtidState;
+pub use gtid_mysql::MysqlGtidSet;
 pub use lsn::{Lsn, LsnError};
 pub use stamp::{Stamp, StampError};
 pub use target::{Target, TimeError, floor_time, parse_time};

@@ -27,7 +27,7 @@ pub struct FileHead {
     /// The transactions before this file: Previous_gtids (MySQL), or the state in Gtid_list (MariaDB). `None` where the
     /// file holds neither; an empty set where it holds an empty one.
     pub previous_gtids: Option<GtidSet>,
-    /// Names the content of the head: the first 32 hex digits of the BLAKE3 hash of the bytes up to `length`, with the
+    /// Names the content of the head: the BLAKE3 hash, in hex digits, of the bytes up to `length`, with the
     /// in-use flag cleared. It tells files of one name apart, and is the same in a copy that was cut short.
     pub digest: String,
     /// Offset after the events that the head consists of.
@@ -43,9 +43,6 @@ const ENCRYPTED_MAGIC: [u8; 4] = [0xfd, 0x62, 0x69, 0x6e];
 /// The four bytes at the start of MariaDB's binlog inside InnoDB (`IBB_MAGIC`).
 const INNODB_MAGIC: [u8; 4] = [0xfe, 0xfe, 0x0d, 0x01];
 
-/// Hex digits of a head's digest.
-const DIGEST_DIGITS: usize = 32;
-
 /// Reads the start of a binlog, and little more of the input than that.
 ///
 /// # Errors
@@ -54,9 +51,7 @@ pub fn read_head(input: &mut dyn Read) -> Result<FileHead, BinlogError> {
     let mut reader = EventReader::new(input);
     match open(&mut reader)? {
         Opened { head, damage: None, .. } => Ok(head),
-        Opened {
-            damage: Some(damage), ..
-        } => Err(BinlogError::HeadDamaged { damage }),
+        Opened { damage: Some(damage), .. } => Err(BinlogError::HeadDamaged { damage }),
     }
 }
 
@@ -114,7 +109,7 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> 
         None => reader.peek_damage()?,
         found => found,
     };
-    head.digest = hasher.finalize().to_hex().chars().take(DIGEST_DIGITS).collect();
+    head.digest = hasher.finalize().to_hex().to_string();
     Ok(Opened { head, damage, offsets })
 }
 
@@ -123,9 +118,7 @@ fn check_magic(found: &[u8]) -> Result<(), BinlogError> {
         return Err(if found.is_empty() {
             BinlogError::Empty
         } else {
-            BinlogError::TooShort {
-                length: found.len() as u64,
-            }
+            BinlogError::TooShort { length: found.len() as u64 }
         });
     };
     match found {
@@ -138,37 +131,22 @@ fn check_magic(found: &[u8]) -> Result<(), BinlogError> {
 
 fn first_event(reader: &mut EventReader<'_>, hasher: &mut blake3::Hasher) -> Result<FileHead, BinlogError> {
     let at = reader.offset();
-    let damaged = |what, expected, found| BinlogError::FormatDescriptionDamaged {
-        damage: Damage {
-            at,
-            what,
-            expected,
-            found,
-        },
-    };
+    let damaged =
+        |what, expected, found| BinlogError::FormatDescriptionDamaged { damage: Damage { at, what, expected, found } };
     let event = match reader.next()? {
         Frame::Event(event) => event,
         Frame::End => {
-            return Err(BinlogError::TooShort {
-                length: MAGIC.len() as u64,
-            });
+            return Err(BinlogError::TooShort { length: MAGIC.len() as u64 });
         }
-        Frame::Damaged(Damage {
-            what: DamageKind::Truncated,
-            expected,
-            found: available,
-            ..
-        }) => return Err(BinlogError::FormatDescriptionTruncated { expected, available }),
+        Frame::Damaged(Damage { what: DamageKind::Truncated, expected, found: available, .. }) => {
+            return Err(BinlogError::FormatDescriptionTruncated { expected, available });
+        }
         Frame::Damaged(damage) => return Err(BinlogError::FormatDescriptionDamaged { damage }),
     };
     let header = event.header;
     let expected = event_type::FORMAT_DESCRIPTION;
     if header.event_type != expected {
-        return Err(damaged(
-            DamageKind::OutOfPlace,
-            expected.into(),
-            header.event_type.into(),
-        ));
+        return Err(damaged(DamageKind::OutOfPlace, expected.into(), header.event_type.into()));
     }
     let Body::Whole { event: bytes, .. } = event.body else {
         return Err(damaged(DamageKind::EventLength, 0, header.length.into()));

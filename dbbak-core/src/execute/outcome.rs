@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, TreeName},
-    store::{BinlogEntry, PitrState},
+    store::{BinlogEntry, Digest, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
 use chrono::{DateTime, Utc};
@@ -39,7 +39,7 @@ pub struct NewBackup {
     /// Where it stands in the server's binlogs.
     pub binlog: Option<BinlogCoordinates>,
     /// Digest of that binlog's first events, which tells it from another file of the same name.
-    pub binlog_head: Option<String>,
+    pub binlog_head: Option<Digest>,
     /// Whether a replay may start from there.
     pub pitr: PitrState,
     /// Where a replica stood in its source's binlogs.

@@ -5,7 +5,7 @@ use crate::{
     binlog::{self, Boundary},
     model::BinlogCoordinates,
     plan::ReadBackup,
-    store::PitrState,
+    store::{Digest, PitrState},
     tools::{
         BackupFileError, BackupInfo, Checkpoints, MetadataFile, parse_binlog_info, parse_checkpoints,
         parse_galera_info, parse_info, parse_slave_info,
@@ -50,7 +50,7 @@ fn judge_coordinates(
     step: &ReadBackup,
     info: &BackupInfo,
     binlog: Option<&BinlogCoordinates>,
-) -> Result<(PitrState, Option<String>), ExecuteError> {
+) -> Result<(PitrState, Option<Digest>), ExecuteError> {
     let no = |reason: String| Ok((PitrState::No(reason), None));
     if info.partial {
         return no("the backup holds only some of the tables".into());
@@ -70,7 +70,7 @@ fn judge_coordinates(
     let head = binlog::read_head(&mut BufReader::new(file)).map_err(binlog_error)?;
     let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
     match binlog::boundary(&mut input, coordinates.position).map_err(binlog_error)? {
-        Boundary::Yes => Ok((PitrState::Yes, Some(head.digest))),
+        Boundary::Yes => Ok((PitrState::Yes, head.digest.parse().ok())),
         other => {
             let place = coordinates.place();
             no(format!("the recorded coordinates {place} are no transaction boundary ({other})"))

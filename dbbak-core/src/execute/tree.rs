@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the trees of a backup are read and written here")]
 
 use super::reporter::{Event, Reporter};
+use crate::store::Digest;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,8 +22,8 @@ pub struct TreeFile {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Digest of the content (blake3, hexadecimal).
-    pub digest: String,
+    /// Digest of the content.
+    pub digest: Digest,
 }
 
 /// What a pass went through.
@@ -42,7 +43,7 @@ pub struct TreePass<'a> {
     /// Where the copy goes: a directory that does not exist yet or is empty. `None`: the tree is read only.
     pub to: Option<&'a Path>,
     /// What every file must hold, by path; a file too many, a file missing or other content stops the pass.
-    pub expected: Option<&'a BTreeMap<String, (u64, String)>>,
+    pub expected: Option<&'a BTreeMap<String, (u64, Digest)>>,
     /// What is on disk when the pass ends.
     pub sync: SyncSide,
     /// Files that are worked on at the same time.
@@ -81,11 +82,11 @@ pub enum TreeError {
         /// The file.
         path: PathBuf,
         /// The recorded digest.
-        expected: String,
+        expected: Digest,
         /// The recorded size in bytes.
         expected_size: u64,
         /// The digest found.
-        found: String,
+        found: Digest,
         /// The size found in bytes.
         found_size: u64,
     },
@@ -218,7 +219,7 @@ fn survey(root: &Path) -> Result<Contents, TreeError> {
 fn compare_names(
     root: &Path,
     files: &[(String, u64)],
-    expected: &BTreeMap<String, (u64, String)>,
+    expected: &BTreeMap<String, (u64, Digest)>,
 ) -> Result<(), TreeError> {
     let found: BTreeMap<&str, u64> = files.iter().map(|(path, size)| (path.as_str(), *size)).collect();
     if let Some(missing) = expected.keys().find(|path| !found.contains_key(path.as_str())) {
@@ -273,10 +274,10 @@ fn pass_file(
         size += count as u64;
         reporter.report(&Event::Progress { bytes: count as u64 });
     }
-    let digest = hasher.finalize().to_hex().to_string();
+    let digest = Digest::from(hasher.finalize());
     if let Some((expected_size, expected)) = pass.expected.and_then(|expected| expected.get(&path)) {
-        if (*expected_size, expected) != (size, &digest) {
-            let (expected, expected_size) = (expected.clone(), *expected_size);
+        if (*expected_size, *expected) != (size, digest) {
+            let (expected, expected_size) = (*expected, *expected_size);
             return Err(TreeError::Damaged { path: from, expected, expected_size, found: digest, found_size: size });
         }
     }
@@ -325,8 +326,8 @@ mod tests {
         dir
     }
 
-    fn expected(listing: &TreeListing) -> BTreeMap<String, (u64, String)> {
-        listing.files.iter().map(|file| (file.path.clone(), (file.size, file.digest.clone()))).collect()
+    fn expected(listing: &TreeListing) -> BTreeMap<String, (u64, Digest)> {
+        listing.files.iter().map(|file| (file.path.clone(), (file.size, file.digest))).collect()
     }
 
     #[test]
@@ -344,12 +345,12 @@ mod tests {
         let dir = sample();
         let listing = walk_tree(&pass(dir.path(), None), &Silent).unwrap();
         let good = expected(&listing);
-        let check = |expected: &BTreeMap<String, (u64, String)>| {
+        let check = |expected: &BTreeMap<String, (u64, Digest)>| {
             walk_tree(&TreePass { expected: Some(expected), ..pass(dir.path(), None) }, &Silent)
         };
         assert!(check(&good).is_ok());
         let mut more = good.clone();
-        more.insert("db/lost.ibd".into(), (1, "x".into()));
+        more.insert("db/lost.ibd".into(), (1, Digest::of(b"x")));
         assert!(matches!(check(&more), Err(TreeError::Missing { path }) if path.ends_with("db/lost.ibd")));
         let mut fewer = good.clone();
         fewer.remove("db/zero");

@@ -14,7 +14,7 @@ use crate::{
     execute::{Launch, SyncSide},
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
-    store::{LockScope, ServerRecord, layout},
+    store::{BackedUpServer, LockScope, layout},
     tools::{Expected, ToolRole, ToolVersion},
 };
 use chrono::{DateTime, Utc};
@@ -352,13 +352,13 @@ fn no_engine(tool: &ToolFact, version: &ToolVersion) -> PlanError {
 }
 
 /// What is recorded of a server.
-pub(super) fn server_record(server: &ServerFacts) -> ServerRecord {
-    ServerRecord {
+pub(super) fn server_record(server: &ServerFacts) -> BackedUpServer {
+    BackedUpServer {
         uuid: server.uuid.clone(),
         id: Some(server.server_id),
         version: Some(server.version_text.clone()),
         flavor: Some(server.flavor.to_string()),
-        ..ServerRecord::default()
+        ..BackedUpServer::default()
     }
 }
 

@@ -131,7 +131,7 @@ fn latest_aim(config: &Config, catalog: &Catalog, now: DateTime<Utc>) -> Result<
 
 fn reach_after(catalog: &Catalog, backup: &Backup) -> Option<LogTime> {
     let coordinates = backup.coordinates().ok()?;
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_deref()) {
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
         Located::At { timeline, index } => timeline.run_from(index).reaches(),
         _ => None,
     }
@@ -233,7 +233,7 @@ fn reach_from<'a>(
                 return Err(PlanError::TargetBeyondBinlogs { target: at, latest });
             }
             let Some(last) = run.files.last() else { return Err(blocked(backup, &run)) };
-            (BinlogPosition { file: last.name.clone(), position: last.size }, run.files.clone())
+            (BinlogPosition { file: last.name.clone(), position: last.good_bytes() }, run.files.clone())
         }
     };
     let window = Window {
@@ -252,7 +252,7 @@ fn locate<'a>(
     coordinates: &BinlogCoordinates,
     at: DateTime<Utc>,
 ) -> Result<(Timeline<'a>, usize), PlanError> {
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_deref()) {
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
         Located::At { timeline, index } => Ok((timeline, index)),
         Located::Ambiguous { candidates } => {
             let file = coordinates.file.clone();

@@ -12,7 +12,7 @@ use crate::{
     execute::Launch,
     facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
     model::{BinlogName, LogTime, Stamp},
-    store::{BinlogEntry, LockScope, ServerRecord, layout},
+    store::{BackedUpServer, BinlogEntry, BinlogSource, KeyPart, LockScope, layout},
     tools::{ToolRole, client},
 };
 use chrono::{DateTime, Utc};
@@ -103,7 +103,7 @@ pub fn plan_ship(
 /// What the archive holds, and what this run adds to it.
 struct Archive<'a> {
     catalog: &'a Catalog,
-    taken_names: std::collections::BTreeSet<String>,
+    taken_names: std::collections::BTreeSet<KeyPart>,
     /// The timeline and the name of the file before, once one is known.
     previous: Option<(String, BinlogName)>,
     new_timeline: Option<String>,
@@ -190,7 +190,7 @@ impl<'a> Archive<'a> {
     fn entry(
         &mut self,
         file: &SourceBinlog,
-        server: Option<ServerRecord>,
+        server: Option<BackedUpServer>,
         gzip: bool,
         now: DateTime<Utc>,
     ) -> BinlogEntry {
@@ -233,12 +233,13 @@ fn continues(last: &BinlogEntry, file: &SourceBinlog) -> bool {
     }
 }
 
-fn source_of(head: &HeadFact, server: Option<ServerRecord>) -> ServerRecord {
-    let server = server.filter(|server| server.id == Some(head.server_id));
-    ServerRecord {
-        id: Some(head.server_id),
+fn source_of(head: &HeadFact, server: Option<BackedUpServer>) -> BinlogSource {
+    let server = server.filter(|server| server.id == Some(head.server_id)).unwrap_or_default();
+    BinlogSource {
+        server_id: Some(head.server_id),
+        uuid: server.uuid,
         version: Some(head.server_version.clone()),
-        ..server.unwrap_or_default()
+        flavor: server.flavor,
     }
 }
 

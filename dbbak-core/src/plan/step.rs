@@ -3,7 +3,7 @@
 use crate::{
     execute::{Launch, SyncSide},
     model::{BackupId, BinlogName, BinlogPosition, TreeName},
-    store::{BinlogEntry, StoreKey},
+    store::{BackedUpServer, BinlogEntry, Digest, StoreKey},
     tools::{CommandSpec, Expected},
 };
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ pub struct StoredTree {
     pub tree: TreeName,
     /// Digest of the list that holds the digests, where the store records one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list_digest: Option<String>,
+    pub list_digest: Option<Digest>,
 }
 
 /// A run of the backup tool.
@@ -155,7 +155,7 @@ pub struct RecordBackup {
     /// The tool's version.
     pub tool_version: String,
     /// The server that was backed up.
-    pub server: crate::store::ServerRecord,
+    pub server: BackedUpServer,
     /// The tool's command line, secrets masked.
     pub command: String,
     /// The trees that were kept.
@@ -183,7 +183,7 @@ pub struct ShipBinlog {
     /// Threads that compress.
     pub threads: u32,
     /// Digest of the file's head as it was surveyed: another file under this name is another history.
-    pub head: Option<String>,
+    pub head: Option<Digest>,
     /// Whether the file is a dead server's last one, to be kept up to its last whole transaction.
     pub partial: bool,
     /// The index entry as far as it is known.

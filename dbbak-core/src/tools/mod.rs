@@ -36,8 +36,6 @@ pub use tool::{
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests read the repository's own fixtures")]
 fn fixture(path: &str) -> Vec<u8> {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fixtures")
-        .join(path);
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path);
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }

@@ -4,24 +4,39 @@
 //! returns, and each write first checks that the lock still holds. Contents are streams; only the few small files that
 //! are replaced pass through memory. Where things lie is [`layout`]'s knowledge alone.
 
+mod binlog_entry;
+mod binlog_index;
 mod digest;
 mod error;
+mod file_list;
 mod key;
 pub mod layout;
 pub mod local;
 mod lock;
+mod manifest;
+mod meta;
+mod store_file;
+mod sum;
 
+pub use binlog_entry::{BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog};
+pub use binlog_index::{BinlogIndex, EncodedIndex, SEGMENT_ENTRIES, SegmentRef};
 use chrono::{DateTime, Utc};
 pub use digest::{Digest, DigestError, HashingReader, HashingWriter};
 pub use error::{Access, Flaw, Operation, StoreError};
+pub use file_list::{EntryKind, FileEntry, FileList};
 pub use key::{KeyError, KeyFlaw, KeyPart, StoreKey};
+pub use local::LocalStore;
 pub use lock::{LockHolder, LockRequest, LockScope, ProcessGroup, covers};
+pub use manifest::{BackedUpServer, Manifest, ManifestEntry, PitrState};
+pub use meta::{BackupMeta, BackupPaths, ToolRecord};
 use std::{
     fmt::{self, Debug},
     io::{self, Read, Write},
     ops::Range,
     path::{Path, PathBuf},
 };
+pub use store_file::{FEATURES, FORMAT, StoreFile, sums_of};
+pub use sum::Sums;
 
 /// What a store says about one place.
 #[derive(Debug, Clone, PartialEq, Eq)]

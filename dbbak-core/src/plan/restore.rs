@@ -20,15 +20,11 @@ use crate::{
     probe::PathState,
     store::{BinlogEntry, LockScope},
     tools::{
-        ClientJob, Family, PrivateServerJob, ReplayJob, ToolRole, ToolVersion, private_server,
-        replay_client, replay_reader, server_farewell, server_ping,
+        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version, carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
-use std::{
-
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Plans a restore.
 ///
@@ -128,6 +124,9 @@ fn explain(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, config: &Confi
         }
     }
 }
+
+/// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
+const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
 struct Restore<'a> {
     config: &'a Config,
@@ -381,23 +380,20 @@ impl<'a> Restore<'a> {
             expected_list: self.workdir.join("expected-transactions"),
         }));
         let server = self.private_server()?;
-        let (reader, reader_version) = self.family_tool(ToolRole::BinlogReader)?;
-        let (client, client_version) = self.family_tool(ToolRole::Client)?;
+        let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         plan.steps.push(Step::CreateDir { path: load_dir.clone() });
-        let reader = replay_reader(&ReplayJob {
-            program: program(reader)?,
-            version: reader_version,
-            files: &names,
+        let reader = ReplayReader {
+            program: program(reader)?.to_owned(),
+            family: self.engine.tool().family(),
+            files: names,
             start: from.position,
             stop,
-            load_dir: &load_dir,
-        })?;
-        let client = replay_client(&ClientJob {
-            program: program(client)?,
-            version: client_version,
-            option_file: &server.client_file,
-        })?;
+            local_load: Some(load_dir.clone()),
+            exclude_gtids: None,
+        }
+        .build()?;
+        let client = self.client(&server.client_file)?.replay()?;
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
@@ -449,38 +445,56 @@ impl<'a> Restore<'a> {
         let log_dir = self.workdir.join("replay-log");
         let (socket, init_file, client_file) =
             (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
-        let log_base = log_dir.join("replay");
         let datadir = self.datadir();
-        let command = private_server(&PrivateServerJob {
-            program: program(mysqld)?,
-            version,
-            datadir: &datadir,
-            run_dir: &run_dir,
-            socket: &socket,
-            init_file: Some(&init_file),
-            log_bin: Some(&log_base),
-            source_variables: &stored.variables,
-            backup_settings: &stored.settings,
-            extra: &self.config.server.options,
-            as_root: self.facts.host.root,
-        })?;
-        let (client, client_version) = self.family_tool(ToolRole::Client)?;
+        let family = self.engine.tool().family();
+        let number = version.version.unwrap_or(Version::new(0, 0, 0));
+        let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
+        // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
+        // the private server's log can be compared with the archive.
+        settings.insert("binlog_format".into(), "MIXED".into());
+        let command = PrivateServerCommand {
+            program: program(mysqld)?.to_owned(),
+            family,
+            version: number,
+            datadir,
+            socket: socket.clone(),
+            pid_file: run_dir.join("pid"),
+            log_error: None,
+            tmpdir: run_dir.clone(),
+            init_file: Some(init_file.clone()),
+            log_bin: Some(log_dir.join("replay")),
+            server_id: PRIVATE_SERVER_ID,
+            settings,
+            time_zone: None,
+            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            buffer_pool: Some(self.config.prepare_memory),
+            redo_log: None,
+            relay: None,
+            extra: self.config.server.options.clone(),
+        }
+        .build()?;
         let account = format!("dbbak_{id}");
-        let job =
-            ClientJob { program: program(client)?, version: client_version, option_file: &client_file };
+        let client = self.client(&client_file)?;
+        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
         Ok(PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
-            ping: server_ping(&job)?,
-            statements: server_farewell(&job, &account)?,
+            ping: client.query(Query::Ping)?.spec().clone(),
+            statements: client.statements(farewell)?,
             run_dir,
             socket,
             init_file,
-            client_file: client_file.clone(),
+            client_file,
             account,
             log_dir,
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
         })
+    }
+
+    fn client(&self, option_file: &Path) -> Result<Client, PlanError> {
+        let (client, _) = self.family_tool(ToolRole::Client)?;
+        let login = Login::OptionFile(option_file.to_owned());
+        Ok(Client { program: program(client)?.to_owned(), login, socket: None })
     }
 
     /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an

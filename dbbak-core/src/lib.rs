@@ -5,6 +5,9 @@
 
 pub mod binlog;
 pub mod clock;
+pub mod config;
+pub mod execute;
 pub mod model;
+pub mod probe;
 pub mod store;
 pub mod tools;

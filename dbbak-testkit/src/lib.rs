@@ -1,1 +1,5 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
+
+pub mod real;
+pub mod server;
+pub mod workload;

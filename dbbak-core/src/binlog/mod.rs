@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Reader of the binary log format of MySQL and MariaDB: pure, over any input.
+//!
+//! A binlog is framed into events and each event is verified (`reader`), its body decoded (`decode`), and events are
+//! grouped to transactions (`transaction`). [`scan`] does all of it in one pass, in memory that does not grow with the
+//! size of a file, an event or a row. [`read_head`] reads only a file's first events, [`boundary`] judges one offset.
+
+mod compressed;
+mod ddl;
+mod decode;
+mod error;
+mod format;
+mod gtid_events;
+mod gtid_lists;
+mod head;
+mod header;
+mod reader;
+mod rows;
+mod scan;
+mod source;
+mod statement;
+mod tables;
+mod transaction;
+
+pub use ddl::{DdlKind, DmlKind};
+pub use error::{BinlogError, Damage, DamageKind};
+pub use format::{ChecksumAlgorithm, LogFlavor};
+pub use head::{FileHead, read_head};
+pub use scan::{Boundary, Ending, FileScan, boundary, scan, scan_with_boundary};
+pub use statement::XaId;
+pub use tables::TableChange;
+pub use transaction::{EndKind, Incident, Transaction, TransactionTime};

@@ -2,12 +2,22 @@
 
 mod backup_id;
 mod binlog_name;
+mod gtid;
+mod gtid_mariadb;
+mod gtid_mysql;
 mod lsn;
 mod stamp;
+mod target;
 mod times;
+mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition};
+pub use gtid::{Gtid, GtidError, GtidSet};
+pub use gtid_mariadb::MariadbGtidState;
+pub use gtid_mysql::MysqlGtidSet;
 pub use lsn::{Lsn, LsnError};
 pub use stamp::{Stamp, StampError};
+pub use target::{Target, TimeError, floor_time, parse_time};
 pub use times::{LogTime, LogTimeError};
+pub use tree_name::TreeName;

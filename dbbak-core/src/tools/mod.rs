@@ -4,12 +4,38 @@
 //! Nothing here runs a program, reads a file or knows the time: argument builders return [`CommandSpec`] values, and
 //! parsers take bytes. The formats and rules were read off real programs and their sources; each item names its own.
 
+mod backup_cnf;
+mod backup_files;
+mod checkpoints;
 mod command;
+mod coordinates;
+mod info;
 mod names;
+mod recorded;
+mod stderr_scan;
+mod success;
+mod tablespaces;
 mod tool;
 
+pub use backup_cnf::{BackupCnf, parse_backup_cnf};
+pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
+pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use command::{Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, shell_quoted, version_query};
+pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
+pub use info::{BackupInfo, parse_info};
 pub use names::{SERVER_DIRS, names_for};
+pub use recorded::RecordedCommand;
+pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};
+pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
+pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};
 pub use tool::{
     Family, Flavor, ToolKind, ToolRole, ToolVersion, Version, VersionError, parse_server_version, parse_version,
 };
+
+/// The bytes of a file below `fixtures/`.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests read the repository's own fixtures")]
+fn fixture(path: &str) -> Vec<u8> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path);
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}

@@ -1,0 +1,135 @@
+//! Opens what servers compress in a binlog: whole transactions (MySQL), statements and rows (MariaDB).
+
+use super::decode::{Content, decode};
+use super::header::event_type;
+use super::reader::{EventReader, Frame};
+use super::source::{ReadSource, Source};
+use super::statement::{StatementKind, classify, read_text};
+use super::tables::Contents;
+use super::transaction::EndKind;
+use flate2::read::ZlibDecoder;
+use std::io::Read;
+
+/// What a Transaction_payload event holds.
+#[derive(Debug)]
+pub(super) struct Payload {
+    pub(super) contents: Contents,
+    pub(super) end_kind: EndKind,
+    /// The latest stamp of the events in it.
+    pub(super) header_max: u32,
+    pub(super) error_code: u16,
+}
+
+/// Fields of a Transaction_payload event's header.
+const END_OF_FIELDS: u64 = 0;
+const PAYLOAD_SIZE: u64 = 1;
+const COMPRESSION: u64 = 2;
+
+/// Numbers of the compression algorithms.
+const ZSTD: u64 = 0;
+const UNCOMPRESSED: u64 = 255;
+
+/// Reads the body of a Transaction_payload event; `None` where its header does not follow the layout.
+///
+/// A payload that cannot be opened or read is no damage of the log: it is passed over, and says that it hides tables.
+pub(super) fn parse_payload<S: Source + Read>(body: &mut S) -> Option<Payload> {
+    let mut compression = UNCOMPRESSED;
+    let mut size = None;
+    loop {
+        let field = body.packed()?;
+        if field == END_OF_FIELDS {
+            break;
+        }
+        let length = body.packed()?;
+        let left = body.remaining().checked_sub(length)?;
+        match field {
+            PAYLOAD_SIZE => size = Some(body.packed()?),
+            COMPRESSION => compression = body.packed()?,
+            _ => body.skip(length)?,
+        }
+        if body.remaining() != left {
+            return None;
+        }
+    }
+    if size.is_some_and(|size| size > body.remaining()) {
+        return None;
+    }
+    let opened = match compression {
+        ZSTD => match zstd::stream::read::Decoder::new(&mut *body) {
+            Ok(mut events) => read_events(&mut events),
+            Err(_) => None,
+        },
+        UNCOMPRESSED => read_events(&mut *body),
+        _ => None,
+    };
+    Some(opened.unwrap_or_else(|| {
+        let mut closed = Payload::empty();
+        closed.contents.more_tables = true;
+        closed
+    }))
+}
+
+impl Payload {
+    fn empty() -> Self {
+        Payload { contents: Contents::default(), end_kind: EndKind::Payload, header_max: 0, error_code: 0 }
+    }
+}
+
+fn read_events(input: &mut dyn Read) -> Option<Payload> {
+    let mut reader = EventReader::of_payload(input);
+    let mut payload = Payload::empty();
+    loop {
+        let mut event = match reader.next().ok()? {
+            Frame::Event(event) => event,
+            Frame::Damaged(_) => return None,
+            Frame::End => return (payload.end_kind != EndKind::Payload).then_some(payload),
+        };
+        let header = event.header;
+        // Servers do not nest them, and a forged log shall not make us recurse.
+        if header.event_type == event_type::TRANSACTION_PAYLOAD {
+            return None;
+        }
+        let content = decode(&header, &mut event.body, &payload.contents)?;
+        if event.finish().ok()?.is_some() {
+            return None;
+        }
+        payload.header_max = payload.header_max.max(header.time);
+        match content {
+            Content::Xid => payload.end_kind = EndKind::Commit,
+            Content::XaPrepare { .. } => payload.end_kind = EndKind::XaPrepare,
+            Content::Query(query) => match classify(&query.text) {
+                StatementKind::Commit => payload.end_kind = EndKind::Commit,
+                StatementKind::Rollback => payload.end_kind = EndKind::Rollback,
+                StatementKind::Other(named) => {
+                    payload.contents.add_query(&query, &named);
+                    if payload.error_code == 0 {
+                        payload.error_code = query.error_code;
+                    }
+                }
+                _ => {}
+            },
+            content => payload.contents.add_event(content),
+        }
+    }
+}
+
+/// Reads the text of MariaDB's compressed query, cut as any statement.
+pub(super) fn open_text<S: Source + Read>(body: &mut S) -> Option<String> {
+    let mut source = open(body)?;
+    read_text(&mut source)
+}
+
+/// Opens a piece that MariaDB compressed: a byte with the algorithm and the length's length, the length, zlib's stream.
+pub(super) fn open<S: Source + Read>(body: &mut S) -> Option<ReadSource<ZlibDecoder<&mut S>>> {
+    const IS_COMPRESSED: u8 = 0x80;
+    const ALGORITHM: u8 = 0x70;
+    const LENGTH_BYTES: u8 = 0x07;
+    let first = body.u8()?;
+    if first & IS_COMPRESSED == 0 || first & ALGORITHM != 0 {
+        return None;
+    }
+    let bytes = usize::from(first & LENGTH_BYTES);
+    // Unlike every other number in the log, the high byte comes first.
+    let length = body.chunk(bytes)?.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
+    Some(ReadSource::new(ZlibDecoder::new(body), length))
+}

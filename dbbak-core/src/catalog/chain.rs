@@ -1,0 +1,114 @@
+//! Chains: a full and the incrementals taken on it, in order.
+
+use super::{Backup, Catalog, Link};
+use crate::model::{BackupKind, Lsn, Stamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a backup is not the end of a usable chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// No such backup.
+    #[error("the store holds no backup {ts}")]
+    Unknown {
+        /// The stamp.
+        ts: Stamp,
+    },
+    /// A backup of the chain is not in the store.
+    #[error("backup {child} was taken on {parent}, which the store does not hold")]
+    MissingParent {
+        /// The incremental.
+        child: Stamp,
+        /// Its parent.
+        parent: Stamp,
+    },
+    /// A basic store does not say which backup it was taken on.
+    #[error("backup {child} does not say which backup it was taken on, and {candidates} would fit")]
+    AmbiguousParent {
+        /// The incremental.
+        child: Stamp,
+        /// How many backups would fit.
+        candidates: usize,
+    },
+    /// Two linked backups do not meet.
+    #[error("backup {child} starts at LSN {found}, but its parent {parent} ends at LSN {expected}")]
+    LsnMismatch {
+        /// The incremental.
+        child: Stamp,
+        /// Its parent.
+        parent: Stamp,
+        /// The LSN that the parent ends at.
+        expected: Lsn,
+        /// The LSN that the incremental starts at.
+        found: Lsn,
+    },
+    /// The links do not lead to the full that the incremental's name says.
+    #[error("backup {child} belongs to the full {base}, but its parents lead elsewhere")]
+    WrongRoot {
+        /// The incremental.
+        child: Stamp,
+        /// The full in its name.
+        base: Stamp,
+    },
+}
+
+impl Catalog {
+    /// The chain that ends with a backup: its full first, itself last. Each link is one by `parent`, and the LSNs of
+    /// each link meet, so far as the store records them.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], naming the first broken link seen from the backup.
+    pub fn chain(&self, ts: Stamp) -> Result<Vec<&Backup>, ChainError> {
+        let last = self.backup(ts).ok_or(ChainError::Unknown { ts })?;
+        let mut chain = vec![last];
+        let mut child = last;
+        let mut seen = BTreeSet::from([ts]);
+        while child.kind() == BackupKind::Incremental {
+            let wrong_root = || ChainError::WrongRoot { child: last.ts(), base: last.id.root() };
+            let parent = match child.link {
+                Link::Parent(parent) => {
+                    self.backup(parent).ok_or(ChainError::MissingParent { child: child.ts(), parent })?
+                }
+                Link::Unknown { candidates } => {
+                    return Err(ChainError::AmbiguousParent { child: child.ts(), candidates });
+                }
+                Link::Root => return Err(wrong_root()),
+            };
+            if let (Some(expected), Some(found)) = (parent.to_lsn, child.from_lsn)
+                && expected != found
+            {
+                return Err(ChainError::LsnMismatch { child: child.ts(), parent: parent.ts(), expected, found });
+            }
+            if parent.id.root() != last.id.root() || !seen.insert(parent.ts()) {
+                return Err(wrong_root());
+            }
+            chain.push(parent);
+            child = parent;
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The newest full, by its stamp.
+    pub fn latest_full(&self) -> Option<&Backup> {
+        self.backups.iter().filter(|backup| backup.kind() == BackupKind::Full).max_by_key(|backup| backup.ts())
+    }
+
+    /// The newest backup that hangs on a full through an unbroken chain; the full itself when there is none.
+    pub fn newest_on(&self, full: Stamp) -> Option<&Backup> {
+        let on_it = |backup: &&Backup| backup.id.root() == full && self.chain(backup.ts()).is_ok();
+        self.backups.iter().filter(on_it).max_by_key(|backup| backup.ts())
+    }
+
+    /// The backups taken directly on each backup, in order.
+    pub fn children(&self) -> BTreeMap<Stamp, Vec<&Backup>> {
+        let mut children: BTreeMap<Stamp, Vec<&Backup>> = BTreeMap::new();
+        for backup in &self.backups {
+            if let Link::Parent(parent) = backup.link {
+                children.entry(parent).or_default().push(backup);
+            }
+        }
+        children
+    }
+}

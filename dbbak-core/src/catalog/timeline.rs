@@ -1,0 +1,159 @@
+//! Timelines: the archived binlogs of one history of one server, in order, and where they have holes.
+
+use super::Catalog;
+use crate::{
+    model::{BinlogCoordinates, BinlogName, LogTime},
+    store::{BinlogEntry, Digest},
+};
+use std::collections::BTreeMap;
+
+/// The archived binlogs of one history of one server, ordered by number, each name once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeline<'a> {
+    /// Its id.
+    pub id: String,
+    /// The files.
+    pub files: Vec<&'a BinlogEntry>,
+}
+
+/// A gap-free piece of a timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run<'a> {
+    /// The files, at least one.
+    pub files: Vec<&'a BinlogEntry>,
+    /// What comes after the last.
+    pub end: RunEnd,
+}
+
+/// What ends a gap-free piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The archive ends here.
+    ArchiveEnds,
+    /// Files are missing; the archive goes on with this one.
+    Gap {
+        /// The first file after the gap.
+        next: BinlogName,
+    },
+    /// The last file is damaged, or only its beginning was saved.
+    Incomplete {
+        /// What is wrong with it.
+        what: String,
+        /// The offset after its last whole transaction.
+        last_good: u64,
+    },
+}
+
+/// Where a backup's coordinates lie in the archive.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Located<'a> {
+    /// In this file of this timeline.
+    At {
+        /// The timeline.
+        timeline: Timeline<'a>,
+        /// The file's place in the timeline.
+        index: usize,
+    },
+    /// In a file that is not archived (not yet, or never).
+    NotArchived,
+    /// Several archived files of that name could be it.
+    Ambiguous {
+        /// How many.
+        candidates: usize,
+    },
+}
+
+impl<'a> Timeline<'a> {
+    /// The gap-free piece that begins with a file.
+    pub fn run_from(&self, index: usize) -> Run<'a> {
+        let mut files = Vec::new();
+        for (position, file) in self.files.iter().enumerate().skip(index) {
+            files.push(*file);
+            if let Some((what, last_good)) = file.incomplete() {
+                return Run { files, end: RunEnd::Incomplete { what, last_good } };
+            }
+            match self.files.get(position + 1) {
+                Some(next) if !follows(file, next) => {
+                    return Run { files, end: RunEnd::Gap { next: next.name.clone() } };
+                }
+                _ => {}
+            }
+        }
+        Run { files, end: RunEnd::ArchiveEnds }
+    }
+}
+
+impl Run<'_> {
+    /// The moment up to which the piece holds everything; `None` when no file of it says.
+    pub fn reaches(&self) -> Option<LogTime> {
+        self.files.iter().filter_map(|file| file.reach()).max()
+    }
+}
+
+/// Whether a file continues another without a hole: the server counted on by one, and where the first says how the next is
+/// called, it is that name.
+fn follows(file: &BinlogEntry, next: &BinlogEntry) -> bool {
+    let successor = file.successor.clone().unwrap_or_else(|| file.name.successor());
+    next.name == successor
+}
+
+impl Catalog {
+    /// The timelines of the archive, in the order in which they began.
+    pub fn timelines(&self) -> Vec<Timeline<'_>> {
+        let mut by_id: BTreeMap<String, BTreeMap<BinlogName, &BinlogEntry>> = BTreeMap::new();
+        let mut first_seen: BTreeMap<String, usize> = BTreeMap::new();
+        let mut basic = BasicTimelines::default();
+        for (position, entry) in self.binlogs.iter().enumerate() {
+            let id = entry.timeline.clone().unwrap_or_else(|| basic.id_of(entry));
+            first_seen.entry(id.clone()).or_insert(position);
+            let files = by_id.entry(id).or_default();
+            // Of two copies of one file the more complete one counts.
+            let better = files.get(&entry.name).is_none_or(|held| held.good_bytes() <= entry.good_bytes());
+            if better {
+                files.insert(entry.name.clone(), entry);
+            }
+        }
+        let mut timelines: Vec<Timeline<'_>> =
+            by_id.into_iter().map(|(id, files)| Timeline { id, files: files.into_values().collect() }).collect();
+        timelines.sort_by_key(|timeline| first_seen.get(&timeline.id).copied());
+        timelines
+    }
+
+    /// Finds the file that coordinates name: by the digest of its head where it was recorded, else by name, provided
+    /// that only one file of that name can be meant.
+    pub fn locate(&self, coordinates: &BinlogCoordinates, head: Option<&Digest>) -> Located<'_> {
+        let mut found = Vec::new();
+        for timeline in self.timelines() {
+            let Some(index) = timeline.files.iter().position(|file| file.name == coordinates.file) else { continue };
+            let same_head = match (head, timeline.files[index].head.as_ref()) {
+                (Some(wanted), Some(held)) => wanted == held,
+                _ => true,
+            };
+            if same_head {
+                found.push((timeline, index));
+            }
+        }
+        match found.len() {
+            0 => Located::NotArchived,
+            1 => found.pop().map_or(Located::NotArchived, |(timeline, index)| Located::At { timeline, index }),
+            candidates => Located::Ambiguous { candidates },
+        }
+    }
+}
+
+/// Timelines of entries that name none (a basic store): a name that comes again begins a new one.
+#[derive(Default)]
+struct BasicTimelines {
+    number: u32,
+    last: Option<BinlogName>,
+}
+
+impl BasicTimelines {
+    fn id_of(&mut self, entry: &BinlogEntry) -> String {
+        if self.last.as_ref().is_none_or(|last| entry.name <= *last) {
+            self.number += 1;
+        }
+        self.last = Some(entry.name.clone());
+        format!("basic-{}", self.number)
+    }
+}

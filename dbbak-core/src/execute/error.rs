@@ -1,0 +1,167 @@
+//! Why a plan could not be carried out.
+
+use super::{executor::ExecError, tree::TreeError};
+use crate::{
+    binlog::BinlogError,
+    model::{BinlogName, Lsn},
+    store::StoreError,
+    tools::ToolRunError,
+};
+use std::{io, path::PathBuf};
+
+/// Why a plan could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecuteError {
+    /// A program could not be started or controlled.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A tree could not be copied, or is not what was recorded.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A file of the work directory could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A tool failed, or says that it succeeded and did not.
+    #[error("could not {title}: {problem}")]
+    Tool {
+        /// The program.
+        program: String,
+        /// What it was to do.
+        title: String,
+        /// What is wrong: the exit status, the last line, a missing file.
+        problem: Box<ToolRunError>,
+        /// Where all that it printed lies.
+        log: PathBuf,
+    },
+    /// What the backup tool left cannot be read.
+    #[error("cannot read {} of the new backup: {problem}", path.display())]
+    BackupFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The new backup does not begin where its parent ends.
+    #[error("the new backup starts at LSN {found}, its parent ends at LSN {expected}")]
+    LsnMismatch {
+        /// The LSN that the parent ends at.
+        expected: Lsn,
+        /// The LSN that the new backup starts at.
+        found: Lsn,
+    },
+    /// A binlog to be archived is another file than the one that the plan was made for.
+    #[error("{} changed since the plan was made: expected head {expected}, found {found}", path.display())]
+    BinlogChanged {
+        /// The file.
+        path: PathBuf,
+        /// The digest of its head at planning.
+        expected: String,
+        /// The digest of its head now.
+        found: String,
+    },
+    /// An archived binlog is not what was archived.
+    #[error("archived binlog {stored_as} is damaged: {problem}")]
+    ArchivedBinlog {
+        /// Its name in the store.
+        stored_as: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A binlog cannot be read.
+    #[error("cannot read binlog {}", path.display())]
+    Binlog {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BinlogError,
+    },
+    /// The private server did not start.
+    #[error("the private server did not start: {problem}")]
+    ServerStart {
+        /// What is known of it.
+        problem: String,
+        /// The end of its error log.
+        stderr: Vec<String>,
+        /// Its error log.
+        log: PathBuf,
+    },
+    /// The private server did not stop cleanly.
+    #[error("the private server did not shut down cleanly: {problem}")]
+    ServerStop {
+        /// What is known of it.
+        problem: String,
+        /// Its error log.
+        log: PathBuf,
+    },
+    /// The replay failed.
+    #[error("the replay failed: {problem}")]
+    Replay {
+        /// How the members of the pipeline ended.
+        problem: String,
+        /// The end of what they printed on standard error.
+        stderr: Vec<String>,
+        /// Where all of it lies.
+        log: PathBuf,
+    },
+    /// The archive holds another number of transactions in the window than the plan says.
+    #[error("the window holds {found} transactions, the plan says {expected}")]
+    WindowDiffers {
+        /// The plan's count.
+        expected: u64,
+        /// The count found.
+        found: u64,
+    },
+    /// The state reached is not the state planned.
+    #[error("transaction {number} of the replay differs: expected {expected}, the server logged {found}")]
+    ProofFailed {
+        /// Which transaction of the window, from 1.
+        number: u64,
+        /// What the archive holds.
+        expected: String,
+        /// What the private server logged.
+        found: String,
+    },
+    /// A binlog in the archive stops before its recorded end.
+    #[error("binlog {file} has no transaction boundary at {position}")]
+    NotABoundary {
+        /// The file.
+        file: BinlogName,
+        /// The position.
+        position: u64,
+    },
+    /// The user asked to stop.
+    #[error("interrupted by signal {signal}")]
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The plan lacks what a step needs: somebody edited it.
+    #[error("the plan is not whole: {problem}")]
+    BadPlan {
+        /// What is missing.
+        problem: String,
+    },
+}
+
+impl ExecuteError {
+    /// The signal by which the user asked to stop, if that is why.
+    pub fn signal(&self) -> Option<i32> {
+        match self {
+            ExecuteError::Interrupted { signal }
+            | ExecuteError::Tree(TreeError::Interrupted { signal })
+            | ExecuteError::Exec(ExecError::Interrupted { signal }) => Some(*signal),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Small files and directories of a run's own: private directories, logs, reports.
+#![expect(clippy::disallowed_methods, reason = "the work directory of a run is made and read here")]
+
+use super::{error::ExecuteError, tree::sync_dir};
+use crate::store::ProcessGroup;
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// Lines of a log that errors show.
+const TAIL_LINES: usize = 20;
+/// Bytes of a log that are looked at for them.
+const TAIL_BYTES: u64 = 64 << 10;
+
+pub(super) fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ExecuteError + use<'a> {
+    move |source| ExecuteError::Io { action, path: path.to_owned(), source }
+}
+
+/// Creates a directory that only its owner may enter, and the parents that it lacks.
+pub(super) fn create_private_dir(path: &Path) -> Result<(), ExecuteError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
+}
+
+/// Creates a directory and the parents that it lacks; it may exist if it is empty.
+pub(super) fn create_empty_dir(path: &Path) -> Result<(), ExecuteError> {
+    DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(failed("create", path))?;
+    let mut entries = fs::read_dir(path).map_err(failed("read", path))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => {
+            let source = io::Error::from(io::ErrorKind::DirectoryNotEmpty);
+            Err(ExecuteError::Io { action: "use", path: path.to_owned(), source })
+        }
+    }
+}
+
+/// Writes a file that only its owner may read, and syncs it. It must not exist.
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ExecuteError> {
+    let mut options = File::options();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed("create", path))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
+}
+
+/// Writes a file in the place of an older one, at once and durably.
+pub(super) fn write_replacing(path: &Path, bytes: &[u8]) -> Result<(), ExecuteError> {
+    let staged = path.with_extension("tmp");
+    let mut file = File::create(&staged).map_err(failed("create", &staged))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &staged))?;
+    fs::rename(&staged, path).map_err(failed("rename", path))?;
+    match path.parent() {
+        Some(parent) => Ok(sync_dir(parent)?),
+        None => Ok(()),
+    }
+}
+
+/// Removes a file; one that is not there counts as removed.
+pub(super) fn remove_file(path: &Path) -> Result<(), ExecuteError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a tree; one that is not there counts as removed.
+pub(super) fn remove_tree(path: &Path) -> Result<(), ExecuteError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Renames a tree to a path that must not exist.
+pub(super) fn move_tree(from: &Path, to: &Path) -> Result<(), ExecuteError> {
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(failed("create", to)(io::Error::from(io::ErrorKind::AlreadyExists)));
+    }
+    fs::rename(from, to).map_err(failed("rename", from))?;
+    match to.parent() {
+        Some(parent) => Ok(sync_dir(parent)?),
+        None => Ok(()),
+    }
+}
+
+/// The names in a directory; empty when it is not there.
+pub(super) fn names_in(path: &Path) -> Result<Vec<String>, ExecuteError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("read", path)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(failed("read", path))?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A file's bytes; `None` when it is not there.
+pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Opens a file for reading.
+pub(super) fn open(path: &Path) -> Result<File, ExecuteError> {
+    File::open(path).map_err(failed("read", path))
+}
+
+/// Creates a file that must not exist.
+pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
+    File::options().write(true).create_new(true).mode(0o640).open(path).map_err(failed("create", path))
+}
+
+/// The length of a file in bytes; 0 when it is not there.
+pub(super) fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+/// Goes through the lines of a log from an offset on; invalid UTF-8 is replaced.
+pub(super) fn each_line(path: &Path, from: u64, sink: &mut dyn FnMut(&str)) -> Result<(), ExecuteError> {
+    let mut file = open(path)?;
+    file.seek(SeekFrom::Start(from)).map_err(failed("read", path))?;
+    let mut lines = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(failed("read", path))? == 0 {
+            return Ok(());
+        }
+        sink(&String::from_utf8_lossy(&line));
+    }
+}
+
+/// A process group with the start time of its leader, which tells it from a later one of the same number. `None` when the
+/// leader is gone or the system does not tell.
+pub(super) fn process_group(pgid: u32) -> Option<ProcessGroup> {
+    let stat = fs::read_to_string(format!("/proc/{pgid}/stat")).ok()?;
+    // proc(5): the name in parentheses may hold anything; the start time is the 22nd field, the 20th after the name.
+    let start_time = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    Some(ProcessGroup { pgid, start_time })
+}
+
+/// The last lines of a log.
+pub(super) fn tail(path: &Path) -> Vec<String> {
+    let text = tail_bytes(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+fn tail_bytes(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,106 @@
+//! Runs programs under the eyes of the reporter and the lock.
+
+use super::{ExitStatus, Executor, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
+use crate::{
+    clock::Clock,
+    plan::RunTool,
+    store::{ProcessGroup, Session},
+    tools::{Checkpoints, Exit, MetadataFile, RunEnd, StderrScan, judge_backup_run},
+};
+use std::time::Duration;
+
+/// How often a running program is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What running a program needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Running<'a> {
+    pub(super) executor: &'a dyn Executor,
+    pub(super) session: Option<&'a dyn Session>,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) reporter: &'a dyn Reporter,
+}
+
+impl Running<'_> {
+    /// Starts a pipeline, and notes its process groups in the lock, so that whoever takes the lock over from a dead
+    /// dbbak finds them.
+    pub(super) fn spawn(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecuteError> {
+        let process = self.executor.spawn(members)?;
+        if let Some(session) = self.session {
+            let groups: Vec<ProcessGroup> = process.groups().into_iter().filter_map(files::process_group).collect();
+            session.note_children(&groups)?;
+        }
+        Ok(process)
+    }
+
+    /// Runs a pipeline to its end; a tick is called now and then.
+    pub(super) fn run(
+        &self,
+        members: &[Launch],
+        tick: Option<&dyn Fn()>,
+    ) -> Result<Vec<MemberExit>, ExecuteError> {
+        let mut process = self.executor.spawn(members)?;
+        // Nobody reads the last member's output: it must not fill a pipe.
+        let output = process.take_stdout();
+        let drain = output.map(|mut output| {
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut output, &mut std::io::sink());
+            })
+        });
+        let exits = loop {
+            if let Some(exits) = process.wait(Some(TICK))? {
+                break exits;
+            }
+            if let Some(signal) = self.reporter.interrupted() {
+                process.kill()?;
+                return Err(ExecuteError::Interrupted { signal });
+            }
+            if let Some(tick) = tick {
+                tick();
+            }
+        };
+        if let Some(drain) = drain {
+            let _ = drain.join();
+        }
+        Ok(exits)
+    }
+
+    /// Runs the backup tool and judges whether it succeeded.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::Tool`] when its status, its last line, the files it left or what they say is not as it must be.
+    pub(super) fn run_tool(&self, step: &RunTool) -> Result<Option<Checkpoints>, ExecuteError> {
+        let log_start = files::length(&step.launch.log);
+        let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
+        let exits = loop {
+            if let Some(exits) = process.wait(Some(TICK))? {
+                break exits;
+            }
+            if let Some(signal) = self.reporter.interrupted() {
+                process.kill()?;
+                return Err(ExecuteError::Interrupted { signal });
+            }
+        };
+        drop(process);
+        let exit = match exits.first().map(|exit| exit.status) {
+            Some(ExitStatus::Code(code)) => Exit::Code(code),
+            Some(ExitStatus::Signal(signal)) => Exit::Signal(signal),
+            None => Exit::Code(-1),
+        };
+        let mut stderr = StderrScan::new();
+        files::each_line(&step.launch.log, log_start, &mut |line| stderr.line(line))?;
+        let names = files::names_in(&step.dir)?;
+        let checkpoints = match MetadataFile::Checkpoints.select(&names) {
+            Some(name) => files::read_file(&step.dir.join(name))?,
+            None => None,
+        };
+        let run = RunEnd { exit, stderr: &stderr, files: &names, checkpoints: checkpoints.as_deref() };
+        judge_backup_run(&step.expect, &run).map_err(|problem| ExecuteError::Tool {
+            program: step.launch.command.program.display().to_string(),
+            title: step.title.clone(),
+            problem: Box::new(problem),
+            log: step.launch.log.clone(),
+        })
+    }
+}

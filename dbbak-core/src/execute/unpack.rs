@@ -1,0 +1,121 @@
+//! Takes binlogs out of the archive while verifying them, and notes what a replay of them must log.
+
+use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
+use crate::{
+    binlog,
+    plan::UnpackBinlogs,
+    store::{BinlogEntry, Digest, StoreReader, open_binlog},
+};
+use std::{
+    io::{self, BufWriter, Read, Write},
+    ops::ControlFlow,
+    path::Path,
+};
+
+/// Unpacks the files of a window and notes its transactions in `expected`.
+///
+/// # Errors
+///
+/// When an archived file is missing, differs from what was archived, or the window's ends are no transaction boundaries.
+pub(super) fn unpack_binlogs(
+    step: &UnpackBinlogs,
+    store: &dyn StoreReader,
+    expected: &mut ExpectedLog,
+    reporter: &dyn Reporter,
+) -> Result<(), ExecuteError> {
+    files::create_private_dir(&step.dir)?;
+    let last = step.files.len().saturating_sub(1);
+    for (position, entry) in step.files.iter().enumerate() {
+        let start = if position == 0 { step.start } else { 0 };
+        let stop = step.stop.filter(|_| position == last).unwrap_or(u64::MAX);
+        unpack_one(entry, &step.dir, (start, stop), store, expected, reporter)?;
+    }
+    expected.finish()
+}
+
+fn unpack_one(
+    entry: &BinlogEntry,
+    dir: &Path,
+    (start, stop): (u64, u64),
+    store: &dyn StoreReader,
+    expected: &mut ExpectedLog,
+    reporter: &dyn Reporter,
+) -> Result<(), ExecuteError> {
+    let path = dir.join(entry.name.as_str());
+    let damaged = |problem: String| ExecuteError::ArchivedBinlog { stored_as: entry.stored_as.to_string(), problem };
+    let mut copy = Copy {
+        input: open_binlog(store, entry)?,
+        output: BufWriter::with_capacity(1 << 20, files::create_new(&path)?),
+        hasher: blake3::Hasher::new(),
+        size: 0,
+        reporter,
+        write_failed: false,
+    };
+    let mut noted = Ok(());
+    let mut cut_through = None;
+    let scan = binlog::scan(&mut copy, &mut |transaction| {
+        if transaction.start >= start && transaction.end <= stop {
+            noted = expected.note(transaction);
+        } else if (transaction.start < start && transaction.end > start)
+            || (transaction.start < stop && transaction.end > stop)
+        {
+            cut_through = Some(if transaction.start < start { start } else { stop });
+        }
+        if noted.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    noted?;
+    let drained = io::copy(&mut copy, &mut io::sink());
+    if copy.write_failed {
+        return Err(drained.err().map_or_else(
+            || damaged("it could not be written".into()),
+            |source| ExecuteError::Io { action: "write", path: path.clone(), source },
+        ));
+    }
+    if let Err(source) = drained {
+        return Err(match super::interrupted_by(&source) {
+            Some(signal) => ExecuteError::Interrupted { signal },
+            None => damaged(format!("it cannot be unpacked: {source}")),
+        });
+    }
+    copy.output.flush().map_err(files::failed("write", &path))?;
+    let digest = Digest::from(copy.hasher.finalize());
+    if copy.size != entry.size {
+        return Err(damaged(format!("expected {} bytes, found {}", entry.size, copy.size)));
+    }
+    if let Some(expected) = entry.digest.filter(|expected| *expected != digest) {
+        return Err(damaged(format!("expected digest {expected}, found {digest}")));
+    }
+    let scan = scan.map_err(|error| damaged(error.to_string()))?;
+    if let Some(position) = cut_through {
+        return Err(ExecuteError::NotABoundary { file: entry.name.clone(), position });
+    }
+    // Where a window ends inside a file, what lies behind the end may be damaged.
+    if scan.good_end < stop.min(entry.good_bytes()) {
+        return Err(damaged(format!("whole transactions end at byte {}", scan.good_end)));
+    }
+    Ok(())
+}
+
+struct Copy<'a> {
+    input: Box<dyn Read + Send>,
+    output: BufWriter<std::fs::File>,
+    hasher: blake3::Hasher,
+    size: u64,
+    reporter: &'a dyn Reporter,
+    write_failed: bool,
+}
+
+impl Read for Copy<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(signal) = self.reporter.interrupted() {
+            return Err(super::interruption(signal));
+        }
+        let count = self.input.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.output.write_all(&buffer[..count]).inspect_err(|_| self.write_failed = true)?;
+        self.size += count as u64;
+        self.reporter.report(&Event::Progress { bytes: count as u64 });
+        Ok(count)
+    }
+}
+

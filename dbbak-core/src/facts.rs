@@ -1,0 +1,282 @@
+//! What must be known of the world before deciding, as one serialisable value.
+
+use crate::{
+    binlog::{FileHead, LogFlavor},
+    model::{BinlogCoordinates, BinlogName, LogTime, Lsn, Stamp, TreeName},
+    store::Digest,
+    probe::{Filesystem, HostFacts, PathState, TreeSize},
+    tools::{Family, Flavor, ToolRole, ToolVersion, Version},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Everything that a survey found out for one command. What a command does not need is left empty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The machine.
+    pub host: HostFacts,
+    /// The programs.
+    pub tools: Vec<ToolFact>,
+    /// The server, or why it could not be asked.
+    pub server: Option<Result<ServerFacts, ServerProblem>>,
+    /// What stands at paths that matter.
+    pub paths: BTreeMap<PathBuf, PathState>,
+    /// The file systems of paths that matter.
+    pub filesystems: BTreeMap<PathBuf, Filesystem>,
+    /// Sizes of trees that matter.
+    pub sizes: BTreeMap<PathBuf, TreeSize>,
+    /// Directory names in the scratch directory that a dead run left.
+    pub leftovers: Vec<PathBuf>,
+    /// The binlogs that could be archived.
+    pub source: Option<SourceBinlogs>,
+    /// Where the target cuts each timeline that matters.
+    pub cuts: Vec<CutFact>,
+    /// What the store holds of the backups of the chains that matter.
+    pub stored: BTreeMap<String, StoredBackup>,
+    /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
+    pub starts: Vec<StartFact>,
+}
+
+/// A program that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolFact {
+    /// What it is needed for.
+    pub role: ToolRole,
+    /// Where it was named or found.
+    pub path: Option<PathBuf>,
+    /// What it says it is.
+    pub version: Option<ToolVersion>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+/// A server that answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerFacts {
+    /// Who made it.
+    pub flavor: Flavor,
+    /// Its version.
+    pub version: Version,
+    /// Its version with all suffixes.
+    pub version_text: String,
+    /// `server_id`.
+    pub server_id: u32,
+    /// `server_uuid`, which MariaDB lacks.
+    pub uuid: Option<String>,
+    /// Its data directory.
+    pub datadir: PathBuf,
+    /// Whether it writes a binlog.
+    pub log_bin: bool,
+    /// The directory and base name of its binlogs.
+    pub log_bin_basename: Option<PathBuf>,
+    /// The LSN that it stands at.
+    pub lsn: Option<Lsn>,
+    /// All its variables, secrets masked.
+    pub variables: BTreeMap<String, String>,
+    /// Its binlogs, oldest first, as it lists them; the last is the one being written.
+    pub binlogs: Vec<ListedBinlog>,
+    /// Its clock.
+    pub now: Option<DateTime<Utc>>,
+    /// What the account may do, as `SHOW GRANTS` says it.
+    pub grants: Vec<String>,
+}
+
+/// A server that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerProblem {
+    /// What its client said.
+    pub text: String,
+    /// Whether the credentials were refused.
+    pub access_denied: bool,
+}
+
+/// A binlog as the server lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedBinlog {
+    /// Its name.
+    pub name: BinlogName,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The binlogs that could be archived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceBinlogs {
+    /// The directory that they lie in.
+    pub dir: PathBuf,
+    /// Whether the server itself listed them; otherwise its index file or directory did.
+    pub listed_by_server: bool,
+    /// The files, oldest first.
+    pub files: Vec<SourceBinlog>,
+}
+
+/// A binlog that could be archived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceBinlog {
+    /// Its name.
+    pub name: BinlogName,
+    /// The file; `None` when it is listed but not there.
+    pub path: Option<PathBuf>,
+    /// Bytes.
+    pub size: u64,
+    /// Whether the server still writes it.
+    pub open: bool,
+    /// What its first events say; `None` when they cannot be read.
+    pub head: Option<HeadFact>,
+    /// Why they cannot be read.
+    pub problem: Option<String>,
+    /// The digest of all its bytes, taken only where its name alone does not tell whether it is archived.
+    pub digest: Option<Digest>,
+    /// For the last file of a dead server: the offset after its last whole transaction.
+    pub good_end: Option<u64>,
+}
+
+/// What the first events of a binlog say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadFact {
+    /// Digest of the first events, the in-use bit masked.
+    pub digest: Digest,
+    /// The stamp of the first event.
+    pub first_event_time: LogTime,
+    /// The server that wrote it.
+    pub server_id: u32,
+    /// Its version.
+    pub server_version: String,
+    /// Whether MariaDB wrote it.
+    pub family: Family,
+    /// The GTIDs of all files before it.
+    pub gtids_before: Option<String>,
+}
+
+/// Where a moment cuts a timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CutFact {
+    /// The timeline.
+    pub timeline: String,
+    /// The moment.
+    pub target: DateTime<Utc>,
+    /// The place of the cut: before the first transaction whose time is the moment or later. `None`: every archived
+    /// transaction is earlier.
+    pub cut: Option<CutPlace>,
+    /// The last transaction before the cut, where the cut's file or the one before it holds one.
+    pub last_included: Option<TransactionFact>,
+}
+
+/// The place of a cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CutPlace {
+    /// The file.
+    pub file: BinlogName,
+    /// The boundary, in bytes from the file's start.
+    pub position: u64,
+    /// Transactions of the file before the cut.
+    pub transactions_before: u64,
+    /// The first transaction after it.
+    pub first_excluded: TransactionFact,
+    /// Transactions further on whose own time is before the target all the same (at most ten).
+    pub earlier_after_cut: Vec<TransactionFact>,
+}
+
+/// One transaction, as plans and reports show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionFact {
+    /// The file.
+    pub file: BinlogName,
+    /// Where it starts.
+    pub start: u64,
+    /// The offset after it.
+    pub end: u64,
+    /// Its GTID, where the log has one.
+    pub gtid: Option<String>,
+    /// Its time by the documented definition.
+    pub time: LogTime,
+    /// Whether that is the commit time; otherwise it is a lower bound.
+    pub committed_at: bool,
+    /// The tables that it changed, as `database.table`.
+    pub tables: Vec<String>,
+    /// Its first statement, where the log has the text.
+    pub statement: Option<String>,
+}
+
+/// What the store holds of a backup, read when its chain is chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredBackup {
+    /// Which trees stand there, with their bytes where `files.json` says.
+    pub trees: BTreeMap<TreeName, Option<u64>>,
+    /// Digest of `files.json`, where the store records one.
+    pub list_digest: Option<Digest>,
+    /// Whether the backup's meta file agrees with the manifest.
+    pub meta_agrees: bool,
+    /// Paths in it that lead out of a data directory.
+    pub outside_paths: Vec<String>,
+    /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
+    pub settings: BTreeMap<String, String>,
+    /// The server's variables as they were at the time of the backup.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What was found at a backup's coordinates in the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFact {
+    /// The backup.
+    pub backup: Stamp,
+    /// The coordinates.
+    pub coordinates: BinlogCoordinates,
+    /// Whether no transaction is open there.
+    pub boundary: bool,
+    /// Transactions of the file before the coordinates.
+    pub transactions_before: u64,
+    /// Transactions of the file in all.
+    pub transactions: u64,
+}
+
+impl Facts {
+    /// Facts about nothing but the machine.
+    pub fn of_host(host: HostFacts) -> Self {
+        Facts {
+            host,
+            tools: Vec::new(),
+            server: None,
+            paths: BTreeMap::new(),
+            filesystems: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            leftovers: Vec::new(),
+            source: None,
+            cuts: Vec::new(),
+            stored: BTreeMap::new(),
+            starts: Vec::new(),
+        }
+    }
+
+    /// The program for a role.
+    pub fn tool(&self, role: ToolRole) -> Option<&ToolFact> {
+        self.tools.iter().find(|tool| tool.role == role)
+    }
+}
+
+impl ServerFacts {
+    /// The family of dialects that it speaks.
+    pub fn family(&self) -> Family {
+        match self.flavor {
+            Flavor::Mariadb => Family::Mariadb,
+            Flavor::Mysql | Flavor::Percona => Family::Mysql,
+        }
+    }
+}
+
+impl From<&FileHead> for HeadFact {
+    fn from(head: &FileHead) -> Self {
+        HeadFact {
+        digest: head.digest.parse().unwrap_or_else(|_| Digest::of(head.digest.as_bytes())),
+        first_event_time: LogTime::from_seconds(head.first_event_time),
+        server_id: head.server_id,
+        server_version: head.server_version.clone(),
+        family: match head.flavor {
+            LogFlavor::Mysql => Family::Mysql,
+            LogFlavor::Mariadb => Family::Mariadb,
+        },
+        gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
+    }
+    }
+}

@@ -1,0 +1,267 @@
+//! Why no plan is possible.
+
+use crate::{
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
+    tools::{CommandError, ToolRole},
+};
+use chrono::{DateTime, Utc};
+use std::path::PathBuf;
+
+/// Why no plan is possible. Each answers what could be asked for instead, as far as that is known.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The store holds no full backup at all.
+    #[error("the store holds no full backup")]
+    NoFull,
+    /// No backup ended at or before the target.
+    #[error("no full backup ended at or before {}; the oldest ended {}", utc(target), oldest.as_ref().map_or("never".into(), utc))]
+    NoFullBefore {
+        /// The target.
+        target: DateTime<Utc>,
+        /// When the oldest full ended.
+        oldest: Option<DateTime<Utc>>,
+    },
+    /// A backup that was asked for by its stamp is not in the store.
+    #[error("the store holds no backup {ts}")]
+    UnknownBackup {
+        /// The stamp asked for.
+        ts: Stamp,
+        /// The backups nearest in time.
+        nearest: Vec<Stamp>,
+    },
+    /// A full was asked for by its stamp, but that backup is an incremental.
+    #[error("backup {ts} is an incremental on the full {base}")]
+    NotAFull {
+        /// The stamp asked for.
+        ts: Stamp,
+        /// The full at the root of its chain.
+        base: Stamp,
+    },
+    /// A chain lacks a backup.
+    #[error("backup {child} was taken on {}, which the store does not hold", parent.map_or("an unknown parent".into(), |ts| ts.to_string()))]
+    MissingParent {
+        /// The incremental.
+        child: Stamp,
+        /// The parent, where it is known.
+        parent: Option<Stamp>,
+    },
+    /// A link of a chain does not fit.
+    #[error("backup {child} starts at LSN {found}, but its parent {parent} ends at LSN {expected}")]
+    BrokenChain {
+        /// The incremental.
+        child: Stamp,
+        /// Its parent.
+        parent: Stamp,
+        /// The LSN that the parent ends at.
+        expected: Lsn,
+        /// The LSN that the incremental starts at.
+        found: Lsn,
+    },
+    /// A basic store does not say which backup an incremental was taken on.
+    #[error("backup {child} does not say which backup it was taken on, and {candidates} end at the LSN it starts at")]
+    AmbiguousParent {
+        /// The incremental.
+        child: Stamp,
+        /// How many backups would fit.
+        candidates: usize,
+    },
+    /// The target lies after the plan's own time.
+    #[error("the target {} is in the future (now {})", utc(target), utc(now))]
+    TargetInFuture {
+        /// The target.
+        target: DateTime<Utc>,
+        /// Now.
+        now: DateTime<Utc>,
+    },
+    /// The archive does not reach up to the target.
+    #[error("the target {} is not archived yet: binlogs reach up to {}", utc(target), latest.as_ref().map_or("nowhere".into(), utc))]
+    TargetBeyondBinlogs {
+        /// The target.
+        target: DateTime<Utc>,
+        /// The latest reachable moment.
+        latest: Option<DateTime<Utc>>,
+    },
+    /// Binlogs between the backup and the target are missing.
+    #[error("binlogs are missing between {after} and {} (backup {backup})", next.as_ref().map_or("the target".into(), |next| next.to_string()))]
+    BinlogGap {
+        /// The backup that the replay would start from.
+        backup: Stamp,
+        /// The last binlog before the gap.
+        after: BinlogName,
+        /// The first binlog after the gap.
+        next: Option<BinlogName>,
+        /// The latest moment that can be reached before the gap.
+        latest: Option<DateTime<Utc>>,
+    },
+    /// A binlog on the way is damaged.
+    #[error("binlog {file} is damaged after byte {last_good}: {what}")]
+    DamagedBinlog {
+        /// The file.
+        file: BinlogName,
+        /// The offset after its last whole transaction.
+        last_good: u64,
+        /// The damage.
+        what: String,
+        /// The latest moment that can be reached before the damage.
+        latest: Option<DateTime<Utc>>,
+    },
+    /// The binlog that a backup's coordinates name was not archived.
+    #[error("backup {backup} stands in binlog {}, which is not in the archive", coordinates.file)]
+    CoordinatesNotArchived {
+        /// The backup.
+        backup: Stamp,
+        /// Its coordinates.
+        coordinates: BinlogCoordinates,
+    },
+    /// Several archived files could be the one that a backup's coordinates name.
+    #[error("backup {backup} stands in binlog {file}, and the archive holds {candidates} different files of that name")]
+    AmbiguousBinlog {
+        /// The backup.
+        backup: Stamp,
+        /// The name.
+        file: BinlogName,
+        /// How many files have it.
+        candidates: usize,
+    },
+    /// A backup has no usable coordinates.
+    #[error("backup {backup} cannot start a point-in-time recovery: {reason}")]
+    BackupWithoutPitr {
+        /// The backup.
+        backup: Stamp,
+        /// Why.
+        reason: String,
+    },
+    /// A backup ended after the target.
+    #[error("backup {backup} ended {}, after the target {}", utc(ended), utc(target))]
+    BackupAfterTarget {
+        /// The backup.
+        backup: Stamp,
+        /// When it ended.
+        ended: DateTime<Utc>,
+        /// The target.
+        target: DateTime<Utc>,
+    },
+    /// A position is not a place between two transactions.
+    #[error("{position} lies inside a transaction or an event")]
+    NotABoundary {
+        /// The position.
+        position: BinlogPosition,
+    },
+    /// A tool that the plan needs is missing or unusable.
+    #[error("no usable {}: {problem}", role_name(*role))]
+    Tool {
+        /// What it is needed for.
+        role: ToolRole,
+        /// Its path, where one was named or found.
+        path: Option<PathBuf>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The tools or the server do not fit the backup or each other.
+    #[error("{what} does not fit: expected {expected}, found {found}")]
+    Mismatch {
+        /// What was compared.
+        what: String,
+        /// What would fit.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// The server cannot be asked.
+    #[error("the server cannot be asked: {problem}")]
+    ServerUnreachable {
+        /// What its client said.
+        problem: String,
+        /// Whether it was the credentials that were refused.
+        access_denied: bool,
+    },
+    /// The server's LSN lies before the parent's end.
+    #[error("the server's LSN went back: it is at {found}, backup {parent} ended at {expected}")]
+    LsnWentBack {
+        /// The parent.
+        parent: Stamp,
+        /// The LSN that the parent ends at.
+        expected: Lsn,
+        /// The server's LSN.
+        found: Lsn,
+    },
+    /// The work directory holds something.
+    #[error("the work directory {} is not empty", path.display())]
+    WorkdirNotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The work directory cannot be used.
+    #[error("the work directory {} cannot be used: {reason}", path.display())]
+    WorkdirUnusable {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Neither a scratch directory nor a local store.
+    #[error("a prepare needs a local directory: {} is reached through the network and scratch_dir is not set", store.display())]
+    NoScratch {
+        /// The store.
+        store: PathBuf,
+    },
+    /// A file system lacks room.
+    #[error("{} has {free} bytes free, {needed} are needed", path.display())]
+    NotEnoughSpace {
+        /// A path on the file system.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// A path in the backup leads out of the work directory.
+    #[error("backup {backup} keeps files outside of its data directory: {path}")]
+    PathLeavesWorkdir {
+        /// The backup.
+        backup: Stamp,
+        /// The path.
+        path: String,
+    },
+    /// The stamps of this minute and second are taken.
+    #[error("the stamp {ts} is taken")]
+    StampTaken {
+        /// The stamp.
+        ts: Stamp,
+    },
+    /// The server writes no binlog.
+    #[error("the server writes no binlog (log_bin is off)")]
+    NoBinlog,
+    /// The directory of the server's binlogs is not known.
+    #[error("the directory of the server's binlogs is not known: {problem}")]
+    BinlogDirUnknown {
+        /// Why.
+        problem: String,
+    },
+    /// The store cannot be written in the way the plan needs.
+    #[error("the store cannot be used: {reason}")]
+    StoreUnusable {
+        /// Why.
+        reason: String,
+    },
+    /// A command cannot be put together.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// A moment as plans and errors print it.
+pub(crate) fn utc(at: &DateTime<Utc>) -> String {
+    let format = if at.timestamp_subsec_micros() == 0 { "%Y-%m-%d %H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S%.6f UTC" };
+    at.format(format).to_string()
+}
+
+fn role_name(role: ToolRole) -> &'static str {
+    match role {
+        ToolRole::Backup => "backup tool (xtrabackup or mariadb-backup)",
+        ToolRole::BinlogReader => "binlog reader (mysqlbinlog or mariadb-binlog)",
+        ToolRole::Client => "client (mysql or mariadb)",
+        ToolRole::Server => "server program (mysqld or mariadbd)",
+        ToolRole::Dump => "dump program (mysqldump or mariadb-dump)",
+    }
+}

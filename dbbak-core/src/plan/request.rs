@@ -1,0 +1,50 @@
+//! What a user asks for, one type a command.
+
+use crate::model::{Stamp, Target};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupRequest {
+    /// A full.
+    Full,
+    /// An incremental.
+    Incremental {
+        /// The full whose chain it continues; absent: the latest.
+        base: Option<Stamp>,
+        /// Whether it is taken on the full itself instead of the chain's newest backup.
+        differential: bool,
+    },
+}
+
+/// Archiving binlogs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShipRequest {
+    /// Has the server begin a new binlog first.
+    pub flush: bool,
+    /// The binlog directory of a dead server, whose last open file is taken along.
+    pub rescue: Option<PathBuf>,
+}
+
+/// A restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRequest {
+    /// Tells this restore apart; names its private directories and account.
+    pub id: Uuid,
+    /// Where it shall land.
+    pub target: Target,
+    /// The backup to start from; absent: the newest that can reach the target.
+    pub backup: Option<Stamp>,
+    /// The work directory; absent: one below `scratch_dir`.
+    pub workdir: Option<PathBuf>,
+}
+
+/// Removing what nothing names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrphansRequest {
+    /// Seconds that an orphan must have lain untouched.
+    pub older_than_seconds: u64,
+}

@@ -1,0 +1,326 @@
+//! Chooses the chain and the window of a restore.
+
+use super::{error::PlanError, request::RestoreRequest};
+use crate::{
+    catalog::{Backup, Catalog, ChainError, Located, Run, RunEnd, Timeline},
+    config::Config,
+    facts::CutFact,
+    model::{BackupKind, BinlogCoordinates, BinlogPosition, LogTime, Stamp, Target, floor_time},
+    store::BinlogEntry,
+};
+use chrono::{DateTime, Utc};
+
+/// What a restore aims at, after rounding.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Aim {
+    /// The state just before the first transaction whose time is this moment or later.
+    Moment {
+        /// The moment.
+        at: DateTime<Utc>,
+        /// The moment that was asked for, where it was floored.
+        asked: Option<DateTime<Utc>>,
+        /// Whether nothing was asked for, and this is the latest reachable moment, floored.
+        latest: bool,
+    },
+    /// A backup as it is.
+    Backup {
+        /// The backup.
+        ts: Stamp,
+        /// Why no binlogs are replayed.
+        why: NoReplay,
+    },
+}
+
+/// Why no binlogs are replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoReplay {
+    /// It was asked for.
+    Asked,
+    /// Nothing later is in the archive.
+    NothingLater,
+}
+
+/// The chain and the window that reach an aim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection<'a> {
+    /// The full first.
+    pub chain: Vec<&'a Backup>,
+    /// What is replayed; none: the chain's last backup as it is.
+    pub window: Option<Window<'a>>,
+    /// Newer backups that were passed over, and why.
+    pub passed_over: Vec<(Stamp, PlanError)>,
+}
+
+/// The span of binlogs between a chain's end and a cut.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window<'a> {
+    /// The timeline.
+    pub timeline: String,
+    /// The chain's coordinates.
+    pub coordinates: BinlogCoordinates,
+    /// The cut.
+    pub cut: BinlogPosition,
+    /// The files from the coordinates' to the cut's.
+    pub files: Vec<&'a BinlogEntry>,
+    /// Where the moment cuts the timeline.
+    pub fact: CutFact,
+}
+
+/// Resolves what was asked for to what is aimed at.
+///
+/// # Errors
+///
+/// [`PlanError`] when the target lies in the future, or nothing is in the store.
+pub fn resolve_aim(
+    config: &Config,
+    catalog: &Catalog,
+    now: DateTime<Utc>,
+    request: &RestoreRequest,
+) -> Result<Aim, PlanError> {
+    if catalog.latest_full().is_none() {
+        return Err(PlanError::NoFull);
+    }
+    if let Some(ts) = request.backup
+        && catalog.backup(ts).is_none()
+    {
+        return Err(unknown_backup(catalog, ts));
+    }
+    match (&request.target, request.backup) {
+        (Target::Time { at, .. } | Target::NoPitr { at: Some(at) }, _) if *at > now => {
+            Err(PlanError::TargetInFuture { target: *at, now })
+        }
+        (Target::Time { at, exact }, _) => {
+            let floored = if *exact { *at } else { floor_time(*at, config.pitr_round_minutes) };
+            Ok(Aim::Moment { at: floored, asked: (floored != *at).then_some(*at), latest: false })
+        }
+        // `--backup TS` alone restores that backup as it is.
+        (Target::Latest | Target::NoPitr { .. }, Some(ts)) => Ok(Aim::Backup { ts, why: NoReplay::Asked }),
+        (Target::NoPitr { at }, None) => {
+            let at = at.unwrap_or(now);
+            let newest = candidates(catalog, at).into_iter().find(|backup| catalog.chain(backup.ts()).is_ok());
+            match newest {
+                Some(backup) => Ok(Aim::Backup { ts: backup.ts(), why: NoReplay::Asked }),
+                None => Err(no_backup_before(catalog, at)),
+            }
+        }
+        (Target::Latest, None) => latest_aim(config, catalog, now),
+    }
+}
+
+/// The latest reachable moment: where the binlogs after the newest usable backup end, floored. Where the archive holds
+/// nothing after that backup, it is the moment of the backup itself.
+fn latest_aim(config: &Config, catalog: &Catalog, now: DateTime<Utc>) -> Result<Aim, PlanError> {
+    let usable = |backup: &&Backup| catalog.chain(backup.ts()).is_ok();
+    let Some(newest) = candidates(catalog, now).into_iter().find(usable) else {
+        return Err(no_backup_before(catalog, now));
+    };
+    let reach = candidates(catalog, now)
+        .into_iter()
+        .filter(usable)
+        .filter_map(|backup| Some((backup.ended_at, reach_after(catalog, backup)?.at())))
+        .map(|(ended, reach)| reach.max(ended))
+        .max();
+    match reach {
+        Some(reach) if reach > newest.ended_at => {
+            let at = floor_time(reach, config.pitr_round_minutes);
+            Ok(Aim::Moment { at, asked: (at != reach).then_some(reach), latest: true })
+        }
+        _ => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
+    }
+}
+
+fn reach_after(catalog: &Catalog, backup: &Backup) -> Option<LogTime> {
+    let coordinates = backup.coordinates().ok()?;
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
+        Located::At { timeline, index } => timeline.run_from(index).reaches(),
+        _ => None,
+    }
+}
+
+/// Chooses the chain and the window.
+///
+/// Of the backups that ended at or before the aim the newest is taken whose chain is whole, whose coordinates are in the
+/// archive, and from which gap-free, undamaged binlogs lead to the cut.
+///
+/// # Errors
+///
+/// [`PlanError`]: the reason that holds for the newest candidate.
+pub fn select<'a>(
+    catalog: &'a Catalog,
+    request: &RestoreRequest,
+    aim: &Aim,
+    cuts: &[CutFact],
+) -> Result<Selection<'a>, PlanError> {
+    let at = match aim {
+        Aim::Backup { ts, .. } => {
+            let chain = catalog.chain(*ts).map_err(chain_error)?;
+            return Ok(Selection { chain, window: None, passed_over: Vec::new() });
+        }
+        Aim::Moment { at, .. } => *at,
+    };
+    let candidates = match request.backup {
+        Some(ts) => {
+            let backup = catalog.backup(ts).ok_or_else(|| unknown_backup(catalog, ts))?;
+            if backup.ended_at > at {
+                return Err(PlanError::BackupAfterTarget { backup: ts, ended: backup.ended_at, target: at });
+            }
+            vec![backup]
+        }
+        None => candidates(catalog, at),
+    };
+    if candidates.is_empty() {
+        return Err(no_backup_before(catalog, at));
+    }
+    let mut passed_over = Vec::new();
+    for backup in candidates {
+        match reach_from(catalog, backup, at, cuts) {
+            Ok((chain, window)) => return Ok(Selection { chain, window: Some(window), passed_over }),
+            Err(error) => passed_over.push((backup.ts(), error)),
+        }
+    }
+    Err(most_telling(passed_over, catalog, at))
+}
+
+/// Of the reasons of several backups the one that says most: a target that is not archived yet concerns all of them; else
+/// the newest backup's own.
+fn most_telling(reasons: Vec<(Stamp, PlanError)>, catalog: &Catalog, at: DateTime<Utc>) -> PlanError {
+    let beyond = reasons.iter().position(|(_, error)| matches!(error, PlanError::TargetBeyondBinlogs { .. }));
+    let gap = reasons.iter().position(|(_, error)| {
+        matches!(error, PlanError::BinlogGap { .. } | PlanError::DamagedBinlog { .. })
+    });
+    let chosen = gap.or(beyond).unwrap_or(0);
+    reasons.into_iter().nth(chosen).map_or_else(|| no_backup_before(catalog, at), |(_, error)| error)
+}
+
+fn reach_from<'a>(
+    catalog: &'a Catalog,
+    backup: &'a Backup,
+    at: DateTime<Utc>,
+    cuts: &[CutFact],
+) -> Result<(Vec<&'a Backup>, Window<'a>), PlanError> {
+    let chain = catalog.chain(backup.ts()).map_err(chain_error)?;
+    let without = |reason| PlanError::BackupWithoutPitr { backup: backup.ts(), reason };
+    let coordinates = backup.coordinates().map_err(without)?;
+    let (timeline, index) = locate(catalog, backup, coordinates, at)?;
+    let run = timeline.run_from(index);
+    let fact = cuts.iter().find(|fact| fact.timeline == timeline.id && fact.target == at);
+    let Some(fact) = fact else {
+        return Err(without(format!("timeline {} was not searched for the target", timeline.id)));
+    };
+    let (cut, files) = match &fact.cut {
+        Some(place) => {
+            let cut = BinlogPosition { file: place.file.clone(), position: place.position };
+            if (&cut.file, cut.position) < (&coordinates.file, coordinates.position) {
+                // A backup ended before the target, yet holds transactions of the target's time or later: clocks differ.
+                return Err(without(format!("it already holds transactions from {cut} on")));
+            }
+            let last = run.files.iter().position(|file| file.name == cut.file);
+            let Some(last) = last else { return Err(blocked(backup, &run)) };
+            if let (RunEnd::Incomplete { what, last_good }, true) = (&run.end, last + 1 == run.files.len())
+                && cut.position > *last_good
+            {
+                return Err(damaged(&run, what, *last_good));
+            }
+            (cut, run.files[..=last].to_vec())
+        }
+        None => {
+            if run.end != RunEnd::ArchiveEnds {
+                return Err(blocked(backup, &run));
+            }
+            let reach = run.reaches().map(|reach| reach.at());
+            let latest = reach.map(|reach| reach.max(backup.ended_at));
+            if latest.is_none_or(|latest| latest < at) {
+                return Err(PlanError::TargetBeyondBinlogs { target: at, latest });
+            }
+            let Some(last) = run.files.last() else { return Err(blocked(backup, &run)) };
+            (BinlogPosition { file: last.name.clone(), position: last.good_bytes() }, run.files.clone())
+        }
+    };
+    let window = Window {
+        timeline: timeline.id.clone(),
+        coordinates: coordinates.clone(),
+        cut,
+        files,
+        fact: fact.clone(),
+    };
+    Ok((chain, window))
+}
+
+fn locate<'a>(
+    catalog: &'a Catalog,
+    backup: &Backup,
+    coordinates: &BinlogCoordinates,
+    at: DateTime<Utc>,
+) -> Result<(Timeline<'a>, usize), PlanError> {
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
+        Located::At { timeline, index } => Ok((timeline, index)),
+        Located::Ambiguous { candidates } => {
+            let file = coordinates.file.clone();
+            Err(PlanError::AmbiguousBinlog { backup: backup.ts(), file, candidates })
+        }
+        // Not shipped yet: everything up to the backup's own end is still in the backup.
+        Located::NotArchived if at > backup.ended_at => {
+            Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() })
+        }
+        Located::NotArchived => {
+            Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() })
+        }
+    }
+}
+
+fn blocked(backup: &Backup, run: &Run<'_>) -> PlanError {
+    let latest = run.reaches().map(|reach| reach.at());
+    match (&run.end, run.files.last()) {
+        (RunEnd::Incomplete { what, last_good }, _) => damaged(run, what, *last_good),
+        (end, Some(last)) => {
+            let next = match end {
+                RunEnd::Gap { next } => Some(next.clone()),
+                _ => None,
+            };
+            PlanError::BinlogGap { backup: backup.ts(), after: last.name.clone(), next, latest }
+        }
+        (_, None) => PlanError::BackupWithoutPitr { backup: backup.ts(), reason: "no binlog follows it".into() },
+    }
+}
+
+fn damaged(run: &Run<'_>, what: &str, last_good: u64) -> PlanError {
+    let latest = run.reaches().map(|reach| reach.at());
+    match run.files.last() {
+        Some(file) => PlanError::DamagedBinlog { file: file.name.clone(), last_good, what: what.to_owned(), latest },
+        None => PlanError::TargetBeyondBinlogs { target: DateTime::<Utc>::MIN_UTC, latest },
+    }
+}
+
+/// Backups that ended at or before a moment, the newest first.
+pub fn candidates(catalog: &Catalog, at: DateTime<Utc>) -> Vec<&Backup> {
+    let mut candidates: Vec<&Backup> = catalog.backups.iter().filter(|backup| backup.ended_at <= at).collect();
+    candidates.sort_by_key(|backup| std::cmp::Reverse((backup.ended_at, backup.ts())));
+    candidates
+}
+
+fn no_backup_before(catalog: &Catalog, target: DateTime<Utc>) -> PlanError {
+    let fulls = catalog.backups.iter().filter(|backup| backup.kind() == BackupKind::Full);
+    PlanError::NoFullBefore { target, oldest: fulls.map(|full| full.ended_at).min() }
+}
+
+/// The error for a stamp that the store lacks, with the stamps nearest to it.
+pub(super) fn unknown_backup(catalog: &Catalog, ts: Stamp) -> PlanError {
+    let mut stamps: Vec<Stamp> = catalog.backups.iter().map(Backup::ts).collect();
+    stamps.sort_by_key(|stamp| (stamp.at() - ts.at()).abs());
+    stamps.truncate(3);
+    PlanError::UnknownBackup { ts, nearest: stamps }
+}
+
+/// A chain's error as the plan's.
+pub(super) fn chain_error(error: ChainError) -> PlanError {
+    match error {
+        ChainError::Unknown { ts } => PlanError::UnknownBackup { ts, nearest: Vec::new() },
+        ChainError::MissingParent { child, parent } => PlanError::MissingParent { child, parent: Some(parent) },
+        ChainError::AmbiguousParent { child, candidates: 0 } => PlanError::MissingParent { child, parent: None },
+        ChainError::AmbiguousParent { child, candidates } => PlanError::AmbiguousParent { child, candidates },
+        ChainError::LsnMismatch { child, parent, expected, found } => {
+            PlanError::BrokenChain { child, parent, expected, found }
+        }
+        ChainError::WrongRoot { child, base } => PlanError::MissingParent { child, parent: Some(base) },
+    }
+}

@@ -1,0 +1,252 @@
+//! The closed vocabulary of steps that plans are made of.
+
+use crate::{
+    execute::{Launch, SyncSide},
+    model::{BackupId, BinlogName, BinlogPosition, TreeName},
+    store::{BackedUpServer, BinlogEntry, Digest, StoreKey},
+    tools::{CommandSpec, Expected},
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One step. Every path, argument, position and order stands in it; carrying it out decides nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Creates a directory in the store for a tool to write into. It must not exist.
+    CreateStoreDir {
+        /// The directory.
+        key: StoreKey,
+    },
+    /// Creates a directory, and the parents that it lacks. It may exist if it is empty.
+    CreateDir {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Goes through a tree once: hashes, compares, copies and syncs, as asked.
+    PassTree(PassTree),
+    /// Runs a tool and judges whether it succeeded.
+    RunTool(RunTool),
+    /// Reads what the backup tool left (LSNs, coordinates) and checks that the coordinates are a transaction boundary.
+    ReadBackup(ReadBackup),
+    /// Renames a tree, inside one file system.
+    MoveTree {
+        /// The tree.
+        from: PathBuf,
+        /// Its new path, which must not exist.
+        to: PathBuf,
+    },
+    /// Removes a tree of dbbak's own.
+    RemoveTree {
+        /// The tree.
+        path: PathBuf,
+    },
+    /// Keeps a copy of the server's settings with the backup, secrets masked.
+    KeepServerFiles {
+        /// The server's variables, by name.
+        variables: std::collections::BTreeMap<String, String>,
+        /// Option files to copy.
+        files: Vec<PathBuf>,
+        /// Where they go.
+        to: StoreKey,
+    },
+    /// Enters the backup into the store: files, meta, manifest last.
+    RecordBackup(RecordBackup),
+    /// Has the server begin a new binlog, so that everything up to now lies in closed files.
+    FlushBinlogs {
+        /// The command.
+        launch: Launch,
+    },
+    /// Archives one binlog and enters it into the index.
+    ShipBinlog(ShipBinlog),
+    /// Takes binlogs out of the archive while verifying them.
+    UnpackBinlogs(UnpackBinlogs),
+    /// Replays binlogs on a private server and proves where they ended.
+    Replay(Box<Replay>),
+    /// Writes the report of a restore.
+    WriteReport {
+        /// The file.
+        path: PathBuf,
+        /// What is known before the run.
+        report: Box<super::RestoreReport>,
+    },
+    /// Removes what nothing names from the store.
+    RemoveStored {
+        /// What is removed.
+        keys: Vec<StoreKey>,
+    },
+}
+
+/// A pass over a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassTree {
+    /// What it is for, as a person would say it.
+    pub title: String,
+    /// The tree that is read.
+    pub from: PathBuf,
+    /// Where the copy goes; none: the tree is only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<PathBuf>,
+    /// The backup and tree whose recorded digests every file must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<StoredTree>,
+    /// The name under which the listing is kept for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_as: Option<TreeName>,
+    /// What is on disk when the step ends.
+    pub sync: SyncSide,
+    /// Files worked on at the same time.
+    pub threads: u32,
+    /// How many bytes the tree holds, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// A tree of a backup in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredTree {
+    /// The backup's directory name.
+    pub backup: String,
+    /// Which of its trees.
+    pub tree: TreeName,
+    /// Digest of the list that holds the digests, where the store records one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_digest: Option<Digest>,
+}
+
+/// A run of the backup tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunTool {
+    /// What it is for, as a person would say it.
+    pub title: String,
+    /// The command.
+    pub launch: Launch,
+    /// The directory that the tool works on.
+    pub dir: PathBuf,
+    /// What the run must leave to count as a success.
+    pub expect: Expected,
+}
+
+/// Reading what the tool left of a new backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadBackup {
+    /// The tree that the tool wrote.
+    pub dir: PathBuf,
+    /// The directory of the server's binlogs, where this machine can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binlog_dir: Option<PathBuf>,
+    /// The LSN that the backup must begin at (an incremental's parent's end).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_lsn: Option<crate::model::Lsn>,
+    /// Whether the server keeps a binlog at all.
+    pub binlog_enabled: bool,
+}
+
+/// What is known of a new backup before it is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordBackup {
+    /// The backup.
+    pub id: String,
+    /// The backup that it was taken on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<crate::model::Stamp>,
+    /// The engine.
+    pub engine: String,
+    /// The tool's version.
+    pub tool_version: String,
+    /// The server that was backed up.
+    pub server: BackedUpServer,
+    /// The tool's command line, secrets masked.
+    pub command: String,
+    /// The trees that were kept.
+    pub trees: Vec<TreeName>,
+}
+
+impl RecordBackup {
+    /// The backup's identity; `None` for a plan that somebody edited.
+    pub fn backup_id(&self) -> Option<BackupId> {
+        self.id.parse().ok()
+    }
+}
+
+/// The archiving of one binlog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShipBinlog {
+    /// The file.
+    pub from: PathBuf,
+    /// Where it is stored.
+    pub to: StoreKey,
+    /// How many bytes of it are archived: the last open one of a dead server is cut. None: all.
+    pub bytes: Option<u64>,
+    /// Whether it is gzipped.
+    pub gzip: bool,
+    /// Threads that compress.
+    pub threads: u32,
+    /// Digest of the file's head as it was surveyed: another file under this name is another history.
+    pub head: Option<Digest>,
+    /// Whether the file is a dead server's last one, to be kept up to its last whole transaction.
+    pub partial: bool,
+    /// The index entry as far as it is known.
+    pub entry: BinlogEntry,
+}
+
+/// Taking binlogs out of the archive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnpackBinlogs {
+    /// The directory that they are unpacked into.
+    pub dir: PathBuf,
+    /// The files in log order.
+    pub files: Vec<BinlogEntry>,
+    /// Where the window starts, in the first file.
+    pub start: u64,
+    /// Where the window ends, in the last file; none: at its end.
+    pub stop: Option<u64>,
+    /// How many transactions the window holds, as far as the index says.
+    pub transactions: Option<u64>,
+    /// Where the list of the window's transactions is kept for the proof.
+    pub expected_list: PathBuf,
+}
+
+/// A replay on a private server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The private server.
+    pub server: PrivateServer,
+    /// What reads the binlogs.
+    pub reader: Launch,
+    /// What applies them.
+    pub client: Launch,
+    /// The first transaction boundary of the window.
+    pub from: BinlogPosition,
+    /// The boundary at which the window ends.
+    pub cut: BinlogPosition,
+    /// Bytes of binlog to go through.
+    pub bytes: u64,
+}
+
+/// The private server of a restore.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PrivateServer {
+    /// The server.
+    pub launch: Launch,
+    /// The directory that it listens in, mode 0700, made for the run and removed after it.
+    pub run_dir: PathBuf,
+    /// The socket.
+    pub socket: PathBuf,
+    /// The file of statements that makes the account; it holds a password made up for this run, and is removed at once.
+    pub init_file: PathBuf,
+    /// The option file for the client, with the same password.
+    pub client_file: PathBuf,
+    /// The account's name.
+    pub account: String,
+    /// Where the server logs what it applies.
+    pub log_dir: PathBuf,
+    /// The first of those logs' names.
+    pub log_name: BinlogName,
+    /// Asks whether the server answers.
+    pub ping: CommandSpec,
+    /// Drops the account and shuts the server down.
+    pub statements: CommandSpec,
+    /// Seconds that it may take to start.
+    pub start_timeout_seconds: u64,
+}

@@ -1,0 +1,162 @@
+//! The read-only seam to the world: what a survey may ask, and nothing that changes anything.
+
+use crate::tools::QueryCommand;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt::Debug,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// Asks the world without changing it. Dry runs and read-only commands hold a probe and never an executor.
+pub trait Probe: Debug + Send + Sync {
+    /// Runs a command that only reads (a version, a query) and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Start`] when the program cannot be started; a failing program is an answer, not an error.
+    fn query(&self, query: &QueryCommand) -> Result<QueryOutput, ProbeError>;
+
+    /// The first of the program names that stands on the search path, as an absolute path.
+    fn find_program(&self, names: &[&str]) -> Option<PathBuf>;
+
+    /// What stands at a path; symbolic links are followed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`] for everything but a missing path.
+    fn path_state(&self, path: &Path) -> Result<PathState, ProbeError>;
+
+    /// The names in a directory, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`], also for a missing directory.
+    fn list_dir(&self, path: &Path) -> Result<Vec<String>, ProbeError>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`], also for a missing file.
+    fn open_file(&self, path: &Path) -> Result<Box<dyn Read + Send>, ProbeError>;
+
+    /// The file system that holds a path, or would hold it: the nearest existing parent answers.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`] when no parent can be looked at.
+    fn filesystem(&self, path: &Path) -> Result<Filesystem, ProbeError>;
+
+    /// Bytes and files below a directory; what vanishes meanwhile is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`] when the directory cannot be read.
+    fn tree_size(&self, path: &Path) -> Result<TreeSize, ProbeError>;
+
+    /// What is known of the machine and of this process.
+    fn host(&self) -> HostFacts;
+}
+
+/// What a command that only reads has answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryOutput {
+    /// The exit status; `None` when a signal ended the program.
+    pub code: Option<i32>,
+    /// Standard output, invalid UTF-8 replaced.
+    pub stdout: String,
+    /// Standard error, invalid UTF-8 replaced.
+    pub stderr: String,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathState {
+    /// Nothing.
+    Missing,
+    /// A file.
+    File {
+        /// Bytes.
+        size: u64,
+        /// Permission bits.
+        mode: u32,
+        /// The owner's user id.
+        owner: u32,
+    },
+    /// A directory.
+    Directory {
+        /// Whether nothing lies in it.
+        empty: bool,
+        /// Permission bits.
+        mode: u32,
+        /// The owner's user id.
+        owner: u32,
+        /// Whether this process may create files in it.
+        writable: bool,
+    },
+    /// Something else: a socket, a device.
+    Other,
+}
+
+/// A file system as far as a plan needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    /// Bytes that this process may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
+    /// Whether it is reached through the network (NFS, CIFS, FUSE), where no prepare may run.
+    pub network: bool,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
+    /// Tells file systems apart: a rename works only inside one.
+    pub device: u64,
+}
+
+/// The size of a tree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeSize {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// How many files.
+    pub files: u64,
+}
+
+/// What is known of the machine and of this process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// The host's name.
+    pub name: String,
+    /// Seconds that local time is ahead of UTC.
+    pub utc_offset_seconds: i32,
+    /// Whether this process is root.
+    pub root: bool,
+    /// A directory for short paths (sockets), as the caller's environment names it.
+    pub temp_dir: PathBuf,
+}
+
+/// Why the world could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// A program could not be started.
+    #[error("cannot start {}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path could not be looked at.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: `read`, `list`.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,395 @@
+//! Watches what a backup tool prints on standard error: its last line, its alarms, the cause of its failure.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::VecDeque, fmt};
+
+/// How many lines are kept for a report.
+const TAIL_LINES: usize = 50;
+
+/// How many alarms are kept; further ones are only counted.
+const ALARM_LINES: usize = 20;
+
+/// Why a tool failed, as far as its messages tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureClass {
+    /// The user or password is wrong.
+    AccessDenied,
+    /// The user may log in, but lacks a privilege.
+    MissingPrivilege,
+    /// No server answers there.
+    CannotConnect,
+    /// The server went away in the middle.
+    ServerGone,
+    /// The server overwrote redo before the tool had copied it. Worth another try at a quieter time.
+    RedoOverwritten,
+    /// A DDL statement ran that the tool cannot follow. Worth another try.
+    DdlDuringBackup,
+    /// Tables altered with ALGORITHM=INSTANT by MySQL 8.0.29 to 8.0.31, which the tool cannot read.
+    InstantColumns,
+    /// A lock was not granted in time. Worth another try.
+    LockTimeout,
+    /// The target is full, or over a quota.
+    NoSpace,
+    /// The limit of open files is too low.
+    TooManyOpenFiles,
+    /// The target directory holds something.
+    TargetNotEmpty,
+    /// The target's parent directory is absent.
+    NoParentDirectory,
+    /// The system forbids access to a file.
+    PermissionDenied,
+    /// The incremental does not begin where the target ends.
+    LsnGap,
+    /// The target takes no incremental: not prepared yet, or prepared to the end.
+    TargetNotReady,
+    /// The directory is no backup of a kind that can be prepared.
+    NotABackup,
+    /// The metadata of a backup cannot be read.
+    MetadataUnreadable,
+    /// The redo in the backup does not reach as far as its metadata says.
+    RedoIncomplete,
+    /// The target holds pages newer than its redo: increments in the wrong order.
+    PagesFromTheFuture,
+    /// The tool does not know an argument, or takes it only in another place.
+    UnknownOption,
+    /// Tool and server are of versions that do not fit.
+    VersionMismatch,
+    /// Nothing known.
+    Unknown,
+}
+
+/// The texts that tell a class, in the order of trust: the first class of this table with a match anywhere wins, because
+/// consequences (a failed copy, a lost connection) are printed besides their cause.
+const TEXTS: &[(FailureClass, &[&str])] = {
+    use FailureClass as F;
+    &[
+        (
+            F::UnknownOption,
+            &["unknown option", "unknown variable", "unknown argument", "must be specified first on the command line"],
+        ),
+        (F::MissingPrivilege, &["missing required privilege", "nsufficient privileges", "Access denied; you need"]),
+        (F::AccessDenied, &["Access denied for user"]),
+        (
+            F::CannotConnect,
+            &["Can't connect to", "Failed to connect to", "Unknown MySQL server host", "Unknown server host"],
+        ),
+        (
+            F::VersionMismatch,
+            &[
+                "Unsupported server version",
+                "can only perform backups and restores against",
+                "Unsupported redo log format",
+            ],
+        ),
+        (F::NoSpace, &["errno: 28", "OS errno 28", "No space left on device", "errno: 122", "Disk quota exceeded"]),
+        (F::TooManyOpenFiles, &["errno: 24", "Too many open files"]),
+        (
+            F::RedoOverwritten,
+            &["log has wrapped around", "Was only able to copy log from", "log block numbers mismatch"],
+        ),
+        (F::DdlDuringBackup, &["without redo logging) DDL", "An undo ddl truncation"]),
+        (F::InstantColumns, &["Found tables with row versions due to INSTANT"]),
+        (F::LockTimeout, &["Lock wait timeout exceeded", "Unable to obtain lock"]),
+        (F::LsnGap, &["seems not to be proper for the target"]),
+        (F::TargetNotReady, &["needs a prepared target", "needs target prepared", "target is not fully prepared"]),
+        (F::NotABackup, &["seems not to have correct metadata"]),
+        (F::MetadataUnreadable, &["failed to read metadata from", "Failed to parse xtrabackup_info"]),
+        (F::RedoIncomplete, &["was not applied to the intended LSN", "transaction log file is corrupted"]),
+        (F::PagesFromTheFuture, &["log sequence number", "is in the future"]),
+        (F::NoParentDirectory, &["cannot mkdir 2"]),
+        (F::TargetNotEmpty, &["errno: 17", "OS errno 17", "is not empty!", "File exists"]),
+        (F::PermissionDenied, &["errno: 13", "OS errno 13", "Permission denied"]),
+        (F::ServerGone, &["server has gone away", "Lost connection to"]),
+    ]
+};
+
+/// Reads a tool's standard error line by line, in constant memory.
+///
+/// Lines that mean failure although the tool ends with status 0 and `completed OK!` are its *alarms*:
+/// - `Tablespace N was not found at ./db/t.ibd when restoring a (partial?) backup`: redo for a table whose file is gone.
+///   Printed by mariadb-backup when an incremental was applied that an earlier prepare had consumed; never in good runs,
+///   not even under heavy DDL. The note `unable to open file ./db/t.ibd for tablespace N` is no alarm: good prepares
+///   print it by the hundred for tables that were dropped, renamed or rebuilt while the backup ran.
+/// - `[ERROR]` and `FATAL ERROR`: XtraBackup goes on after a tablespace whose first page it cannot validate, and leaves
+///   it out.
+#[derive(Debug, Clone, Default)]
+pub struct StderrScan {
+    tail: VecDeque<String>,
+    last: String,
+    alarms: Vec<String>,
+    alarm_count: usize,
+    cause: Option<(usize, String)>,
+    accepted: Vec<String>,
+}
+
+impl StderrScan {
+    /// A scan that takes every alarm for one.
+    pub fn new() -> Self {
+        StderrScan::default()
+    }
+
+    /// A scan that lets pass the alarms which contain one of these texts: an operator's answer to a message that is
+    /// known to be harmless on that server.
+    pub fn accepting(texts: impl IntoIterator<Item = String>) -> Self {
+        StderrScan { accepted: texts.into_iter().filter(|text| !text.is_empty()).collect(), ..StderrScan::default() }
+    }
+
+    /// Scans a whole text.
+    pub fn of(text: &str) -> Self {
+        let mut scan = StderrScan::new();
+        text.lines().for_each(|line| scan.line(line));
+        scan
+    }
+
+    /// Takes the next line, with or without its line end.
+    pub fn line(&mut self, line: &str) {
+        let line = masked(line.trim_end());
+        if line.trim().is_empty() {
+            return;
+        }
+        // These lines carry names of tables and files, which may say anything.
+        let names_a_file = [" Copying ", " Streaming ", " Compressing", " Encrypting", " Moving "]
+            .iter()
+            .any(|word| line.contains(word));
+        if !names_a_file {
+            self.look_at(&line);
+        }
+        self.last.clone_from(&line);
+        if self.tail.len() == TAIL_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
+
+    fn look_at(&mut self, line: &str) {
+        let lost = line.contains("was not found at") && line.contains("when restoring a (partial?) backup");
+        let alarm = lost || line.contains("[ERROR]") || line.contains("FATAL ERROR");
+        if alarm && !self.accepted.iter().any(|text| line.contains(text)) {
+            self.alarm_count += 1;
+            if self.alarms.len() < ALARM_LINES {
+                self.alarms.push(line.to_owned());
+            }
+        }
+        let known = self.cause.as_ref().map_or(TEXTS.len(), |(rank, _)| *rank);
+        // The text of the future LSN is two halves around a number, so that all of its parts must be there.
+        let matches = |(class, texts): &(FailureClass, &[&str])| match class {
+            FailureClass::PagesFromTheFuture => texts.iter().all(|text| line.contains(text)),
+            _ => texts.iter().any(|text| line.contains(text)),
+        };
+        if let Some(rank) = TEXTS[..known].iter().position(matches) {
+            self.cause = Some((rank, line.to_owned()));
+        }
+    }
+
+    /// The last line that is not empty.
+    pub fn last_line(&self) -> &str {
+        &self.last
+    }
+
+    /// Whether the last line is the tool's word for success. XtraBackup 2.4, 8.x and mariadb-backup put different
+    /// stamps and tags before the same end.
+    pub fn ends_in_success(&self) -> bool {
+        self.last.ends_with("completed OK!")
+    }
+
+    /// The last lines, oldest first.
+    pub fn tail(&self) -> Vec<String> {
+        self.tail.iter().cloned().collect()
+    }
+
+    /// The first alarms.
+    pub fn alarms(&self) -> &[String] {
+        &self.alarms
+    }
+
+    /// How many alarms there were.
+    pub fn alarm_count(&self) -> usize {
+        self.alarm_count
+    }
+
+    /// Why the tool failed, if it did, and the line that says so.
+    pub fn cause(&self) -> (FailureClass, Option<&str>) {
+        match &self.cause {
+            Some((rank, line)) => (TEXTS[*rank].0, Some(line)),
+            None => (FailureClass::Unknown, None),
+        }
+    }
+}
+
+/// Why a tool failed, from the whole text of its standard error.
+pub fn classify_failure(stderr: &str) -> FailureClass {
+    StderrScan::of(stderr).cause().0
+}
+
+/// Hides password hashes: mariadb-backup prints the output of `SHOW GRANTS` when a privilege is missing.
+pub fn masked(line: &str) -> String {
+    // USING and AS carry a hash in a grant alone; elsewhere they are ordinary words.
+    let keywords: &[&str] = if line.contains("GRANT") {
+        &["IDENTIFIED BY PASSWORD '", "IDENTIFIED BY '", " USING '", " AS '"]
+    } else {
+        &["IDENTIFIED BY PASSWORD '", "IDENTIFIED BY '"]
+    };
+    let mut rest = line;
+    let mut out = String::with_capacity(line.len());
+    let next = |text: &str| keywords.iter().filter_map(|word| Some(text.find(word)? + word.len())).min();
+    while let Some(start) = next(rest) {
+        let end = rest[start..].find('\'').map_or(rest.len(), |end| start + end);
+        out.push_str(&rest[..start]);
+        out.push_str(super::MASK);
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+impl FailureClass {
+    /// Whether the same command may well succeed later, on a quieter server.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            FailureClass::RedoOverwritten
+                | FailureClass::DdlDuringBackup
+                | FailureClass::LockTimeout
+                | FailureClass::ServerGone
+        )
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FailureClass::AccessDenied => "access denied",
+            FailureClass::MissingPrivilege => "missing privilege",
+            FailureClass::CannotConnect => "no connection to the server",
+            FailureClass::ServerGone => "the server went away",
+            FailureClass::RedoOverwritten => "redo overwritten before it was copied",
+            FailureClass::DdlDuringBackup => "DDL during the backup",
+            FailureClass::InstantColumns => "tables with INSTANT columns",
+            FailureClass::LockTimeout => "lock not granted in time",
+            FailureClass::NoSpace => "no space left",
+            FailureClass::TooManyOpenFiles => "too many open files",
+            FailureClass::TargetNotEmpty => "target is not empty",
+            FailureClass::NoParentDirectory => "target's parent directory is absent",
+            FailureClass::PermissionDenied => "permission denied",
+            FailureClass::LsnGap => "LSN gap",
+            FailureClass::TargetNotReady => "target is not ready for an incremental",
+            FailureClass::NotABackup => "not a backup that can be prepared",
+            FailureClass::MetadataUnreadable => "metadata cannot be read",
+            FailureClass::RedoIncomplete => "redo is incomplete",
+            FailureClass::PagesFromTheFuture => "pages newer than the redo",
+            FailureClass::UnknownOption => "unknown option",
+            FailureClass::VersionMismatch => "versions do not fit",
+            FailureClass::Unknown => "unknown cause",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use FailureClass as F;
+
+    fn scan(name: &str) -> StderrScan {
+        let bytes = fixture(&format!("mariadb-backup-10.11.19/stderr/{name}.stderr"));
+        StderrScan::of(&String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn finds_the_cause_of_every_failed_sample() {
+        for (name, class) in [
+            ("backup-auth", F::AccessDenied),
+            ("backup-badbase", F::MetadataUnreadable),
+            ("backup-badsock", F::CannotConnect),
+            ("backup-full-existing-target", F::TargetNotEmpty),
+            ("backup-no-parent-dir", F::NoParentDirectory),
+            ("backup-no-process", F::MissingPrivilege),
+            ("backup-no-reload", F::MissingPrivilege),
+            ("backup-redo-lost", F::RedoOverwritten),
+            ("backup-stream-diskfull", F::NoSpace),
+            ("backup-unknown-variable", F::UnknownOption),
+            ("copyback-nonempty", F::TargetNotEmpty),
+            ("prepare-again-inc1", F::LsnGap),
+            ("prepare-alo-full", F::UnknownOption),
+            ("prepare-gap-inc2", F::LsnGap),
+            ("prepare-unprep-inc1", F::TargetNotReady),
+        ] {
+            let scan = scan(name);
+            assert_eq!(scan.cause().0, class, "{name}: {:?}", scan.tail());
+            assert!(!scan.ends_in_success(), "{name}");
+        }
+        assert_eq!(classify_failure("something else"), F::Unknown);
+        assert_eq!(
+            classify_failure("[ERROR] InnoDB: Page [1] log sequence number 5 is in the future!"),
+            F::PagesFromTheFuture
+        );
+    }
+
+    #[test]
+    fn takes_no_good_sample_for_a_failure() {
+        for name in [
+            "backup-full",
+            "backup-inc1",
+            "copyback",
+            "prepare-ddl-inc1",
+            "prepare-ok-full",
+            "prepare-ok-inc1",
+            "prepare-reuse-first",
+        ] {
+            let scan = scan(name);
+            assert!(scan.ends_in_success(), "{name}: {}", scan.last_line());
+            assert_eq!(scan.alarms(), &[] as &[String], "{name}");
+        }
+    }
+
+    #[test]
+    fn raises_an_alarm_where_the_tool_says_ok_and_lost_tables() {
+        let lost = scan("prepare-reuse-second");
+        assert!(lost.ends_in_success());
+        assert_eq!(lost.alarm_count(), 3);
+        assert!(lost.alarms().iter().any(|line| line.contains("./nn/t.ibd")), "{:?}", lost.alarms());
+
+        let mut accepting = StderrScan::accepting(["./nn/t.ibd".to_owned(), String::new()]);
+        lost.alarms().iter().for_each(|line| accepting.line(line));
+        assert_eq!(accepting.alarm_count(), 2);
+    }
+
+    #[test]
+    fn knows_every_success_line() {
+        for line in [
+            "161011 12:41:04 completed OK!",
+            "2026-05-05T19:27:29.382428+01:00 0 [Note] [MY-011825] [Xtrabackup] completed OK!",
+            "[00] 2026-11-21 01:50:14 completed OK!\n\n",
+        ] {
+            assert!(StderrScan::of(line).ends_in_success(), "{line}");
+        }
+        for line in ["", "completed OK! not", "[00] 2026-11-21 completed OK!\nlater words"] {
+            assert!(!StderrScan::of(line).ends_in_success(), "{line}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_last_lines_and_hides_hashes() {
+        let mut scan = StderrScan::new();
+        (0..200).for_each(|number| scan.line(&format!("line {number}")));
+        assert_eq!((scan.tail().len(), scan.tail()[0].as_str()), (50, "line 150"));
+
+        let shown = scan_text("backup-no-process");
+        assert!(shown.contains("IDENTIFIED BY PASSWORD '***'"), "{shown}");
+        let line = "GRANT USAGE ON *.* TO `a`@`%` IDENTIFIED VIA ed25519 USING 'hash1' OR x USING 'hash2'";
+        assert!(!masked(line).contains("hash"), "{}", masked(line));
+        assert_eq!(masked("opened as './a' USING 'b'"), "opened as './a' USING 'b'");
+    }
+
+    fn scan_text(name: &str) -> String {
+        scan(name).tail().join("\n")
+    }
+
+    #[test]
+    fn does_not_read_the_names_of_tables() {
+        let scan = StderrScan::of("[01] Copying ./shop/No space left on device.ibd to /b/x [ERROR]");
+        assert_eq!((scan.cause().0, scan.alarm_count()), (F::Unknown, 0));
+    }
+}

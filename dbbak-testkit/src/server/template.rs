@@ -1,0 +1,132 @@
+//! Makes one initialised data directory, keeps it under the build's target directory, and copies it for each server.
+
+use std::env;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use super::{BACKUP_PASSWORD, BACKUP_USER, ROOT_PASSWORD, ServerError, program};
+
+/// Part of the cached directory's name: raise it when what goes into the template changes.
+const FORMAT: u32 = 1;
+
+/// The redo log's size, the same in the template and in every server, so that no start rebuilds the log.
+pub(super) const REDO_SIZE: &str = "16M";
+
+/// Only what a backup tool needs: a restore never connects to the source.
+const GRANTS: &str = "RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, REPLICATION SLAVE";
+
+/// Puts a fresh copy of the initialised data directory at `datadir`, which must not exist.
+pub(super) fn copy_to(datadir: &Path) -> Result<(), ServerError> {
+    copy_tree(&template()?, datadir)
+}
+
+/// Copies a directory tree of regular files.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<(), ServerError> {
+    let failed = |what: &Path| ServerError::io(format!("copying {}", what.display()));
+    fs::create_dir_all(to).map_err(failed(to))?;
+    for entry in fs::read_dir(from).map_err(failed(from))? {
+        let entry = entry.map_err(failed(from))?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().map_err(failed(from))?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).map_err(failed(&entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+fn template() -> Result<PathBuf, ServerError> {
+    // One thread of this process initialises, the others wait; between processes the rename below decides.
+    static BUSY: Mutex<()> = Mutex::new(());
+    let _guard = BUSY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+
+    let version = Command::new(program("mariadbd")?)
+        .arg("--version")
+        .output()
+        .map_err(ServerError::io("asking mariadbd for its version"))?;
+    let digest = blake3::hash(&version.stdout).to_hex();
+    let uid = rustix::process::getuid().as_raw();
+    let cache = cache_dir();
+    let path = cache.join(format!("mariadb-template-{FORMAT}-{uid}-{}", &digest[..12]));
+    if path.is_dir() {
+        return Ok(path);
+    }
+    fs::create_dir_all(&cache).map_err(ServerError::io("creating the template's directory"))?;
+    let staging = tempfile::Builder::new()
+        .prefix("mariadb-template-new-")
+        .tempdir_in(&cache)
+        .map_err(ServerError::io("creating the template's directory"))?;
+    let datadir = staging.path().join("data");
+    initialise(&datadir)?;
+    match fs::rename(&datadir, &path) {
+        Ok(()) => Ok(path),
+        // Another process was faster: its template serves as well.
+        Err(_) if path.is_dir() => Ok(path),
+        Err(error) => Err(ServerError::io("publishing the template")(error)),
+    }
+}
+
+/// The build's own directory for temporary files (`target/tmp`), found from the running test binary.
+fn cache_dir() -> PathBuf {
+    let program = env::current_exe().unwrap_or_default();
+    program
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").is_file())
+        .map_or_else(env::temp_dir, |target| target.join("tmp"))
+}
+
+fn initialise(datadir: &Path) -> Result<(), ServerError> {
+    let datadir_option = format!("--datadir={}", datadir.display());
+    let redo_option = format!("--innodb-log-file-size={REDO_SIZE}");
+    let user = super::user_option();
+    let install = Command::new(program("mariadb-install-db")?)
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
+        .args([&datadir_option, &redo_option])
+        .args(user)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(ServerError::io("running mariadb-install-db"))?;
+    if !install.status.success() {
+        return Err(ServerError::Tool {
+            what: "mariadb-install-db".to_owned(),
+            status: install.status.to_string(),
+            message: String::from_utf8_lossy(&install.stdout).into_owned() + &String::from_utf8_lossy(&install.stderr),
+        });
+    }
+
+    // The bootstrap mode reads one statement a line, and FLUSH comes first: it loads the grant tables that GRANT needs.
+    let accounts = format!(
+        "FLUSH PRIVILEGES;\n\
+         ALTER USER 'root'@'localhost' IDENTIFIED BY '{ROOT_PASSWORD}';\n\
+         CREATE USER '{BACKUP_USER}'@'localhost' IDENTIFIED BY '{BACKUP_PASSWORD}';\n\
+         GRANT {GRANTS} ON *.* TO '{BACKUP_USER}'@'localhost';\n"
+    );
+    let mut child = Command::new(program("mariadbd")?)
+        .args(["--no-defaults", "--bootstrap", "--skip-log-bin", "--innodb-buffer-pool-size=32M"])
+        .args([&datadir_option, &redo_option])
+        .args(user)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(ServerError::io("running mariadbd --bootstrap"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(accounts.as_bytes()).map_err(ServerError::io("writing to mariadbd --bootstrap"))?;
+    }
+    let output = child.wait_with_output().map_err(ServerError::io("waiting for mariadbd --bootstrap"))?;
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() || message.contains("[ERROR]") || message.contains("ERROR:") {
+        return Err(ServerError::Tool {
+            what: "mariadbd --bootstrap".to_owned(),
+            status: output.status.to_string(),
+            message,
+        });
+    }
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! `binlogs/index.json` and its segments: the list of archived binlogs.
 //!
-//! The newest entries stand in `index.json`; older ones in segments of a thousand, which are never changed. So archiving
+//! The newest entries stand in `index.json`; older ones in segments of some hundreds, which are never changed. So archiving
 //! one binlog rewrites one small file, however many are archived. `index.json` has the digest of each segment.
 
 use super::{
@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::BTreeMap;
 
-/// How many entries a segment holds, and how many `index.json` may hold.
-pub const SEGMENT_ENTRIES: usize = 1000;
+/// How many entries a segment holds, and how many `index.json` may hold. An entry has about a kilobyte, so archiving one
+/// binlog writes less than a megabyte, the previous generation included.
+pub const SEGMENT_ENTRIES: usize = 400;
 
 const FILES: &str = "files";
 const SEGMENTS: &str = "segments";
@@ -395,25 +396,25 @@ mod tests {
     fn seals_changes_and_drops() {
         let mut files = BTreeMap::new();
         let mut index = BinlogIndex::default();
-        (1..=2500).for_each(|number| index.append(entry(number)));
+        (1..=1000).for_each(|number| index.append(entry(number)));
         let mut index = round_trip(&index, &mut files);
-        assert_eq!((index.segments().count(), index.newest.len(), index.len()), (2, 500, 2500));
-        assert_eq!(index.entries().next_back().map(|entry| entry.name.number()), Some(2500));
+        assert_eq!((index.segments().count(), index.newest.len(), index.len()), (2, 200, 1000));
+        assert_eq!(index.entries().next_back().map(|entry| entry.name.number()), Some(1000));
 
-        assert!(index.update(&entry(1500).stored_as, |entry| entry.transactions = Some(7)));
+        assert!(index.update(&entry(600).stored_as, |entry| entry.transactions = Some(7)));
         assert!(!index.update(&entry(9999).stored_as, |_| {}));
         let written = index.encode();
         assert_eq!(written.segments.len(), 1);
         assert!(written.segments[0].0.as_str().starts_with("000002-"));
         let mut index = round_trip(&index, &mut files);
 
-        let dropped = index.retain(|entry| entry.name.number() > 1200);
-        assert_eq!(dropped.len(), 1200);
+        let dropped = index.retain(|entry| entry.name.number() > 500);
+        assert_eq!(dropped.len(), 500);
         let mut index = round_trip(&index, &mut files);
-        assert_eq!((index.segments().count(), index.len()), (1, 1300));
-        assert_eq!(index.entries().find(|entry| entry.name.number() == 1500).unwrap().transactions, Some(7));
+        assert_eq!((index.segments().count(), index.len()), (1, 500));
+        assert_eq!(index.entries().find(|entry| entry.name.number() == 600).unwrap().transactions, Some(7));
 
-        (2501..=3500).for_each(|number| index.append(entry(number)));
+        (1001..=1500).for_each(|number| index.append(entry(number)));
         let names: Vec<_> = index.encode().segments.into_iter().map(|(name, _)| name).collect();
         assert!(names[0].as_str().starts_with("000003-"), "{names:?}");
     }
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn names_the_segment_or_entry_at_fault() {
         let mut index = BinlogIndex::default();
-        (1..=1001).for_each(|number| index.append(entry(number)));
+        (1..=401).for_each(|number| index.append(entry(number)));
         let EncodedIndex { segments, index: head } = index.encode();
         let (name, bytes) = segments.into_iter().next().unwrap();
         let error = |content: Option<Vec<u8>>| {
@@ -436,7 +437,7 @@ mod tests {
         let message = error.to_string();
         assert!(
             message.starts_with(
-                "binlogs/index.json is damaged at entry 1 (binlog_2025-10-02T14-00Z_mysql-bin.001001.gz): digest "
+                "binlogs/index.json is damaged at entry 1 (binlog_2025-10-02T14-00Z_mysql-bin.000401.gz): digest "
             ),
             "{message}"
         );

@@ -6,6 +6,7 @@
 
 mod binlog_entry;
 mod binlog_index;
+mod codec;
 mod digest;
 mod error;
 mod file_list;
@@ -21,6 +22,7 @@ mod sum;
 pub use binlog_entry::{BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog};
 pub use binlog_index::{BinlogIndex, EncodedIndex, SEGMENT_ENTRIES, SegmentRef};
 use chrono::{DateTime, Utc};
+pub use codec::{Codec, CodecError, Encoder};
 pub use digest::{Digest, DigestError, HashingReader, HashingWriter};
 pub use error::{Access, Flaw, Operation, StoreError};
 pub use file_list::{EntryKind, FileEntry, FileList};

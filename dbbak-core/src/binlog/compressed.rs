@@ -71,12 +71,7 @@ pub(super) fn parse_payload<S: Source + Read>(body: &mut S) -> Option<Payload> {
 
 impl Payload {
     fn empty() -> Self {
-        Payload {
-            contents: Contents::default(),
-            end_kind: EndKind::Payload,
-            header_max: 0,
-            error_code: 0,
-        }
+        Payload { contents: Contents::default(), end_kind: EndKind::Payload, header_max: 0, error_code: 0 }
     }
 }
 
@@ -135,9 +130,6 @@ pub(super) fn open<S: Source + Read>(body: &mut S) -> Option<ReadSource<ZlibDeco
     }
     let bytes = usize::from(first & LENGTH_BYTES);
     // Unlike every other number in the log, the high byte comes first.
-    let length = body
-        .chunk(bytes)?
-        .iter()
-        .fold(0, |length, byte| length << 8 | u64::from(*byte));
+    let length = body.chunk(bytes)?.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
     Some(ReadSource::new(ZlibDecoder::new(body), length))
 }

@@ -99,8 +99,5 @@ fn parse_rotate<S: Source>(body: &mut S) -> Option<Content> {
     let position = body.u64()?;
     let length = Some(body.remaining()).filter(|length| *length <= MAX_NAME)?;
     let name = String::from_utf8(body.chunk(length as usize)?.to_vec()).ok()?;
-    Some(Content::Rotate {
-        next: name.parse().ok()?,
-        position,
-    })
+    Some(Content::Rotate { next: name.parse().ok()?, position })
 }

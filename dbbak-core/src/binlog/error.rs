@@ -113,12 +113,7 @@ pub enum DamageKind {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Damage {
-            at,
-            what,
-            expected,
-            found,
-        } = self;
+        let Damage { at, what, expected, found } = self;
         match what {
             DamageKind::Checksum => write!(f, "checksum {expected:08x} expected, {found:08x} found at {at}"),
             DamageKind::EventLength => write!(f, "event length {found} at {at}, out of bounds (limit {expected})"),

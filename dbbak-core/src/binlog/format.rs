@@ -65,33 +65,17 @@ pub(super) fn parse_format_description(
     };
     // The rest is a table of post-header lengths, one byte for each event type, then the algorithm and the checksum.
     // Servers too old for checksums know fewer types and end with the table.
-    let Some(types) = body
-        .len()
-        .checked_sub(1 + CHECKSUM_LENGTH)
-        .filter(|types| *types >= OLDEST_TYPES)
-    else {
+    let Some(types) = body.len().checked_sub(1 + CHECKSUM_LENGTH).filter(|types| *types >= OLDEST_TYPES) else {
         return Err(BinlogError::ServerTooOld { server_version });
     };
     let checksum = match body.get(types) {
         Some(0) => ChecksumAlgorithm::None,
         Some(1) => ChecksumAlgorithm::Crc32,
         other => {
-            return Err(BinlogError::ChecksumAlgorithm {
-                found: other.copied().unwrap_or_default(),
-            });
+            return Err(BinlogError::ChecksumAlgorithm { found: other.copied().unwrap_or_default() });
         }
     };
     // The version text can be set freely on MariaDB; the length of the table cannot.
-    let flavor = if types >= MARIADB_TYPES {
-        LogFlavor::Mariadb
-    } else {
-        LogFlavor::Mysql
-    };
-    Ok(Some(FormatDescription {
-        server_version,
-        created,
-        checksum,
-        flavor,
-        in_use: header.flags & FLAG_IN_USE != 0,
-    }))
+    let flavor = if types >= MARIADB_TYPES { LogFlavor::Mariadb } else { LogFlavor::Mysql };
+    Ok(Some(FormatDescription { server_version, created, checksum, flavor, in_use: header.flags & FLAG_IN_USE != 0 }))
 }

@@ -49,11 +49,7 @@ fn parse_plain<S: Source>(body: &mut S, anonymous: bool) -> Option<GtidEvent> {
     body.skip(1)?;
     let uuid = Uuid::from_slice(body.chunk(16)?).ok()?;
     let gno = body.u64()?;
-    let gtid = if anonymous {
-        None
-    } else {
-        Some(mysql_gtid(uuid, None, gno)?)
-    };
+    let gtid = if anonymous { None } else { Some(mysql_gtid(uuid, None, gno)?) };
     let mut event = GtidEvent::of(gtid);
     // Servers added to the event over time: 5.6 ends here, 5.7 with the logical timestamps.
     if body.remaining() < 17 || body.u8()? != LOGICAL_TIMESTAMPS {
@@ -64,11 +60,7 @@ fn parse_plain<S: Source>(body: &mut S, anonymous: bool) -> Option<GtidEvent> {
         return Some(event);
     }
     let immediate = body.uint(7)?;
-    let original = if immediate & ORIGINAL_COMMIT_FOLLOWS != 0 {
-        body.uint(7)?
-    } else {
-        immediate
-    };
+    let original = if immediate & ORIGINAL_COMMIT_FOLLOWS != 0 { body.uint(7)? } else { immediate };
     event.set_commits(original, immediate & !ORIGINAL_COMMIT_FOLLOWS);
     if body.remaining() > 0 {
         event.transaction_length = Some(body.packed()?);

@@ -54,9 +54,7 @@ pub fn read_head(input: &mut dyn Read) -> Result<FileHead, BinlogError> {
     let mut reader = EventReader::new(input);
     match open(&mut reader)? {
         Opened { head, damage: None, .. } => Ok(head),
-        Opened {
-            damage: Some(damage), ..
-        } => Err(BinlogError::HeadDamaged { damage }),
+        Opened { damage: Some(damage), .. } => Err(BinlogError::HeadDamaged { damage }),
     }
 }
 
@@ -123,9 +121,7 @@ fn check_magic(found: &[u8]) -> Result<(), BinlogError> {
         return Err(if found.is_empty() {
             BinlogError::Empty
         } else {
-            BinlogError::TooShort {
-                length: found.len() as u64,
-            }
+            BinlogError::TooShort { length: found.len() as u64 }
         });
     };
     match found {
@@ -138,37 +134,22 @@ fn check_magic(found: &[u8]) -> Result<(), BinlogError> {
 
 fn first_event(reader: &mut EventReader<'_>, hasher: &mut blake3::Hasher) -> Result<FileHead, BinlogError> {
     let at = reader.offset();
-    let damaged = |what, expected, found| BinlogError::FormatDescriptionDamaged {
-        damage: Damage {
-            at,
-            what,
-            expected,
-            found,
-        },
-    };
+    let damaged =
+        |what, expected, found| BinlogError::FormatDescriptionDamaged { damage: Damage { at, what, expected, found } };
     let event = match reader.next()? {
         Frame::Event(event) => event,
         Frame::End => {
-            return Err(BinlogError::TooShort {
-                length: MAGIC.len() as u64,
-            });
+            return Err(BinlogError::TooShort { length: MAGIC.len() as u64 });
         }
-        Frame::Damaged(Damage {
-            what: DamageKind::Truncated,
-            expected,
-            found: available,
-            ..
-        }) => return Err(BinlogError::FormatDescriptionTruncated { expected, available }),
+        Frame::Damaged(Damage { what: DamageKind::Truncated, expected, found: available, .. }) => {
+            return Err(BinlogError::FormatDescriptionTruncated { expected, available });
+        }
         Frame::Damaged(damage) => return Err(BinlogError::FormatDescriptionDamaged { damage }),
     };
     let header = event.header;
     let expected = event_type::FORMAT_DESCRIPTION;
     if header.event_type != expected {
-        return Err(damaged(
-            DamageKind::OutOfPlace,
-            expected.into(),
-            header.event_type.into(),
-        ));
+        return Err(damaged(DamageKind::OutOfPlace, expected.into(), header.event_type.into()));
     }
     let Body::Whole { event: bytes, .. } = event.body else {
         return Err(damaged(DamageKind::EventLength, 0, header.length.into()));

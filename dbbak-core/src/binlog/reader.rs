@@ -163,14 +163,7 @@ impl<'r> EventReader<'r> {
     /// The next event.
     pub(super) fn next(&mut self) -> io::Result<Frame<'_, 'r>> {
         let at = self.offset;
-        let damaged = |what, expected, found| {
-            Ok(Frame::Damaged(Damage {
-                at,
-                what,
-                expected,
-                found,
-            }))
-        };
+        let damaged = |what, expected, found| Ok(Frame::Damaged(Damage { at, what, expected, found }));
         let available = self.fill(HEADER_LENGTH)?;
         if available == 0 {
             return Ok(Frame::End);
@@ -184,20 +177,12 @@ impl<'r> EventReader<'r> {
         let trailer = if secured { CHECKSUM_LENGTH } else { 0 };
         let length = header.length as usize;
         if length < HEADER_LENGTH + trailer {
-            return damaged(
-                DamageKind::EventLength,
-                (HEADER_LENGTH + trailer) as u64,
-                header.length.into(),
-            );
+            return damaged(DamageKind::EventLength, (HEADER_LENGTH + trailer) as u64, header.length.into());
         }
         let end = at + u64::from(header.length);
         // The field has 32 bits, and files grow past 4 GiB.
         if self.positions && header.end_position != end as u32 {
-            return damaged(
-                DamageKind::EndPosition,
-                u64::from(end as u32),
-                header.end_position.into(),
-            );
+            return damaged(DamageKind::EndPosition, u64::from(end as u32), header.end_position.into());
         }
         if length > self.whole {
             if self.in_head {
@@ -221,12 +206,7 @@ impl<'r> EventReader<'r> {
             }
         }
         let rest = content.get(HEADER_LENGTH..).unwrap_or_default();
-        Ok(Frame::Event(Event {
-            header,
-            at,
-            end,
-            body: Body::Whole { rest, event },
-        }))
+        Ok(Frame::Event(Event { header, at, end, body: Body::Whole { rest, event } }))
     }
 
     fn large(&mut self, header: EventHeader, at: u64, end: u64, secured: bool) -> io::Result<Frame<'_, 'r>> {
@@ -235,21 +215,9 @@ impl<'r> EventReader<'r> {
         crc.update(self.unread().get(..HEADER_LENGTH).unwrap_or_default());
         self.advance(HEADER_LENGTH);
         let left = u64::from(header.length) - (HEADER_LENGTH + trailer) as u64;
-        let body = LargeBody {
-            left,
-            crc,
-            taken: Vec::new(),
-            failed: None,
-            at,
-            length: header.length.into(),
-            reader: self,
-        };
-        Ok(Frame::Event(Event {
-            header,
-            at,
-            end,
-            body: Body::Large(body),
-        }))
+        let body =
+            LargeBody { left, crc, taken: Vec::new(), failed: None, at, length: header.length.into(), reader: self };
+        Ok(Frame::Event(Event { header, at, end, body: Body::Large(body) }))
     }
 
     fn unread(&self) -> &[u8] {
@@ -344,12 +312,7 @@ impl LargeBody<'_, '_> {
         if let Some(error) = self.failed.take() {
             if error.kind() == io::ErrorKind::UnexpectedEof {
                 let found = self.reader.offset - at;
-                return Ok(Some(Damage {
-                    at,
-                    what: DamageKind::Truncated,
-                    expected,
-                    found,
-                }));
+                return Ok(Some(Damage { at, what: DamageKind::Truncated, expected, found }));
             }
             return Err(error);
         }
@@ -359,12 +322,7 @@ impl LargeBody<'_, '_> {
         let stored = self.reader.raw(CHECKSUM_LENGTH)?;
         if stored.len() < CHECKSUM_LENGTH {
             let found = self.reader.offset - at;
-            return Ok(Some(Damage {
-                at,
-                what: DamageKind::Truncated,
-                expected,
-                found,
-            }));
+            return Ok(Some(Damage { at, what: DamageKind::Truncated, expected, found }));
         }
         let (computed, stored) = (self.crc.finalize(), stored_checksum(stored));
         Ok((computed != stored).then_some(Damage {
@@ -427,11 +385,7 @@ impl Read for Body<'_, '_> {
 /// The CRC32 of an event; the in-use flag of a format description counts as cleared, since the server clears it later.
 fn checksum_of(header: &EventHeader, content: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    match (
-        content.get(..FLAGS_AT),
-        content.get(FLAGS_AT),
-        content.get(FLAGS_AT + 1..),
-    ) {
+    match (content.get(..FLAGS_AT), content.get(FLAGS_AT), content.get(FLAGS_AT + 1..)) {
         (Some(before), Some(flags), Some(after)) if header.event_type == event_type::FORMAT_DESCRIPTION => {
             crc.update(before);
             crc.update(&[flags & !(FLAG_IN_USE as u8)]);

@@ -132,11 +132,7 @@ pub fn boundary(input: &mut dyn Read, position: u64) -> Result<Boundary, BinlogE
         if let Step::Boundary(at) = step {
             check.see(at);
         }
-        if check.is_decided() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if check.is_decided() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(check.finish(&found))
 }
@@ -178,12 +174,7 @@ struct BoundaryCheck {
 
 impl BoundaryCheck {
     fn new(position: u64) -> Self {
-        BoundaryCheck {
-            position,
-            before: FIRST_EVENT,
-            hit: false,
-            after: None,
-        }
+        BoundaryCheck { position, before: FIRST_EVENT, hit: false, after: None }
     }
 
     fn see(&mut self, at: u64) {
@@ -206,10 +197,7 @@ impl BoundaryCheck {
         } else if self.after.is_none() && self.position > scan.size {
             Boundary::BeyondEnd { size: scan.size }
         } else {
-            Boundary::No {
-                before: self.before,
-                after: self.after,
-            }
+            Boundary::No { before: self.before, after: self.after }
         }
     }
 }
@@ -245,16 +233,9 @@ fn walk(input: &mut dyn Read, visit: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>
     let at = reader.offset();
     found.ending = match ending {
         Walked::Ended(ending) => ending,
-        Walked::Damaged(Damage {
-            at,
-            what: DamageKind::Truncated,
-            expected,
-            found: available,
-        }) => Ending::Truncated {
-            at,
-            expected,
-            available,
-        },
+        Walked::Damaged(Damage { at, what: DamageKind::Truncated, expected, found: available }) => {
+            Ending::Truncated { at, expected, available }
+        }
         Walked::Damaged(damage) => Ending::Damaged(damage),
     };
     if matches!(found.ending, Ending::Interrupted { .. }) {
@@ -264,12 +245,7 @@ fn walk(input: &mut dyn Read, visit: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>
     let more = reader.drain()?;
     found.size = reader.offset();
     if more > 0 && matches!(found.ending, Ending::Rotate { .. } | Ending::Stop) {
-        found.ending = Ending::Damaged(Damage {
-            at,
-            what: DamageKind::AfterEnd,
-            expected: 0,
-            found: more,
-        });
+        found.ending = Ending::Damaged(Damage { at, what: DamageKind::AfterEnd, expected: 0, found: more });
     }
     Ok(found)
 }
@@ -320,10 +296,7 @@ fn walk_events(
         found.last_event_time = header.time;
         found.max_event_time = found.max_event_time.max(header.time);
         let ending = match &content {
-            Content::Rotate { next, position } => Some(Ending::Rotate {
-                next: next.clone(),
-                position: *position,
-            }),
+            Content::Rotate { next, position } => Some(Ending::Rotate { next: next.clone(), position: *position }),
             Content::Stop => Some(Ending::Stop),
             _ => None,
         };

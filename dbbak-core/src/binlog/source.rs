@@ -16,12 +16,7 @@ pub(super) trait Source {
     /// An unsigned little-endian number of up to eight bytes.
     fn uint(&mut self, bytes: usize) -> Option<u64> {
         let taken = self.chunk(bytes)?;
-        Some(
-            taken
-                .iter()
-                .rev()
-                .fold(0, |number, byte| number << 8 | u64::from(*byte)),
-        )
+        Some(taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     fn u8(&mut self) -> Option<u8> {
@@ -92,11 +87,7 @@ pub(super) struct ReadSource<R> {
 impl<R: Read> ReadSource<R> {
     /// Reads at most `limit` bytes of the input.
     pub(super) fn new(input: R, limit: u64) -> Self {
-        ReadSource {
-            input,
-            taken: Vec::new(),
-            left: limit,
-        }
+        ReadSource { input, taken: Vec::new(), left: limit }
     }
 }
 
@@ -147,10 +138,7 @@ mod tests {
             (&[0x99, 0x03], Some(0xe6)),
             (&[0xd9, 0x04], Some(310)),
             (&[0x83, 0x12, 0x0b], Some(90704)),
-            (
-                &[0x7f, 0xd0, 0xba, 0xea, 0x72, 0xbf, 0x60, 0x06],
-                Some(1_795_225_243_269_840),
-            ),
+            (&[0x7f, 0xd0, 0xba, 0xea, 0x72, 0xbf, 0x60, 0x06], Some(1_795_225_243_269_840)),
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], Some(u64::MAX)),
             (&[0xff, 0xff], None),
         ] {

@@ -107,11 +107,7 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
     let database = usize::from(body.u8()?);
     let error_code = body.u16()?;
     let status = u64::from(body.u16()?);
-    let event = QueryEvent {
-        database: String::new(),
-        error_code,
-        text: String::new(),
-    };
+    let event = QueryEvent { database: String::new(), error_code, text: String::new() };
     Some((event, Lengths { database, status }))
 }
 
@@ -124,9 +120,7 @@ fn finish_query<S: Source>(body: &mut S, event: &mut QueryEvent, lengths: Length
 
 /// Reads what is left of a body as text, cut to [`STATEMENT_CAP`].
 pub(super) fn read_text<S: Source>(body: &mut S) -> Option<String> {
-    let count = usize::try_from(body.remaining())
-        .unwrap_or(STATEMENT_CAP)
-        .min(STATEMENT_CAP);
+    let count = usize::try_from(body.remaining()).unwrap_or(STATEMENT_CAP).min(STATEMENT_CAP);
     let bytes = body.chunk(count)?;
     Some(match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -147,10 +141,7 @@ pub(super) fn parse_xa_prepare<S: Source>(body: &mut S) -> Option<(bool, XaId)> 
     if global > 64 || branch > 64 {
         return None;
     }
-    Some((
-        one_phase,
-        XaId::from_parts(format, body.chunk(global + branch)?, global),
-    ))
+    Some((one_phase, XaId::from_parts(format, body.chunk(global + branch)?, global)))
 }
 
 /// Reads the body of an Incident event: its number and message.
@@ -171,9 +162,7 @@ pub(super) fn classify(text: &str) -> StatementKind {
     }
     let after = |keywords: &str| {
         let start = text.get(..keywords.len())?;
-        start
-            .eq_ignore_ascii_case(keywords)
-            .then(|| text.get(keywords.len()..).unwrap_or_default())
+        start.eq_ignore_ascii_case(keywords).then(|| text.get(keywords.len()..).unwrap_or_default())
     };
     if let Some(name) = after("XA START ").or_else(|| after("XA BEGIN ")) {
         StatementKind::Begin(Some(XaId::from_text(name)))

@@ -85,11 +85,7 @@ impl RowsForm {
     pub(super) fn of(event_type: u8) -> Option<Self> {
         let form = |kind, extra, compressed| RowsForm {
             kind,
-            images: if kind == RowsKind::Update {
-                Images::Two
-            } else {
-                Images::One
-            },
+            images: if kind == RowsKind::Update { Images::Two } else { Images::One },
             extra,
             compressed,
         };
@@ -100,10 +96,9 @@ impl RowsForm {
             event_type::WRITE_ROWS => form(RowsKind::Insert, true, false),
             event_type::UPDATE_ROWS => form(RowsKind::Update, true, false),
             event_type::DELETE_ROWS => form(RowsKind::Delete, true, false),
-            event_type::PARTIAL_UPDATE_ROWS => RowsForm {
-                images: Images::TwoPartial,
-                ..form(RowsKind::Update, true, false)
-            },
+            event_type::PARTIAL_UPDATE_ROWS => {
+                RowsForm { images: Images::TwoPartial, ..form(RowsKind::Update, true, false) }
+            }
             event_type::WRITE_ROWS_COMPRESSED_V1 => form(RowsKind::Insert, false, true),
             event_type::UPDATE_ROWS_COMPRESSED_V1 => form(RowsKind::Update, false, true),
             event_type::DELETE_ROWS_COMPRESSED_V1 => form(RowsKind::Delete, false, true),
@@ -125,12 +120,7 @@ pub(super) fn parse_table_map<S: Source>(body: &mut S) -> Option<TableMap> {
     let types = body.chunk(count as usize)?.to_vec();
     let length = body.packed().filter(|length| *length <= 4 * MAX_COLUMNS)?;
     let columns = parse_columns(&types, body.chunk(length as usize)?);
-    Some(TableMap {
-        id,
-        database,
-        table,
-        columns,
-    })
+    Some(TableMap { id, database, table, columns })
 }
 
 fn parse_name<S: Source>(body: &mut S) -> Option<String> {
@@ -152,9 +142,7 @@ pub(super) fn parse_rows<S: Source + Read>(form: RowsForm, body: &mut S, content
         table_id,
         kind: form.kind,
         ends_statement: flags & STATEMENT_END != 0,
-        rows: contents
-            .columns(table_id)
-            .and_then(|columns| parse_images(form, body, columns)),
+        rows: contents.columns(table_id).and_then(|columns| parse_images(form, body, columns)),
     })
 }
 
@@ -162,11 +150,7 @@ fn parse_images<S: Source + Read>(form: RowsForm, body: &mut S, columns: &[Colum
     let width = body.packed().filter(|width| *width == columns.len() as u64)?;
     let bitmap = (width as usize).div_ceil(8);
     let before = body.chunk(bitmap)?.to_vec();
-    let after = if form.images == Images::One {
-        Vec::new()
-    } else {
-        body.chunk(bitmap)?.to_vec()
-    };
+    let after = if form.images == Images::One { Vec::new() } else { body.chunk(bitmap)?.to_vec() };
     if form.compressed {
         count_rows(&mut open(body)?, columns, form.images, &before, &after)
     } else {
@@ -320,9 +304,7 @@ impl TableChange {
 
 /// Where the changes of a table stand; adds the table, unless there are too many.
 fn place_of(changes: &mut Vec<TableChange>, database: &str, table: &str) -> Option<usize> {
-    let found = changes
-        .iter()
-        .position(|change| change.table == table && change.database == database);
+    let found = changes.iter().position(|change| change.table == table && change.database == database);
     if found.is_some() {
         return found;
     }

@@ -109,11 +109,7 @@ pub(super) struct Grouper {
 
 impl Grouper {
     pub(super) fn new(flavor: LogFlavor) -> Self {
-        Grouper {
-            flavor,
-            open: None,
-            nothing: Contents::default(),
-        }
+        Grouper { flavor, open: None, nothing: Contents::default() }
     }
 
     /// Where the open transaction began.
@@ -162,11 +158,7 @@ impl Grouper {
                 let open = self.opened(at);
                 let ends = rows.is_none_or(|rows| rows.ends_statement);
                 open.contents.add_event(content);
-                if ends {
-                    open.unless_begun(EndKind::Statement)
-                } else {
-                    None
-                }
+                if ends { open.unless_begun(EndKind::Statement) } else { None }
             }
             Content::Text(_) | Content::TableMap(_) => {
                 self.opened(at).contents.add_event(content);
@@ -263,12 +255,9 @@ impl Grouper {
     fn expect_none(&self, header: &EventHeader, at: u64) -> Result<(), Damage> {
         match &self.open {
             None => Ok(()),
-            Some(open) => Err(Damage {
-                at,
-                what: DamageKind::Unfinished,
-                expected: open.start,
-                found: header.event_type.into(),
-            }),
+            Some(open) => {
+                Err(Damage { at, what: DamageKind::Unfinished, expected: open.start, found: header.event_type.into() })
+            }
         }
     }
 }

@@ -103,10 +103,7 @@ impl GtidSet {
             (GtidSet::Mysql(set), Gtid::Mysql { uuid, tag, gno }) => set.insert(*uuid, tag.as_deref(), *gno, *gno),
             (GtidSet::Mariadb(state), Gtid::Mariadb { domain, server, seq }) => state.insert(*domain, *server, *seq),
             (set, gtid) => {
-                return Err(GtidError::MixedVendors {
-                    left: set.to_string(),
-                    right: gtid.to_string(),
-                });
+                return Err(GtidError::MixedVendors { left: set.to_string(), right: gtid.to_string() });
             }
         }
         Ok(())
@@ -122,10 +119,7 @@ impl GtidSet {
             (GtidSet::Mariadb(left), GtidSet::Mariadb(right)) => Ok(GtidSet::Mariadb(left.union(right))),
             (left, right) if left.is_empty() => Ok(right.clone()),
             (left, right) if right.is_empty() => Ok(left.clone()),
-            (left, right) => Err(GtidError::MixedVendors {
-                left: left.to_string(),
-                right: right.to_string(),
-            }),
+            (left, right) => Err(GtidError::MixedVendors { left: left.to_string(), right: right.to_string() }),
         }
     }
 
@@ -164,11 +158,7 @@ impl fmt::Display for Gtid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Gtid::Mysql { uuid, tag: None, gno } => write!(f, "{uuid}:{gno}"),
-            Gtid::Mysql {
-                uuid,
-                tag: Some(tag),
-                gno,
-            } => write!(f, "{uuid}:{tag}:{gno}"),
+            Gtid::Mysql { uuid, tag: Some(tag), gno } => write!(f, "{uuid}:{tag}:{gno}"),
             Gtid::Mariadb { domain, server, seq } => write!(f, "{domain}-{server}-{seq}"),
         }
     }
@@ -246,9 +236,7 @@ impl Serialize for Gtid {
 
 impl<'de> Deserialize<'de> for Gtid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -260,9 +248,7 @@ impl Serialize for GtidSet {
 
 impl<'de> Deserialize<'de> for GtidSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -274,18 +260,11 @@ mod tests {
 
     #[test]
     fn reads_one_transaction_of_either_vendor() {
-        for text in [
-            format!("{UUID}:23"),
-            format!("{UUID}:nightly:1"),
-            "0-1011-597".to_owned(),
-        ] {
+        for text in [format!("{UUID}:23"), format!("{UUID}:nightly:1"), "0-1011-597".to_owned()] {
             assert_eq!(text.parse::<Gtid>().unwrap().to_string(), text);
         }
         assert_eq!(
-            format!("{}:Tag:7", UUID.to_uppercase())
-                .parse::<Gtid>()
-                .unwrap()
-                .to_string(),
+            format!("{}:Tag:7", UUID.to_uppercase()).parse::<Gtid>().unwrap().to_string(),
             format!("{UUID}:tag:7")
         );
         for text in [

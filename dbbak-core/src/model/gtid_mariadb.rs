@@ -59,11 +59,7 @@ impl MariadbGtidState {
     pub fn entries(&self) -> impl Iterator<Item = (u32, u32, u64)> {
         self.domains.iter().flat_map(|(id, domain)| {
             let of = move |(server, seq): (&u32, &u64)| (*id, *server, *seq);
-            let others = domain
-                .servers
-                .iter()
-                .filter(|(server, _)| **server != domain.last)
-                .map(of);
+            let others = domain.servers.iter().filter(|(server, _)| **server != domain.last).map(of);
             others.chain(domain.servers.get_key_value(&domain.last).map(of))
         })
     }
@@ -72,10 +68,8 @@ impl MariadbGtidState {
     #[must_use]
     pub fn position(&self) -> Self {
         let mut position = MariadbGtidState::default();
-        for (domain, server, seq) in self
-            .domains
-            .keys()
-            .filter_map(|id| self.last_in(*id).map(|last| (*id, last.0, last.1)))
+        for (domain, server, seq) in
+            self.domains.keys().filter_map(|id| self.last_in(*id).map(|last| (*id, last.0, last.1)))
         {
             position.insert(domain, server, seq);
         }
@@ -94,16 +88,14 @@ impl MariadbGtidState {
 
     /// Whether the other has come as far in every domain and server of this one.
     pub fn is_subset_of(&self, other: &Self) -> bool {
-        self.entries()
-            .all(|(domain, server, seq)| other.contains(domain, server, seq))
+        self.entries().all(|(domain, server, seq)| other.contains(domain, server, seq))
     }
 
     /// Whether a position has come as far as this in every domain, by sequence number whatever the server.
     ///
     /// True to life only where numbers rise across the servers of a domain (`gtid_strict_mode`).
     pub fn is_reached_by(&self, position: &Self) -> bool {
-        self.entries()
-            .all(|(domain, _, seq)| position.last_in(domain).is_some_and(|(_, last)| seq <= last))
+        self.entries().all(|(domain, _, seq)| position.last_in(domain).is_some_and(|(_, last)| seq <= last))
     }
 }
 
@@ -114,10 +106,8 @@ impl FromStr for MariadbGtidState {
     fn from_str(text: &str) -> Result<Self, GtidError> {
         let mut state = MariadbGtidState::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (domain, server, seq) = parse_mariadb(part).ok_or_else(|| GtidError::NotASet {
-                text: text.to_owned(),
-                part: part.to_owned(),
-            })?;
+            let (domain, server, seq) = parse_mariadb(part)
+                .ok_or_else(|| GtidError::NotASet { text: text.to_owned(), part: part.to_owned() })?;
             state.insert(domain, server, seq);
         }
         Ok(state)
@@ -142,9 +132,7 @@ impl Serialize for MariadbGtidState {
 
 impl<'de> Deserialize<'de> for MariadbGtidState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

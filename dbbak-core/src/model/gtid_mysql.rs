@@ -29,9 +29,10 @@ impl MysqlGtidSet {
 
     /// How many transactions the set holds.
     pub fn count(&self) -> u64 {
-        self.owners.values().flatten().fold(0, |sum: u64, (first, last)| {
-            sum.saturating_add((last - first).saturating_add(1))
-        })
+        self.owners
+            .values()
+            .flatten()
+            .fold(0, |sum: u64, (first, last)| sum.saturating_add((last - first).saturating_add(1)))
     }
 
     /// The intervals, each with its UUID, its tag (`None`: untagged), its first and its last number.
@@ -103,9 +104,7 @@ impl MysqlGtidSet {
     fn holds(&self, owner: &(Uuid, Tag), first: u64, last: u64) -> bool {
         self.owners.get(owner).is_some_and(|intervals| {
             let at = intervals.partition_point(|(_, end)| *end < first);
-            intervals
-                .get(at)
-                .is_some_and(|(start, end)| *start <= first && last <= *end)
+            intervals.get(at).is_some_and(|(start, end)| *start <= first && last <= *end)
         })
     }
 }
@@ -165,15 +164,9 @@ impl FromStr for MysqlGtidSet {
     fn from_str(text: &str) -> Result<Self, GtidError> {
         let mut set = MysqlGtidSet::default();
         for group in text.split(',').map(str::trim).filter(|group| !group.is_empty()) {
-            let error = |part: &str| GtidError::NotASet {
-                text: text.to_owned(),
-                part: part.to_owned(),
-            };
+            let error = |part: &str| GtidError::NotASet { text: text.to_owned(), part: part.to_owned() };
             let mut parts = group.split(':').map(str::trim);
-            let uuid = parts
-                .next()
-                .and_then(|uuid| Uuid::try_parse(uuid).ok())
-                .ok_or_else(|| error(group))?;
+            let uuid = parts.next().and_then(|uuid| Uuid::try_parse(uuid).ok()).ok_or_else(|| error(group))?;
             let mut tag = None;
             // A UUID or a tag without an interval after it says nothing: more likely a text that was cut.
             let mut awaiting = true;
@@ -228,9 +221,7 @@ impl Serialize for MysqlGtidSet {
 
 impl<'de> Deserialize<'de> for MysqlGtidSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -262,9 +253,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_set() {
-        for text in [
-            "A", "A:", "A:tag", "A:0-3", "A:5-3", "A:1-2-3", "A:1:2x", "xyz:1", "A:-1",
-        ] {
+        for text in ["A", "A:", "A:tag", "A:0-3", "A:5-3", "A:1-2-3", "A:1:2x", "xyz:1", "A:-1"] {
             let text = text.replace('A', A);
             assert!(text.parse::<MysqlGtidSet>().is_err(), "{text}");
         }

@@ -1,0 +1,1 @@
+//! Logs and events of any size are read in little memory.

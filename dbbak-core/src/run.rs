@@ -6,7 +6,6 @@ use crate::{
     config::Config,
     execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
     facts::Facts,
-    model::BackupKind,
     plan::{
         Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, ShipRequest, Step, Summary,
         check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
@@ -207,8 +206,12 @@ pub struct Finished {
 pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
     let Running { store, session, executor, clock, reporter } = *running;
     let mut walk = Walk::new(Effects { store, session, executor, clock, reporter });
-    let mut finished =
-        Finished { outcome: Outcome::default(), report: None, incomplete: plan.incomplete.clone(), warnings: Vec::new() };
+    let mut finished = Finished {
+        outcome: Outcome::default(),
+        report: None,
+        incomplete: plan.incomplete.clone(),
+        warnings: Vec::new(),
+    };
     for (number, step) in plan.steps.iter().enumerate() {
         let result = walk
             .step(step, (number + 1, plan.steps.len()))
@@ -286,7 +289,6 @@ fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError) {
         }
     }
 }
-
 
 impl Facts {
     /// The family of the server that answered.

@@ -1,6 +1,6 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{ExitStatus, Executor, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
+use super::{Executor, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
 use crate::{
     clock::Clock,
     plan::RunTool,
@@ -34,11 +34,7 @@ impl Running<'_> {
     }
 
     /// Runs a pipeline to its end; a tick is called now and then.
-    pub(super) fn run(
-        &self,
-        members: &[Launch],
-        tick: Option<&dyn Fn()>,
-    ) -> Result<Vec<MemberExit>, ExecuteError> {
+    pub(super) fn run(&self, members: &[Launch], tick: Option<&dyn Fn()>) -> Result<Vec<MemberExit>, ExecuteError> {
         let mut process = self.executor.spawn(members)?;
         // Nobody reads the last member's output: it must not fill a pipe.
         let output = process.take_stdout();

@@ -20,7 +20,8 @@ use crate::{
     probe::PathState,
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version, carried_settings,
+        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
+        carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
@@ -309,11 +310,7 @@ impl<'a> Restore<'a> {
             title: title.to_owned(),
             from: root.join(backup.id.to_string()).join(tree.as_str()),
             to: Some(to.to_owned()),
-            verify: Some(StoredTree {
-                backup: backup.id.to_string(),
-                tree,
-                list_digest: stored.list_digest.clone(),
-            }),
+            verify: Some(StoredTree { backup: backup.id.to_string(), tree, list_digest: stored.list_digest.clone() }),
             list_as: None,
             sync: SyncSide::Nothing,
             threads: self.config.parallel,
@@ -517,9 +514,10 @@ impl<'a> Restore<'a> {
 }
 
 fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
-    facts.stored.get(&backup.id.to_string()).ok_or_else(|| PlanError::StoreUnusable {
-        reason: format!("backup {} was not looked at", backup.ts()),
-    })
+    facts
+        .stored
+        .get(&backup.id.to_string())
+        .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
 }
 
 /// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.

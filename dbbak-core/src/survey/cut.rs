@@ -22,7 +22,7 @@ const EARLIER_LISTED: usize = 10;
 /// # Errors
 ///
 /// When an archived file cannot be read or is no binlog.
-pub fn find_cut(
+pub(super) fn find_cut(
     store: &dyn StoreReader,
     timeline: &Timeline<'_>,
     target: DateTime<Utc>,
@@ -59,7 +59,7 @@ pub fn find_cut(
 /// # Errors
 ///
 /// When the file cannot be read or is no binlog.
-pub fn find_start(
+pub(super) fn find_start(
     store: &dyn StoreReader,
     backup: Stamp,
     file: &BinlogEntry,
@@ -73,7 +73,8 @@ pub fn find_start(
         before += u64::from(transaction.end <= position);
         ControlFlow::Continue(())
     });
-    let (_, boundary) = scanned.map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })?;
+    let (_, boundary) =
+        scanned.map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })?;
     let boundary = boundary == Boundary::Yes;
     let coordinates = coordinates.clone();
     Ok(StartFact { backup, coordinates, boundary, transactions_before: before, transactions: all })

@@ -122,9 +122,10 @@ fn look_at(
     }
     file.path = Some(path.clone());
     // Another file was archived under the name that this one would get, or its head does not tell which file it is.
-    let name_taken = catalog.binlogs.iter().any(|entry| {
-        entry.name == file.name && entry.head != file.head.as_ref().map(|head| head.digest)
-    });
+    let name_taken = catalog
+        .binlogs
+        .iter()
+        .any(|entry| entry.name == file.name && entry.head != file.head.as_ref().map(|head| head.digest));
     if (name_taken || file.head.is_none()) && !open {
         file.digest = Some(digest_of(probe, &path)?);
     }
@@ -138,7 +139,7 @@ fn read_head(probe: &dyn Probe, path: &Path) -> Result<Result<FileHead, String>,
     let mut input = probe.open_file(path)?;
     match binlog::read_head(&mut input) {
         Ok(head) => Ok(Ok(head)),
-        Err(binlog::BinlogError::Io { source }) => Err(read_error(path, source)),
+        Err(binlog::BinlogError::Input(source)) => Err(read_error(path, source)),
         Err(error) => Ok(Err(error.to_string())),
     }
 }
@@ -172,7 +173,7 @@ fn good_end(probe: &dyn Probe, path: &PathBuf) -> Result<u64, SurveyError> {
     let mut input = probe.open_file(path)?;
     match binlog::scan(&mut input, &mut |_| ControlFlow::Continue(())) {
         Ok(scan) => Ok(scan.good_end),
-        Err(binlog::BinlogError::Io { source }) => Err(read_error(path, source)),
+        Err(binlog::BinlogError::Input(source)) => Err(read_error(path, source)),
         Err(_) => Ok(0),
     }
 }

@@ -8,11 +8,10 @@ use crate::{
     clock::Clock,
     model::BackupId,
     plan::{PassTree, Replay, RestoreReport, Step, StoredTree},
-    store::{Digest, FileList, Session, StoreKey, StoreReader},
+    store::{FileList, Session, StoreKey, StoreReader},
 };
 use chrono::{DateTime, Utc};
 use std::{
-    collections::BTreeMap,
     num::NonZero,
     path::{Path, PathBuf},
 };

@@ -13,7 +13,7 @@ use crate::{
 use std::{
     io::{self, Read},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// Looks at the binlogs that could be archived: those that the server lists, else those in its index file, or, of a dead

@@ -1,9 +1,11 @@
 //! What must be known of the world before deciding, as one serialisable value.
 
 use crate::{
+    binlog::{FileHead, LogFlavor},
     model::{BinlogCoordinates, BinlogName, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    tools::{Family, Flavor, ToolRole, ToolVersion, Version},
+    store::Digest,
+    tools::{Family, Flavor, Grants, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -76,8 +78,8 @@ pub struct ServerFacts {
     pub binlogs: Vec<ListedBinlog>,
     /// Its clock.
     pub now: Option<DateTime<Utc>>,
-    /// What the account may do, as `SHOW GRANTS` says it.
-    pub grants: Vec<String>,
+    /// What the account may do.
+    pub grants: Grants,
 }
 
 /// A server that did not answer.
@@ -125,7 +127,7 @@ pub struct SourceBinlog {
     /// Why they cannot be read.
     pub problem: Option<String>,
     /// The digest of all its bytes, taken only where its name alone does not tell whether it is archived.
-    pub digest: Option<String>,
+    pub digest: Option<Digest>,
     /// For the last file of a dead server: the offset after its last whole transaction.
     pub good_end: Option<u64>,
 }
@@ -134,7 +136,7 @@ pub struct SourceBinlog {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadFact {
     /// Digest of the first events, the in-use bit masked.
-    pub digest: String,
+    pub digest: Digest,
     /// The stamp of the first event.
     pub first_event_time: LogTime,
     /// The server that wrote it.
@@ -203,9 +205,7 @@ pub struct StoredBackup {
     /// Which trees stand there, with their bytes where `files.json` says.
     pub trees: BTreeMap<TreeName, Option<u64>>,
     /// Digest of `files.json`, where the store records one.
-    pub list_digest: Option<String>,
-    /// Whether the backup's meta file agrees with the manifest.
-    pub meta_agrees: bool,
+    pub list_digest: Option<Digest>,
     /// Paths in it that lead out of a data directory.
     pub outside_paths: Vec<String>,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
@@ -259,6 +259,22 @@ impl ServerFacts {
         match self.flavor {
             Flavor::Mariadb => Family::Mariadb,
             Flavor::Mysql | Flavor::Percona => Family::Mysql,
+        }
+    }
+}
+
+impl From<&FileHead> for HeadFact {
+    fn from(head: &FileHead) -> Self {
+        HeadFact {
+            digest: head.digest.parse().unwrap_or_else(|_| Digest::of(head.digest.as_bytes())),
+            first_event_time: LogTime::from_seconds(head.first_event_time),
+            server_id: head.server_id,
+            server_version: head.server_version.clone(),
+            family: match head.flavor {
+                LogFlavor::Mysql => Family::Mysql,
+                LogFlavor::Mariadb => Family::Mariadb,
+            },
+            gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct FileHead {
     /// The transactions before this file: Previous_gtids (MySQL), or the state in Gtid_list (MariaDB). `None` where the
     /// file holds neither; an empty set where it holds an empty one.
     pub previous_gtids: Option<GtidSet>,
-    /// Names the content of the head: the first 32 hex digits of the BLAKE3 hash of the bytes up to `length`, with the
+    /// Names the content of the head: the BLAKE3 hash, in hex digits, of the bytes up to `length`, with the
     /// in-use flag cleared. It tells files of one name apart, and is the same in a copy that was cut short.
     pub digest: String,
     /// Offset after the events that the head consists of.
@@ -42,9 +42,6 @@ const MAGIC: [u8; 4] = [0xfe, 0x62, 0x69, 0x6e];
 const ENCRYPTED_MAGIC: [u8; 4] = [0xfd, 0x62, 0x69, 0x6e];
 /// The four bytes at the start of MariaDB's binlog inside InnoDB (`IBB_MAGIC`).
 const INNODB_MAGIC: [u8; 4] = [0xfe, 0xfe, 0x0d, 0x01];
-
-/// Hex digits of a head's digest.
-const DIGEST_DIGITS: usize = 32;
 
 /// Reads the start of a binlog, and little more of the input than that.
 ///
@@ -111,7 +108,7 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> 
     if damage.is_none() && head.previous_gtids.is_none() {
         damage = reader.peek_damage()?;
     }
-    head.digest = hasher.finalize().to_hex().chars().take(DIGEST_DIGITS).collect();
+    head.digest = hasher.finalize().to_hex().to_string();
     Ok(Opened { head, damage, offsets })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{BackupId, BackupKind, BinlogCoordinates, Lsn, Stamp},
-    store::{ManifestEntry, PitrState, ServerRecord},
+    store::{BackedUpServer, ManifestEntry, PitrState},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,7 @@ impl Backup {
     }
 
     /// The server that it was taken from.
-    pub fn server(&self) -> Option<&ServerRecord> {
+    pub fn server(&self) -> Option<&BackedUpServer> {
         self.entry.server.as_ref()
     }
 }

@@ -3,7 +3,7 @@
 use super::Catalog;
 use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
-    store::BinlogEntry,
+    store::{BinlogEntry, Digest},
 };
 use std::collections::BTreeMap;
 
@@ -121,11 +121,11 @@ impl Catalog {
 
     /// Finds the file that coordinates name: by the digest of its head where it was recorded, else by name, provided
     /// that only one file of that name can be meant.
-    pub fn locate(&self, coordinates: &BinlogCoordinates, head: Option<&str>) -> Located<'_> {
+    pub fn locate(&self, coordinates: &BinlogCoordinates, head: Option<&Digest>) -> Located<'_> {
         let mut found = Vec::new();
         for timeline in self.timelines() {
             let Some(index) = timeline.files.iter().position(|file| file.name == coordinates.file) else { continue };
-            let same_head = match (head, timeline.files[index].head.as_deref()) {
+            let same_head = match (head, timeline.files[index].head.as_ref()) {
                 (Some(wanted), Some(held)) => wanted == held,
                 _ => true,
             };

@@ -5,6 +5,7 @@ use crate::{
     binlog::BinlogError,
     model::{BinlogName, Lsn},
     store::StoreError,
+    tools::ToolRunError,
 };
 use std::{io, path::PathBuf};
 
@@ -32,17 +33,15 @@ pub enum ExecuteError {
         source: io::Error,
     },
     /// A tool failed, or says that it succeeded and did not.
-    #[error("{program} failed while it should {title}: {problem}")]
+    #[error("could not {title}: {problem}")]
     Tool {
         /// The program.
         program: String,
         /// What it was to do.
         title: String,
         /// What is wrong: the exit status, the last line, a missing file.
-        problem: String,
-        /// The end of what it printed on standard error.
-        stderr: Vec<String>,
-        /// Where all of it lies.
+        problem: Box<ToolRunError>,
+        /// Where all that it printed lies.
         log: PathBuf,
     },
     /// What the backup tool left cannot be read.
@@ -86,6 +85,14 @@ pub enum ExecuteError {
         path: PathBuf,
         /// What is wrong with it.
         source: BinlogError,
+    },
+    /// The server did not begin a new binlog.
+    #[error("the server did not begin a new binlog: {problem}")]
+    Flush {
+        /// How the client ended.
+        problem: String,
+        /// The end of what it printed on standard error.
+        stderr: Vec<String>,
     },
     /// The private server did not start.
     #[error("the private server did not start: {problem}")]

@@ -2,9 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "the work directory of a run is made and read here")]
 
 use super::{error::ExecuteError, tree::sync_dir};
+use crate::store::ProcessGroup;
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -120,6 +121,30 @@ pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
 /// The length of a file in bytes; 0 when it is not there.
 pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+/// Goes through the lines of a log from an offset on; invalid UTF-8 is replaced.
+pub(super) fn each_line(path: &Path, from: u64, sink: &mut dyn FnMut(&str)) -> Result<(), ExecuteError> {
+    let mut file = open(path)?;
+    file.seek(SeekFrom::Start(from)).map_err(failed("read", path))?;
+    let mut lines = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(failed("read", path))? == 0 {
+            return Ok(());
+        }
+        sink(&String::from_utf8_lossy(&line));
+    }
+}
+
+/// A process group with the start time of its leader, which tells it from a later one of the same number. `None` when the
+/// leader is gone or the system does not tell.
+pub(super) fn process_group(pgid: u32) -> Option<ProcessGroup> {
+    let stat = fs::read_to_string(format!("/proc/{pgid}/stat")).ok()?;
+    // proc(5): the name in parentheses may hold anything; the start time is the 22nd field, the 20th after the name.
+    let start_time = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    Some(ProcessGroup { pgid, start_time })
 }
 
 /// The last lines of a log.

@@ -2,7 +2,7 @@
 
 use super::{error::ExecuteError, files};
 use crate::{
-    binlog::{self, Transaction},
+    binlog::{self, Ending, Transaction},
     model::BinlogName,
 };
 use std::{
@@ -68,7 +68,7 @@ impl ExpectedLog {
                 return Err(ExecuteError::ProofFailed { number, expected, found });
             }
             let scan = scan.map_err(|source| ExecuteError::Binlog { path: path.clone(), source })?;
-            if !scan.ending.is_clean() {
+            if !matches!(scan.ending, Ending::Rotate { .. } | Ending::Stop) {
                 let found = format!("a damaged log {}: {}", path.display(), scan.ending);
                 return Err(ExecuteError::ProofFailed { number: number + 1, expected: "a whole log".into(), found });
             }

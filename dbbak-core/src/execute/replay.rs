@@ -1,8 +1,6 @@
 //! Replays a window on a private server: start, one pipeline, proof, clean shutdown.
 
-use super::{
-    Event, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running,
-};
+use super::{Event, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running};
 use crate::plan::{PrivateServer, Replay};
 use std::time::Duration;
 use uuid::Uuid;
@@ -152,4 +150,3 @@ impl LogGrowth<'_> {
         self.reporter.report(&Event::Progress { bytes: grown });
     }
 }
-

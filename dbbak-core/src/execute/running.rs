@@ -1,12 +1,11 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{ExitStatus, Executor, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
+use super::{Executor, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
 use crate::{
     clock::Clock,
-    engine::Engine,
     plan::RunTool,
     store::{ProcessGroup, Session},
-    tools::{ToolEvidence, judge_tool_run},
+    tools::{Checkpoints, Exit, MetadataFile, RunEnd, StderrScan, judge_backup_run},
 };
 use std::time::Duration;
 
@@ -35,11 +34,7 @@ impl Running<'_> {
     }
 
     /// Runs a pipeline to its end; a tick is called now and then.
-    pub(super) fn run(
-        &self,
-        members: &[Launch],
-        tick: Option<&dyn Fn()>,
-    ) -> Result<Vec<MemberExit>, ExecuteError> {
+    pub(super) fn run(&self, members: &[Launch], tick: Option<&dyn Fn()>) -> Result<Vec<MemberExit>, ExecuteError> {
         let mut process = self.executor.spawn(members)?;
         // Nobody reads the last member's output: it must not fill a pipe.
         let output = process.take_stdout();
@@ -71,7 +66,7 @@ impl Running<'_> {
     /// # Errors
     ///
     /// [`ExecuteError::Tool`] when its status, its last line, the files it left or what they say is not as it must be.
-    pub(super) fn run_tool(&self, step: &RunTool, engine: &dyn Engine) -> Result<(), ExecuteError> {
+    pub(super) fn run_tool(&self, step: &RunTool) -> Result<Option<Checkpoints>, ExecuteError> {
         let log_start = files::length(&step.launch.log);
         let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
         let exits = loop {
@@ -84,22 +79,23 @@ impl Running<'_> {
             }
         };
         drop(process);
-        let status = exits.first().map_or(ExitStatus::Code(-1), |exit| exit.status);
-        let stderr = files::read_from(&step.launch.log, log_start)?;
-        let names = files::names_in(&step.dir)?;
-        let checkpoints = files::first_of(&step.dir, &engine.checkpoint_files())?;
-        let evidence = ToolEvidence {
-            status: status.code(),
-            stderr: &stderr,
-            files: &names,
-            checkpoints: checkpoints.as_deref(),
+        let exit = match exits.first().map(|exit| exit.status) {
+            Some(ExitStatus::Code(code)) => Exit::Code(code),
+            Some(ExitStatus::Signal(signal)) => Exit::Signal(signal),
+            None => Exit::Code(-1),
         };
-        let _ = evidence;
-        judge_tool_run(engine.expectation(step.expect), &evidence).map_err(|problem| ExecuteError::Tool {
+        let mut stderr = StderrScan::new();
+        files::each_line(&step.launch.log, log_start, &mut |line| stderr.line(line))?;
+        let names = files::names_in(&step.dir)?;
+        let checkpoints = match MetadataFile::Checkpoints.select(&names) {
+            Some(name) => files::read_file(&step.dir.join(name))?,
+            None => None,
+        };
+        let run = RunEnd { exit, stderr: &stderr, files: &names, checkpoints: checkpoints.as_deref() };
+        judge_backup_run(&step.expect, &run).map_err(|problem| ExecuteError::Tool {
             program: step.launch.command.program.display().to_string(),
             title: step.title.clone(),
-            problem: problem.to_string(),
-            stderr: files::tail(&step.launch.log),
+            problem: Box::new(problem),
             log: step.launch.log.clone(),
         })
     }

@@ -3,10 +3,12 @@
 use super::{Event, Reporter, error::ExecuteError, files};
 use crate::{
     binlog::{self, BinlogError, Ending, FileScan},
-    facts::HeadFact,
     model::LogTime,
     plan::ShipBinlog,
-    store::{BinlogEntry, Damage, Digest, GzipWriter, Partial, Publish, Session, StoreError},
+    store::{
+        BinlogDamage, BinlogEnding, BinlogEntry, Codec, Digest, Encoder, Operation, PartialBinlog, Publish, Session,
+        StoreError,
+    },
 };
 use std::{
     io::{self, Read, Write},
@@ -34,7 +36,7 @@ pub(super) fn ship_binlog(
     let file = files::open(&step.from)?;
     let mut publish = session.publish(&step.to)?;
     let result = (|| {
-        let mut output = Output::new(&mut *publish, step);
+        let mut output = output(&mut *publish, step).map_err(|source| step_error(step, source))?;
         let scan = {
             let mut input = Tee {
                 input: file.take(step.bytes.unwrap_or(u64::MAX)),
@@ -46,9 +48,10 @@ pub(super) fn ship_binlog(
             let scan = binlog::scan(&mut input, &mut |_| ControlFlow::Continue(()));
             // Damage ends the scan, not the copy.
             io::copy(&mut input, &mut io::sink()).map_err(|source| step_error(step, source))?;
-            Scanned { scan, size: input.offset, digest: input.hasher.finalize().to_hex().to_string() }
+            Scanned { scan, size: input.offset, digest: Digest::from(input.hasher.finalize()) }
         };
-        let (stored_size, stored_digest) = output.finish().map_err(|source| step_error(step, source))?;
+        let stored = output.finish().map_err(|source| step_error(step, source))?;
+        let (stored_size, stored_digest) = (stored.size, Digest::from(stored.hasher.finalize()));
         entry_of(step, scan, stored_size, stored_digest)
     })();
     match result {
@@ -66,14 +69,14 @@ pub(super) fn ship_binlog(
 struct Scanned {
     scan: Result<FileScan, BinlogError>,
     size: u64,
-    digest: String,
+    digest: Digest,
 }
 
 fn entry_of(
     step: &ShipBinlog,
     scanned: Scanned,
     stored_size: u64,
-    stored_digest: String,
+    stored_digest: Digest,
 ) -> Result<BinlogEntry, ExecuteError> {
     let mut entry = step.entry.clone();
     entry.size = scanned.size;
@@ -84,20 +87,20 @@ fn entry_of(
         Ok(scan) => scan,
         // No binlog at all, as far as can be told: kept for a person to look at, never replayed.
         Err(error) => {
-            entry.damaged = Some(Damage { what: error.to_string(), last_good: 0 });
+            entry.damaged = Some(BinlogDamage { what: error.to_string(), last_good: 0 });
             return Ok(entry);
         }
     };
     if let Some(expected) = &step.head
-        && *expected != scan.head.digest
+        && Some(*expected) != scan.head.digest.parse().ok()
     {
-        let found = scan.head.digest;
-        return Err(ExecuteError::BinlogChanged { path: step.from.clone(), expected: expected.clone(), found });
+        let (expected, found) = (expected.to_string(), scan.head.digest);
+        return Err(ExecuteError::BinlogChanged { path: step.from.clone(), expected, found });
     }
     let newest = LogTime::from_seconds(scan.max_event_time);
-    entry.head = Some(scan.head.digest.clone());
+    entry.head = scan.head.digest.parse().ok();
     entry.first_event_time = LogTime::from_seconds(scan.head.first_event_time);
-    entry.last_event_time = scan.last_event_time.map_or(entry.first_event_time, LogTime::from_seconds);
+    entry.last_event_time = LogTime::from_seconds(scan.last_event_time);
     entry.max_event_time = Some(newest);
     entry.first_transaction_time = scan.first_transaction_time.map(LogTime::from_seconds);
     entry.last_transaction_time = scan.last_transaction_time.map(LogTime::from_seconds);
@@ -106,57 +109,39 @@ fn entry_of(
     entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);
     match &scan.ending {
         Ending::Rotate { next, .. } => {
-            entry.ending = Some("rotate".into());
+            entry.ending = Some(BinlogEnding::Rotate);
             entry.successor = Some(next.clone());
         }
-        Ending::Stop => entry.ending = Some("stop".into()),
-        Ending::Open => entry.ending = Some("crashed".into()),
+        Ending::Stop => entry.ending = Some(BinlogEnding::Stop),
+        Ending::Open => entry.ending = Some(BinlogEnding::Crashed),
         Ending::InTransaction { .. } | Ending::Truncated { .. } if step.partial => {
-            entry.ending = Some("crashed".into());
+            entry.ending = Some(BinlogEnding::Crashed);
         }
         other => {
-            entry.damaged = Some(Damage { what: other.to_string(), last_good: scan.good_end });
+            entry.damaged = Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end });
         }
     }
     if step.partial {
-        entry.partial = Some(Partial { last_good: scan.good_end });
+        entry.partial = Some(PartialBinlog { last_good: scan.good_end });
     }
     // What a closed file's successor does not hold either: everything before the moment at which the file was closed.
-    if entry.reaches.is_none() && entry.damaged.is_none() {
-        entry.reaches = Some(newest);
+    // A client can set stamps, so that they may lie in the future: no archive reaches beyond the moment of archiving.
+    if entry.damaged.is_none() {
+        let archived = entry.archived_at.map(LogTime::from_utc);
+        entry.reaches =
+            Some(archived.map_or(newest, |archived| if step.partial { archived } else { newest.min(archived) }));
     }
     Ok(entry)
-}
-
-/// What a head says, as facts keep it.
-pub fn head_fact(head: &binlog::FileHead) -> HeadFact {
-    HeadFact {
-        digest: head.digest.clone(),
-        first_event_time: LogTime::from_seconds(head.first_event_time),
-        server_id: head.server_id,
-        server_version: head.server_version.clone(),
-        family: match head.flavor {
-            binlog::LogFlavor::Mysql => crate::tools::Family::Mysql,
-            binlog::LogFlavor::Mariadb => crate::tools::Family::Mariadb,
-        },
-        gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
-    }
 }
 
 fn step_error(step: &ShipBinlog, source: io::Error) -> ExecuteError {
     if let Some(signal) = super::interrupted_by(&source) {
         return ExecuteError::Interrupted { signal };
     }
-    match StoreError::from_io(&step.to, crate::store::Operation::Write, source) {
+    match StoreError::from_io(&step.to, Operation::Write, source) {
         StoreError::Io { source, .. } => ExecuteError::Io { action: "archive", path: step.from.clone(), source },
         error => error.into(),
     }
-}
-
-/// The stored side: gzip where asked for, and the digest of what is stored.
-enum Output<'a> {
-    Plain(HashedPublish<'a>),
-    Gzip(GzipWriter<HashedPublish<'a>>),
 }
 
 /// A publication whose bytes are digested and counted.
@@ -179,43 +164,19 @@ impl Write for HashedPublish<'_> {
     }
 }
 
-impl<'a> Output<'a> {
-    fn new(publish: &'a mut dyn Publish, step: &ShipBinlog) -> Self {
-        let plain = HashedPublish { publish, hasher: blake3::Hasher::new(), size: 0 };
-        let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
-        if step.gzip { Output::Gzip(GzipWriter::new(plain, threads)) } else { Output::Plain(plain) }
-    }
-
-    fn finish(self) -> io::Result<(u64, String)> {
-        let plain = match self {
-            Output::Plain(plain) => plain,
-            Output::Gzip(gzip) => gzip.finish()?,
-        };
-        Ok((plain.size, plain.hasher.finalize().to_hex().to_string()))
-    }
-}
-
-impl Write for Output<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Output::Plain(plain) => plain.write(bytes),
-            Output::Gzip(gzip) => gzip.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Output::Plain(plain) => plain.flush(),
-            Output::Gzip(gzip) => gzip.flush(),
-        }
-    }
+/// The stored side: coded as the plan says, and the digest of what is stored.
+fn output<'a>(publish: &'a mut dyn Publish, step: &ShipBinlog) -> io::Result<Encoder<HashedPublish<'a>>> {
+    let plain = HashedPublish { publish, hasher: blake3::Hasher::new(), size: 0 };
+    let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
+    let codec = if step.gzip { Codec::Gzip } else { Codec::Plain };
+    codec.encode(plain, threads)
 }
 
 /// Hands on what it reads to the stored side, the in-use bit cleared: it says something about the server, nothing about
 /// the content.
 struct Tee<'a, 'b, R> {
     input: R,
-    output: &'a mut Output<'b>,
+    output: &'a mut Encoder<HashedPublish<'b>>,
     offset: u64,
     hasher: blake3::Hasher,
     reporter: &'a dyn Reporter,

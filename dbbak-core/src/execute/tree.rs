@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "the trees of a backup are read and written here")]
 
 use super::reporter::{Event, Reporter};
+use crate::store::Digest;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
@@ -20,8 +22,8 @@ pub struct TreeFile {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Digest of the content (blake3, hexadecimal).
-    pub digest: String,
+    /// Digest of the content.
+    pub digest: Digest,
 }
 
 /// What a pass went through.
@@ -41,11 +43,23 @@ pub struct TreePass<'a> {
     /// Where the copy goes: a directory that does not exist yet or is empty. `None`: the tree is read only.
     pub to: Option<&'a Path>,
     /// What every file must hold, by path; a file too many, a file missing or other content stops the pass.
-    pub expected: Option<&'a BTreeMap<String, (u64, String)>>,
-    /// Whether everything is on disk when the pass ends: the copy, or the tree itself where there is none.
-    pub sync: bool,
+    pub expected: Option<&'a BTreeMap<String, (u64, Digest)>>,
+    /// What is on disk when the pass ends.
+    pub sync: SyncSide,
     /// Files that are worked on at the same time.
     pub threads: NonZero<usize>,
+}
+
+/// What is to be on disk when a pass ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncSide {
+    /// Nothing: the copy is a private one, which a power failure may take.
+    Nothing,
+    /// The tree that is read: another program wrote it, and nobody synced it yet.
+    Source,
+    /// The copy.
+    Copy,
 }
 
 /// Why a tree could not be gone through.
@@ -68,11 +82,11 @@ pub enum TreeError {
         /// The file.
         path: PathBuf,
         /// The recorded digest.
-        expected: String,
+        expected: Digest,
         /// The recorded size in bytes.
         expected_size: u64,
         /// The digest found.
-        found: String,
+        found: Digest,
         /// The size found in bytes.
         found_size: u64,
     },
@@ -151,8 +165,12 @@ pub fn walk_tree(pass: &TreePass<'_>, reporter: &dyn Reporter) -> Result<TreeLis
         })
     })?;
     listing.files.sort();
-    if pass.sync {
-        let root = pass.to.unwrap_or(pass.from);
+    let synced = match pass.sync {
+        SyncSide::Nothing => None,
+        SyncSide::Source => Some(pass.from),
+        SyncSide::Copy => pass.to,
+    };
+    if let Some(root) = synced {
         for directory in listing.directories.iter().rev().map(String::as_str).chain(std::iter::once("")) {
             sync_dir(&root.join(directory))?;
         }
@@ -201,7 +219,7 @@ fn survey(root: &Path) -> Result<Contents, TreeError> {
 fn compare_names(
     root: &Path,
     files: &[(String, u64)],
-    expected: &BTreeMap<String, (u64, String)>,
+    expected: &BTreeMap<String, (u64, Digest)>,
 ) -> Result<(), TreeError> {
     let found: BTreeMap<&str, u64> = files.iter().map(|(path, size)| (path.as_str(), *size)).collect();
     if let Some(missing) = expected.keys().find(|path| !found.contains_key(path.as_str())) {
@@ -256,19 +274,23 @@ fn pass_file(
         size += count as u64;
         reporter.report(&Event::Progress { bytes: count as u64 });
     }
-    let digest = hasher.finalize().to_hex().to_string();
+    let digest = Digest::from(hasher.finalize());
     if let Some((expected_size, expected)) = pass.expected.and_then(|expected| expected.get(&path)) {
-        if (*expected_size, expected) != (size, &digest) {
-            let (expected, expected_size) = (expected.clone(), *expected_size);
+        if (*expected_size, *expected) != (size, digest) {
+            let (expected, expected_size) = (*expected, *expected_size);
             return Err(TreeError::Damaged { path: from, expected, expected_size, found: digest, found_size: size });
         }
     }
-    if pass.sync {
-        let file = match output {
-            Some(output) => output,
-            None => File::open(written).map_err(io("open", written))?,
-        };
-        file.sync_data().map_err(io("sync", written))?;
+    match pass.sync {
+        SyncSide::Nothing => {}
+        SyncSide::Source => input.sync_data().map_err(io("sync", &from))?,
+        SyncSide::Copy => {
+            let copy = match output {
+                Some(output) => output,
+                None => File::open(written).map_err(io("open", written))?,
+            };
+            copy.sync_data().map_err(io("sync", written))?;
+        }
     }
     Ok(TreeFile { path, size, digest })
 }
@@ -292,7 +314,7 @@ mod tests {
     use super::*;
 
     fn pass<'a>(from: &'a Path, to: Option<&'a Path>) -> TreePass<'a> {
-        TreePass { from, to, expected: None, sync: true, threads: NonZero::new(3).unwrap() }
+        TreePass { from, to, expected: None, sync: SyncSide::Copy, threads: NonZero::new(3).unwrap() }
     }
 
     fn sample() -> tempfile::TempDir {
@@ -304,8 +326,8 @@ mod tests {
         dir
     }
 
-    fn expected(listing: &TreeListing) -> BTreeMap<String, (u64, String)> {
-        listing.files.iter().map(|file| (file.path.clone(), (file.size, file.digest.clone()))).collect()
+    fn expected(listing: &TreeListing) -> BTreeMap<String, (u64, Digest)> {
+        listing.files.iter().map(|file| (file.path.clone(), (file.size, file.digest))).collect()
     }
 
     #[test]
@@ -323,12 +345,12 @@ mod tests {
         let dir = sample();
         let listing = walk_tree(&pass(dir.path(), None), &Silent).unwrap();
         let good = expected(&listing);
-        let check = |expected: &BTreeMap<String, (u64, String)>| {
+        let check = |expected: &BTreeMap<String, (u64, Digest)>| {
             walk_tree(&TreePass { expected: Some(expected), ..pass(dir.path(), None) }, &Silent)
         };
         assert!(check(&good).is_ok());
         let mut more = good.clone();
-        more.insert("db/lost.ibd".into(), (1, "x".into()));
+        more.insert("db/lost.ibd".into(), (1, Digest::of(b"x")));
         assert!(matches!(check(&more), Err(TreeError::Missing { path }) if path.ends_with("db/lost.ibd")));
         let mut fewer = good.clone();
         fewer.remove("db/zero");

@@ -4,7 +4,7 @@ use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
 use crate::{
     binlog,
     plan::UnpackBinlogs,
-    store::{BinlogEntry, StoreReader, open_binlog},
+    store::{BinlogEntry, Digest, StoreReader, open_binlog},
 };
 use std::{
     io::{self, BufWriter, Read, Write},
@@ -42,7 +42,7 @@ fn unpack_one(
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
     let path = dir.join(entry.name.as_str());
-    let damaged = |problem: String| ExecuteError::ArchivedBinlog { stored_as: entry.stored_as.clone(), problem };
+    let damaged = |problem: String| ExecuteError::ArchivedBinlog { stored_as: entry.stored_as.to_string(), problem };
     let mut copy = Copy {
         input: open_binlog(store, entry)?,
         output: BufWriter::with_capacity(1 << 20, files::create_new(&path)?),
@@ -78,11 +78,11 @@ fn unpack_one(
         });
     }
     copy.output.flush().map_err(files::failed("write", &path))?;
-    let digest = copy.hasher.finalize().to_hex().to_string();
+    let digest = Digest::from(copy.hasher.finalize());
     if copy.size != entry.size {
         return Err(damaged(format!("expected {} bytes, found {}", entry.size, copy.size)));
     }
-    if let Some(expected) = entry.digest.as_ref().filter(|expected| **expected != digest) {
+    if let Some(expected) = entry.digest.filter(|expected| *expected != digest) {
         return Err(damaged(format!("expected digest {expected}, found {digest}")));
     }
     let scan = scan.map_err(|error| damaged(error.to_string()))?;
@@ -118,4 +118,3 @@ impl Read for Copy<'_> {
         Ok(count)
     }
 }
-

@@ -1,6 +1,6 @@
 //! Times as the binlog index holds them: `YYYY-MM-DD HH:MM:SS`, UTC.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
@@ -49,10 +49,36 @@ impl FromStr for LogTime {
     type Err = LogTimeError;
 
     fn from_str(text: &str) -> Result<Self, LogTimeError> {
+        if let Some(at) = parse_fixed(text.as_bytes()) {
+            return Ok(LogTime(at.and_utc()));
+        }
         NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f")
             .map(|at| LogTime(at.and_utc()))
             .map_err(|_| LogTimeError { text: text.to_owned() })
     }
+}
+
+/// Reads the two forms that are written. The general parser takes five times as long, and an index of a hundred
+/// thousand binlogs holds more than half a million times.
+fn parse_fixed(text: &[u8]) -> Option<NaiveDateTime> {
+    let (seconds, fraction) = match text.len() {
+        19 => (text, 0),
+        26 if text[19] == b'.' => (&text[..19], number(&text[20..])?),
+        _ => return None,
+    };
+    for (place, separator) in [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')] {
+        if seconds[place] != separator {
+            return None;
+        }
+    }
+    let part = |from: usize| number(&seconds[from..from + 2]);
+    let year = i32::try_from(number(&seconds[..4])?).ok()?;
+    let day = NaiveDate::from_ymd_opt(year, part(5)?, part(8)?)?;
+    day.and_hms_micro_opt(part(11)?, part(14)?, part(17)?, fraction)
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
 }
 
 impl Serialize for LogTime {
@@ -63,7 +89,19 @@ impl Serialize for LogTime {
 
 impl<'de> Deserialize<'de> for LogTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = LogTime;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time like 2025-10-02 14:00:00")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LogTime, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -78,5 +116,19 @@ mod tests {
         }
         assert!("2025-10-02T14:00:00Z".parse::<LogTime>().is_err());
         assert_eq!(LogTime::from_seconds(0).to_string(), "1970-01-01 00:00:00");
+        for text in ["2025-02-29 00:00:00", "2025-10-02 24:00:00", "2025-10-02 14:00:0x", "2025-10-02 14:00:00.00000x"]
+        {
+            assert!(text.parse::<LogTime>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_quick_parser_agrees_with_the_general_one() {
+        for text in ["2024-02-29 23:59:59", "0001-01-01 00:00:00.999999", "9999-12-31 23:59:59.000001"] {
+            let general = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").unwrap();
+            assert_eq!(parse_fixed(text.as_bytes()), Some(general), "{text}");
+        }
+        assert_eq!(parse_fixed(b"2025-10-02 14:00:00.1"), None);
+        assert_eq!("2025-10-02 14:00:00.1".parse::<LogTime>().unwrap().at().timestamp_subsec_millis(), 100);
     }
 }

@@ -131,7 +131,7 @@ fn latest_aim(config: &Config, catalog: &Catalog, now: DateTime<Utc>) -> Result<
 
 fn reach_after(catalog: &Catalog, backup: &Backup) -> Option<LogTime> {
     let coordinates = backup.coordinates().ok()?;
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_deref()) {
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
         Located::At { timeline, index } => timeline.run_from(index).reaches(),
         _ => None,
     }
@@ -185,9 +185,9 @@ pub fn select<'a>(
 /// the newest backup's own.
 fn most_telling(reasons: Vec<(Stamp, PlanError)>, catalog: &Catalog, at: DateTime<Utc>) -> PlanError {
     let beyond = reasons.iter().position(|(_, error)| matches!(error, PlanError::TargetBeyondBinlogs { .. }));
-    let gap = reasons.iter().position(|(_, error)| {
-        matches!(error, PlanError::BinlogGap { .. } | PlanError::DamagedBinlog { .. })
-    });
+    let gap = reasons
+        .iter()
+        .position(|(_, error)| matches!(error, PlanError::BinlogGap { .. } | PlanError::DamagedBinlog { .. }));
     let chosen = gap.or(beyond).unwrap_or(0);
     reasons.into_iter().nth(chosen).map_or_else(|| no_backup_before(catalog, at), |(_, error)| error)
 }
@@ -233,16 +233,11 @@ fn reach_from<'a>(
                 return Err(PlanError::TargetBeyondBinlogs { target: at, latest });
             }
             let Some(last) = run.files.last() else { return Err(blocked(backup, &run)) };
-            (BinlogPosition { file: last.name.clone(), position: last.size }, run.files.clone())
+            (BinlogPosition { file: last.name.clone(), position: last.good_bytes() }, run.files.clone())
         }
     };
-    let window = Window {
-        timeline: timeline.id.clone(),
-        coordinates: coordinates.clone(),
-        cut,
-        files,
-        fact: fact.clone(),
-    };
+    let window =
+        Window { timeline: timeline.id.clone(), coordinates: coordinates.clone(), cut, files, fact: fact.clone() };
     Ok((chain, window))
 }
 
@@ -252,7 +247,7 @@ fn locate<'a>(
     coordinates: &BinlogCoordinates,
     at: DateTime<Utc>,
 ) -> Result<(Timeline<'a>, usize), PlanError> {
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_deref()) {
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
         Located::At { timeline, index } => Ok((timeline, index)),
         Located::Ambiguous { candidates } => {
             let file = coordinates.file.clone();

@@ -1,10 +1,10 @@
 //! The closed vocabulary of steps that plans are made of.
 
 use crate::{
-    execute::Launch,
+    execute::{Launch, SyncSide},
     model::{BackupId, BinlogName, BinlogPosition, TreeName},
-    store::{BinlogEntry, StoreKey},
-    tools::CommandSpec,
+    store::{BackedUpServer, BinlogEntry, Digest, StoreKey},
+    tools::{CommandSpec, Expected},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -93,8 +93,8 @@ pub struct PassTree {
     /// The name under which the listing is kept for the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_as: Option<TreeName>,
-    /// Whether everything is on disk when the step ends.
-    pub sync: bool,
+    /// What is on disk when the step ends.
+    pub sync: SyncSide,
     /// Files worked on at the same time.
     pub threads: u32,
     /// How many bytes the tree holds, as far as that is known.
@@ -111,7 +111,7 @@ pub struct StoredTree {
     pub tree: TreeName,
     /// Digest of the list that holds the digests, where the store records one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list_digest: Option<String>,
+    pub list_digest: Option<Digest>,
 }
 
 /// A run of the backup tool.
@@ -119,28 +119,12 @@ pub struct StoredTree {
 pub struct RunTool {
     /// What it is for, as a person would say it.
     pub title: String,
-    /// The engine that judges the run.
-    pub engine: String,
     /// The command.
     pub launch: Launch,
     /// The directory that the tool works on.
     pub dir: PathBuf,
-    /// What the directory must say of itself afterwards.
-    pub expect: ToolGoal,
-}
-
-/// What a run of the backup tool must leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ToolGoal {
-    /// A full backup.
-    Full,
-    /// An incremental backup.
-    Incremental,
-    /// A prepared tree that accepts incrementals.
-    PreparedRedo,
-    /// A prepared tree that a server can start on.
-    PreparedFinal,
+    /// What the run must leave to count as a success.
+    pub expect: Expected,
 }
 
 /// Reading what the tool left of a new backup.
@@ -171,7 +155,7 @@ pub struct RecordBackup {
     /// The tool's version.
     pub tool_version: String,
     /// The server that was backed up.
-    pub server: crate::store::ServerRecord,
+    pub server: BackedUpServer,
     /// The tool's command line, secrets masked.
     pub command: String,
     /// The trees that were kept.
@@ -192,14 +176,14 @@ pub struct ShipBinlog {
     pub from: PathBuf,
     /// Where it is stored.
     pub to: StoreKey,
-    /// How many bytes of it are archived: all of a closed one; the last open one of a dead server may be cut.
-    pub bytes: u64,
+    /// How many bytes of it are archived: the last open one of a dead server is cut. None: all.
+    pub bytes: Option<u64>,
     /// Whether it is gzipped.
     pub gzip: bool,
     /// Threads that compress.
     pub threads: u32,
     /// Digest of the file's head as it was surveyed: another file under this name is another history.
-    pub head: String,
+    pub head: Option<Digest>,
     /// Whether the file is a dead server's last one, to be kept up to its last whole transaction.
     pub partial: bool,
     /// The index entry as far as it is known.
@@ -217,6 +201,10 @@ pub struct UnpackBinlogs {
     pub start: u64,
     /// Where the window ends, in the last file; none: at its end.
     pub stop: Option<u64>,
+    /// How many transactions the window holds, as far as the index says.
+    pub transactions: Option<u64>,
+    /// Where the list of the window's transactions is kept for the proof.
+    pub expected_list: PathBuf,
 }
 
 /// A replay on a private server.

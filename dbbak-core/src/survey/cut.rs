@@ -2,7 +2,7 @@
 
 use super::SurveyError;
 use crate::{
-    binlog::{self, Transaction, TransactionTime},
+    binlog::{self, Boundary, Transaction, TransactionTime},
     catalog::Timeline,
     facts::{CutFact, CutPlace, StartFact, TransactionFact},
     model::{BinlogCoordinates, BinlogName, LogTime, Stamp},
@@ -22,7 +22,7 @@ const EARLIER_LISTED: usize = 10;
 /// # Errors
 ///
 /// When an archived file cannot be read or is no binlog.
-pub fn find_cut(
+pub(super) fn find_cut(
     store: &dyn StoreReader,
     timeline: &Timeline<'_>,
     target: DateTime<Utc>,
@@ -59,30 +59,25 @@ pub fn find_cut(
 /// # Errors
 ///
 /// When the file cannot be read or is no binlog.
-pub fn find_start(
+pub(super) fn find_start(
     store: &dyn StoreReader,
     backup: Stamp,
     file: &BinlogEntry,
     coordinates: &BinlogCoordinates,
 ) -> Result<StartFact, SurveyError> {
     let position = coordinates.position;
-    let (mut before, mut all, mut inside) = (0, 0, false);
-    let scan = scan(store, file, &mut |transaction: &Transaction| {
+    let (mut before, mut all) = (0, 0);
+    let mut input = open_binlog(store, file)?;
+    let scanned = binlog::scan_with_boundary(&mut input, position, &mut |transaction: &Transaction| {
         all += 1;
         before += u64::from(transaction.end <= position);
-        inside |= transaction.start < position && position < transaction.end;
         ControlFlow::Continue(())
-    })?;
-    let boundary = !inside && position <= scan.good_end.max(scan.size) && binlog_boundary(store, file, position)?;
+    });
+    let (_, boundary) =
+        scanned.map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })?;
+    let boundary = boundary == Boundary::Yes;
     let coordinates = coordinates.clone();
     Ok(StartFact { backup, coordinates, boundary, transactions_before: before, transactions: all })
-}
-
-fn binlog_boundary(store: &dyn StoreReader, file: &BinlogEntry, position: u64) -> Result<bool, SurveyError> {
-    let mut input = open_binlog(store, file)?;
-    let boundary = binlog::boundary(&mut input, position)
-        .map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.clone(), source })?;
-    Ok(boundary.is_boundary())
 }
 
 /// The last transaction of the files before an index.
@@ -116,7 +111,7 @@ fn scan(
 ) -> Result<binlog::FileScan, SurveyError> {
     let mut input = open_binlog(store, file)?;
     binlog::scan(&mut input, sink)
-        .map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.clone(), source })
+        .map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })
 }
 
 /// The time of transactions in log order.

@@ -73,15 +73,11 @@ impl BackupCnf {
 
 /// Whether a path can lead out of the directory that it is taken from.
 fn leaves(path: &Path) -> bool {
-    path.components()
-        .any(|part| matches!(part, Component::RootDir | Component::ParentDir))
+    path.components().any(|part| matches!(part, Component::RootDir | Component::ParentDir))
 }
 
 fn unquoted(value: &str) -> &str {
-    ['"', '\'']
-        .into_iter()
-        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
-        .unwrap_or(value)
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -93,20 +93,11 @@ impl MetadataFile {
     }
 
     pub(super) fn bad(self, key: &'static str, text: &str, expected: &'static str) -> BackupFileError {
-        BackupFileError::BadValue {
-            file: self,
-            key,
-            text: start_of(text),
-            expected,
-        }
+        BackupFileError::BadValue { file: self, key, text: start_of(text), expected }
     }
 
     pub(super) fn bad_form(self, text: &str, expected: &'static str) -> BackupFileError {
-        BackupFileError::BadForm {
-            file: self,
-            expected,
-            text: start_of(text),
-        }
+        BackupFileError::BadForm { file: self, expected, text: start_of(text) }
     }
 }
 
@@ -173,26 +164,14 @@ mod tests {
     #[test]
     fn prefers_the_new_names_over_stale_old_ones() {
         let both = ["xtrabackup_checkpoints", "mariadb_backup_checkpoints"];
-        assert_eq!(
-            MetadataFile::Checkpoints.select(&both),
-            Some("mariadb_backup_checkpoints")
-        );
-        assert_eq!(
-            MetadataFile::Checkpoints.select(&both[..1]),
-            Some("xtrabackup_checkpoints")
-        );
+        assert_eq!(MetadataFile::Checkpoints.select(&both), Some("mariadb_backup_checkpoints"));
+        assert_eq!(MetadataFile::Checkpoints.select(&both[..1]), Some("xtrabackup_checkpoints"));
         assert_eq!(MetadataFile::BinlogInfo.select(&both), None);
     }
 
     #[test]
     fn finds_the_deltas_that_a_prepare_consumed() {
-        let fresh = [
-            "ibdata1.delta",
-            "ibdata1.meta",
-            "shop/a.ibd.delta",
-            "shop/a.ibd.meta",
-            "shop/b.new",
-        ];
+        let fresh = ["ibdata1.delta", "ibdata1.meta", "shop/a.ibd.delta", "shop/a.ibd.meta", "shop/b.new"];
         assert!(consumed_deltas(fresh).is_empty());
         assert_eq!(
             consumed_deltas(["ibdata1.meta", "shop/a.ibd.meta", "shop/a.frm"]),

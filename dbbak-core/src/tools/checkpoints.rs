@@ -45,14 +45,10 @@ pub fn parse_checkpoints(bytes: &[u8]) -> Result<Checkpoints, BackupFileError> {
     let text = String::from_utf8_lossy(bytes);
     let value = |key: &str| {
         let mut pairs = text.lines().filter_map(|line| line.split_once('='));
-        pairs
-            .find(|(found, _)| found.trim() == key)
-            .map(|(_, value)| value.trim())
+        pairs.find(|(found, _)| found.trim() == key).map(|(_, value)| value.trim())
     };
     let optional = |key: &'static str| {
-        value(key)
-            .map(|text| text.parse::<Lsn>().map_err(|_| FILE.bad(key, text, "an LSN")))
-            .transpose()
+        value(key).map(|text| text.parse::<Lsn>().map_err(|_| FILE.bad(key, text, "an LSN"))).transpose()
     };
     let mandatory = |key: &'static str| optional(key)?.ok_or(BackupFileError::MissingKey { file: FILE, key });
 
@@ -66,10 +62,7 @@ pub fn parse_checkpoints(bytes: &[u8]) -> Result<Checkpoints, BackupFileError> {
             return Err(FILE.bad("backup_type", other, expected));
         }
         None => {
-            return Err(BackupFileError::MissingKey {
-                file: FILE,
-                key: "backup_type",
-            });
+            return Err(BackupFileError::MissingKey { file: FILE, key: "backup_type" });
         }
     };
     Ok(Checkpoints {
@@ -110,19 +103,13 @@ mod tests {
         assert_eq!(incremental.from_lsn, full.to_lsn);
 
         let prepared = read("mariadb-backup-10.11.19/prepared-after-inc2/xtrabackup_checkpoints");
-        assert_eq!(
-            (prepared.backup_type, prepared.to_lsn),
-            (BackupType::LogApplied, Lsn(497146))
-        );
+        assert_eq!((prepared.backup_type, prepared.to_lsn), (BackupType::LogApplied, Lsn(497146)));
 
         for (path, kind) in [
             ("xtrabackup-2.4/full/xtrabackup_checkpoints", BackupType::FullBackuped),
             ("xtrabackup-2.4/inc1/xtrabackup_checkpoints", BackupType::Incremental),
             ("xtrabackup-8.0/full/xtrabackup_checkpoints", BackupType::FullBackuped),
-            (
-                "xtrabackup-8.0/prepared/xtrabackup_checkpoints",
-                BackupType::FullPrepared,
-            ),
+            ("xtrabackup-8.0/prepared/xtrabackup_checkpoints", BackupType::FullPrepared),
             ("xtrabackup-8.4/full/xtrabackup_checkpoints", BackupType::FullBackuped),
         ] {
             assert_eq!(read(path).backup_type, kind, "{path}");
@@ -133,28 +120,15 @@ mod tests {
     fn refuses_what_is_not_whole() {
         let ok = "backup_type = incremental\nfrom_lsn = 1\nto_lsn = 2\n";
         assert!(parse_checkpoints(ok.as_bytes()).is_ok());
-        for broken in [
-            "",
-            "backup_type = incremental\nfrom_lsn = 1\n",
-            "from_lsn = 1\nto_lsn = 2\n",
-        ] {
+        for broken in ["", "backup_type = incremental\nfrom_lsn = 1\n", "from_lsn = 1\nto_lsn = 2\n"] {
             assert!(
-                matches!(
-                    parse_checkpoints(broken.as_bytes()),
-                    Err(BackupFileError::MissingKey { .. })
-                ),
+                matches!(parse_checkpoints(broken.as_bytes()), Err(BackupFileError::MissingKey { .. })),
                 "{broken}"
             );
         }
         for (good, bad) in [("incremental", "full-compacted"), ("= 2", "= 2x"), ("= 1", "= 0:1")] {
             let broken = ok.replace(good, bad);
-            assert!(
-                matches!(
-                    parse_checkpoints(broken.as_bytes()),
-                    Err(BackupFileError::BadValue { .. })
-                ),
-                "{broken}"
-            );
+            assert!(matches!(parse_checkpoints(broken.as_bytes()), Err(BackupFileError::BadValue { .. })), "{broken}");
         }
     }
 }

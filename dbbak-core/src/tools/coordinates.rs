@@ -59,9 +59,7 @@ pub fn parse_binlog_info(bytes: &[u8]) -> Result<BinlogCoordinates, BackupFileEr
     let gtid = words.concat();
     let gtid = gtid.trim_end_matches(',');
     Ok(BinlogCoordinates {
-        file: file
-            .parse()
-            .map_err(|_| FILE.bad("file", file, "a binlog file's name"))?,
+        file: file.parse().map_err(|_| FILE.bad("file", file, "a binlog file's name"))?,
         position,
         gtid: (!gtid.is_empty()).then(|| gtid.to_owned()),
     })
@@ -78,10 +76,7 @@ pub fn parse_slave_info(bytes: &[u8]) -> Result<SlaveInfo, BackupFileError> {
     let form = || FILE.bad_form(text.trim(), "SET GLOBAL and CHANGE MASTER statements");
     let mut info = SlaveInfo::default();
     let tokens = tokens_of(&text).ok_or_else(form)?;
-    for statement in tokens
-        .split(|token| *token == Token::Mark(';'))
-        .filter(|part| !part.is_empty())
-    {
+    for statement in tokens.split(|token| *token == Token::Mark(';')).filter(|part| !part.is_empty()) {
         let has = |name: &str| statement.iter().any(|token| token.is_word(name));
         if statement[0].is_word("SET") {
             let gtids = value_of(statement, &["gtid_purged", "gtid_slave_pos"]).ok_or_else(form)?;
@@ -97,26 +92,19 @@ pub fn parse_slave_info(bytes: &[u8]) -> Result<SlaveInfo, BackupFileError> {
                 statement.get(at + 1)?.quoted()
             };
             // MySQL writes FOR CHANNEL 'c' at the end, MariaDB CHANGE MASTER 'c' TO at the start.
-            let channel = named("CHANNEL")
-                .or_else(|| named("MASTER"))
-                .filter(|name| !name.is_empty());
+            let channel = named("CHANNEL").or_else(|| named("MASTER")).filter(|name| !name.is_empty());
             let file = value_of(statement, &["MASTER_LOG_FILE", "SOURCE_LOG_FILE"]);
             let position = value_of(statement, &["MASTER_LOG_POS", "SOURCE_LOG_POS"]);
             let position = match (file, position) {
                 (Some(file), Some(position)) => Some(BinlogPosition {
-                    file: file
-                        .parse()
-                        .map_err(|_| FILE.bad("log file", file, "a binlog file's name"))?,
+                    file: file.parse().map_err(|_| FILE.bad("log file", file, "a binlog file's name"))?,
                     position: position_of(position)
                         .ok_or_else(|| FILE.bad("log position", position, "a number from 4 up"))?,
                 }),
                 (None, None) => None,
                 _ => return Err(form()),
             };
-            info.sources.push(SourcePosition {
-                channel: channel.map(str::to_owned),
-                position,
-            });
+            info.sources.push(SourcePosition { channel: channel.map(str::to_owned), position });
         } else {
             return Err(form());
         }
@@ -134,10 +122,7 @@ pub fn parse_galera_info(bytes: &[u8]) -> Result<GaleraInfo, BackupFileError> {
     first
         .rsplit_once(':')
         .and_then(|(uuid, seqno)| {
-            Some(GaleraInfo {
-                uuid: (!uuid.is_empty()).then(|| uuid.to_owned())?,
-                seqno: seqno.parse().ok()?,
-            })
+            Some(GaleraInfo { uuid: (!uuid.is_empty()).then(|| uuid.to_owned())?, seqno: seqno.parse().ok()? })
         })
         .ok_or_else(|| MetadataFile::GaleraInfo.bad_form(text.trim(), "UUID:SEQNO"))
 }
@@ -213,18 +198,9 @@ mod tests {
     fn reads_binlog_info_of_every_form() {
         let read = |bytes: &[u8]| parse_binlog_info(bytes).map(|at| (at.place().to_string(), at.gtid));
         let real = fixture("mariadb-backup-10.11.19/full/xtrabackup_binlog_info");
-        assert_eq!(
-            read(&real),
-            Ok(("mariadb-bin.000002:13762".into(), Some("0-1011-256".into())))
-        );
-        assert_eq!(
-            read(b"mysql-bin.000003\t57\n"),
-            Ok(("mysql-bin.000003:57".into(), None))
-        );
-        assert_eq!(
-            read(b"mysql-bin.000003\t57\t\n"),
-            Ok(("mysql-bin.000003:57".into(), None))
-        );
+        assert_eq!(read(&real), Ok(("mariadb-bin.000002:13762".into(), Some("0-1011-256".into()))));
+        assert_eq!(read(b"mysql-bin.000003\t57\n"), Ok(("mysql-bin.000003:57".into(), None)));
+        assert_eq!(read(b"mysql-bin.000003\t57\t\n"), Ok(("mysql-bin.000003:57".into(), None)));
         let spilled = fixture("xtrabackup-2.4/full/xtrabackup_binlog_info");
         let (place, gtid) = read(&spilled).unwrap();
         assert_eq!(place, "mysql-bin.000024:194");
@@ -255,14 +231,8 @@ mod tests {
         assert_eq!(real.gtid_slave_pos.as_deref(), Some("0-1-5"));
         assert_eq!(real.sources.len(), 2);
         assert_eq!(real.sources[0].channel, None);
-        assert_eq!(
-            real.sources[0].position.as_ref().map(ToString::to_string),
-            Some("src-bin.000007:4711".into())
-        );
-        assert_eq!(
-            (real.sources[1].channel.as_deref(), &real.sources[1].position),
-            (Some("c2"), &None)
-        );
+        assert_eq!(real.sources[0].position.as_ref().map(ToString::to_string), Some("src-bin.000007:4711".into()));
+        assert_eq!((real.sources[1].channel.as_deref(), &real.sources[1].position), (Some("c2"), &None));
 
         let mysql =
             "SET GLOBAL gtid_purged='u1:1-5,\nu2:1';\nCHANGE MASTER TO MASTER_AUTO_POSITION=1 FOR CHANNEL 'c';\n";
@@ -272,10 +242,7 @@ mod tests {
 
         let newer = "CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='binlog.000002', SOURCE_LOG_POS=1197;\n";
         let newer = parse_slave_info(newer.as_bytes()).unwrap();
-        assert_eq!(
-            newer.sources[0].position.as_ref().map(ToString::to_string),
-            Some("binlog.000002:1197".into())
-        );
+        assert_eq!(newer.sources[0].position.as_ref().map(ToString::to_string), Some("binlog.000002:1197".into()));
     }
 
     #[test]
@@ -294,10 +261,7 @@ mod tests {
     #[test]
     fn reads_galera_info() {
         let info = parse_galera_info(b"d3a124bc-e605-11e4-aa66-ad53cbd1b0c0:26 0\n").unwrap();
-        assert_eq!(
-            (info.uuid.as_str(), info.seqno),
-            ("d3a124bc-e605-11e4-aa66-ad53cbd1b0c0", 26)
-        );
+        assert_eq!((info.uuid.as_str(), info.seqno), ("d3a124bc-e605-11e4-aa66-ad53cbd1b0c0", 26));
         assert!(parse_galera_info(b"26\n").is_err());
     }
 }

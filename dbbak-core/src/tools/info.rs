@@ -88,10 +88,7 @@ pub fn parse_info(bytes: &[u8]) -> Result<BackupInfo, BackupFileError> {
         server_version: take("server_version").ok_or_else(|| missing("server_version"))?,
         server_flavor: take("server_flavor"),
         lock_seconds: take("lock_time").and_then(|text| text.parse().ok()),
-        binlog: take("binlog_pos")
-            .map(|text| parse_binlog_pos(&text))
-            .transpose()?
-            .flatten(),
+        binlog: take("binlog_pos").map(|text| parse_binlog_pos(&text)).transpose()?.flatten(),
         from_lsn: lsn("innodb_from_lsn", take("innodb_from_lsn"))?,
         to_lsn: lsn("innodb_to_lsn", take("innodb_to_lsn"))?,
         partial: flag("partial", take("partial"))?,
@@ -113,19 +110,12 @@ fn parse_binlog_pos(text: &str) -> Result<Option<BinlogCoordinates>, BackupFileE
     }
     let quoted = |name: &str| {
         let (_, rest) = text.split_once(name)?;
-        rest.trim_start()
-            .strip_prefix('\'')?
-            .split_once('\'')
-            .map(|(value, _)| value)
+        rest.trim_start().strip_prefix('\'')?.split_once('\'').map(|(value, _)| value)
     };
     let gtid = quoted("GTID of the last change").filter(|gtid| !gtid.is_empty());
     Ok(Some(BinlogCoordinates {
-        file: quoted("filename")
-            .and_then(|file| file.parse().ok())
-            .ok_or_else(error)?,
-        position: quoted("position")
-            .and_then(|position| position.parse().ok())
-            .ok_or_else(error)?,
+        file: quoted("filename").and_then(|file| file.parse().ok()).ok_or_else(error)?,
+        position: quoted("position").and_then(|position| position.parse().ok()).ok_or_else(error)?,
         gtid: gtid.map(|gtid| gtid.split_whitespace().collect()),
     }))
 }
@@ -141,10 +131,7 @@ mod tests {
         assert_eq!(full.tool_version, "10.11.19-MariaDB");
         assert_eq!(full.server_version, "10.11.19-MariaDB-0+deb12u1-log");
         let at = full.binlog.unwrap();
-        assert_eq!(
-            (at.place().to_string(), at.gtid),
-            ("mariadb-bin.000002:13762".into(), Some("0-1011-256".into()))
-        );
+        assert_eq!((at.place().to_string(), at.gtid), ("mariadb-bin.000002:13762".into(), Some("0-1011-256".into())));
         assert!(!full.incremental && !full.partial && !full.compressed && !full.encrypted);
 
         let incremental = parse_info(&fixture("mariadb-backup-10.11.19/inc1/xtrabackup_info")).unwrap();
@@ -167,12 +154,7 @@ mod tests {
         let text = String::from_utf8(fixture("xtrabackup-8.0/full/xtrabackup_info")).unwrap();
         assert!(parse_info(text.as_bytes()).unwrap().binlog.is_some());
         let line = text.lines().find(|line| line.starts_with("binlog_pos")).unwrap();
-        assert_eq!(
-            parse_info(text.replace(line, "binlog_pos = ").as_bytes())
-                .unwrap()
-                .binlog,
-            None
-        );
+        assert_eq!(parse_info(text.replace(line, "binlog_pos = ").as_bytes()).unwrap().binlog, None);
         assert!(parse_info(text.replace(line, "binlog_pos = mysql-bin.000001:4").as_bytes()).is_err());
         assert!(parse_info(text.replace("innodb_to_lsn = ", "innodb_to_lsn = x").as_bytes()).is_err());
         assert!(parse_info(text.replace("partial = N", "partial = perhaps").as_bytes()).is_err());

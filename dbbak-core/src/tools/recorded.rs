@@ -37,18 +37,10 @@ impl RecordedCommand {
     /// The value of the last occurrence of an option, as the tools take it: `--name=value` or `--name value`, with
     /// dashes or underscores. `name` is without leading dashes.
     pub fn option(&self, name: &str) -> Option<&str> {
-        self.words
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(at, word)| match value_in(word, name)? {
-                Some(value) => Some(value),
-                None => self
-                    .words
-                    .get(at + 1)
-                    .map(String::as_str)
-                    .filter(|next| !next.starts_with("--")),
-            })
+        self.words.iter().enumerate().rev().find_map(|(at, word)| match value_in(word, name)? {
+            Some(value) => Some(value),
+            None => self.words.get(at + 1).map(String::as_str).filter(|next| !next.starts_with("--")),
+        })
     }
 
     /// The directory of the parent of an incremental.
@@ -70,9 +62,7 @@ impl RecordedCommand {
 /// The value that a word gives to an option: `None` where it is another word, `Some(None)` where the next word is it.
 fn value_in<'a>(word: &'a str, name: &str) -> Option<Option<&'a str>> {
     let text = word.strip_prefix("--")?;
-    let (found, value) = text
-        .split_once('=')
-        .map_or((text, None), |(key, value)| (key, Some(value)));
+    let (found, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
     (found.replace('_', "-") == name).then_some(value)
 }
 
@@ -89,19 +79,12 @@ mod tests {
             "x --incremental-basedir=/old --target-dir=/s/incr --incremental-basedir=/s/full_2025-10-02T02-00Z/raw",
         ] {
             let command = RecordedCommand::parse(line);
-            assert_eq!(
-                command.incremental_basedir(),
-                Some(PathBuf::from("/s/full_2025-10-02T02-00Z/raw")),
-                "{line}"
-            );
+            assert_eq!(command.incremental_basedir(), Some(PathBuf::from("/s/full_2025-10-02T02-00Z/raw")), "{line}");
             assert_eq!(command.target_dir(), Some(PathBuf::from("/s/incr")), "{line}");
         }
         let full = RecordedCommand::parse("xtrabackup --backup --incremental-basedir --target-dir=/s");
         assert_eq!((full.incremental_basedir(), full.incremental_lsn()), (None, None));
-        assert_eq!(
-            RecordedCommand::parse("x --incremental-lsn=42").incremental_lsn(),
-            Some(Lsn(42))
-        );
+        assert_eq!(RecordedCommand::parse("x --incremental-lsn=42").incremental_lsn(), Some(Lsn(42)));
     }
 
     #[test]

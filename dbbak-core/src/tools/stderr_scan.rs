@@ -67,30 +67,13 @@ const TEXTS: &[(FailureClass, &[&str])] = {
     &[
         (
             F::UnknownOption,
-            &[
-                "unknown option",
-                "unknown variable",
-                "unknown argument",
-                "must be specified first on the command line",
-            ],
+            &["unknown option", "unknown variable", "unknown argument", "must be specified first on the command line"],
         ),
-        (
-            F::MissingPrivilege,
-            &[
-                "missing required privilege",
-                "nsufficient privileges",
-                "Access denied; you need",
-            ],
-        ),
+        (F::MissingPrivilege, &["missing required privilege", "nsufficient privileges", "Access denied; you need"]),
         (F::AccessDenied, &["Access denied for user"]),
         (
             F::CannotConnect,
-            &[
-                "Can't connect to",
-                "Failed to connect to",
-                "Unknown MySQL server host",
-                "Unknown server host",
-            ],
+            &["Can't connect to", "Failed to connect to", "Unknown MySQL server host", "Unknown server host"],
         ),
         (
             F::VersionMismatch,
@@ -100,58 +83,23 @@ const TEXTS: &[(FailureClass, &[&str])] = {
                 "Unsupported redo log format",
             ],
         ),
-        (
-            F::NoSpace,
-            &[
-                "errno: 28",
-                "OS errno 28",
-                "No space left on device",
-                "errno: 122",
-                "Disk quota exceeded",
-            ],
-        ),
+        (F::NoSpace, &["errno: 28", "OS errno 28", "No space left on device", "errno: 122", "Disk quota exceeded"]),
         (F::TooManyOpenFiles, &["errno: 24", "Too many open files"]),
         (
             F::RedoOverwritten,
-            &[
-                "log has wrapped around",
-                "Was only able to copy log from",
-                "log block numbers mismatch",
-            ],
+            &["log has wrapped around", "Was only able to copy log from", "log block numbers mismatch"],
         ),
-        (
-            F::DdlDuringBackup,
-            &["without redo logging) DDL", "An undo ddl truncation"],
-        ),
+        (F::DdlDuringBackup, &["without redo logging) DDL", "An undo ddl truncation"]),
         (F::InstantColumns, &["Found tables with row versions due to INSTANT"]),
         (F::LockTimeout, &["Lock wait timeout exceeded", "Unable to obtain lock"]),
         (F::LsnGap, &["seems not to be proper for the target"]),
-        (
-            F::TargetNotReady,
-            &[
-                "needs a prepared target",
-                "needs target prepared",
-                "target is not fully prepared",
-            ],
-        ),
+        (F::TargetNotReady, &["needs a prepared target", "needs target prepared", "target is not fully prepared"]),
         (F::NotABackup, &["seems not to have correct metadata"]),
-        (
-            F::MetadataUnreadable,
-            &["failed to read metadata from", "Failed to parse xtrabackup_info"],
-        ),
-        (
-            F::RedoIncomplete,
-            &[
-                "was not applied to the intended LSN",
-                "transaction log file is corrupted",
-            ],
-        ),
+        (F::MetadataUnreadable, &["failed to read metadata from", "Failed to parse xtrabackup_info"]),
+        (F::RedoIncomplete, &["was not applied to the intended LSN", "transaction log file is corrupted"]),
         (F::PagesFromTheFuture, &["log sequence number", "is in the future"]),
         (F::NoParentDirectory, &["cannot mkdir 2"]),
-        (
-            F::TargetNotEmpty,
-            &["errno: 17", "OS errno 17", "is not empty!", "File exists"],
-        ),
+        (F::TargetNotEmpty, &["errno: 17", "OS errno 17", "is not empty!", "File exists"]),
         (F::PermissionDenied, &["errno: 13", "OS errno 13", "Permission denied"]),
         (F::ServerGone, &["server has gone away", "Lost connection to"]),
     ]
@@ -185,10 +133,7 @@ impl StderrScan {
     /// A scan that lets pass the alarms which contain one of these texts: an operator's answer to a message that is
     /// known to be harmless on that server.
     pub fn accepting(texts: impl IntoIterator<Item = String>) -> Self {
-        StderrScan {
-            accepted: texts.into_iter().filter(|text| !text.is_empty()).collect(),
-            ..StderrScan::default()
-        }
+        StderrScan { accepted: texts.into_iter().filter(|text| !text.is_empty()).collect(), ..StderrScan::default() }
     }
 
     /// Scans a whole text.
@@ -288,12 +233,7 @@ pub fn masked(line: &str) -> String {
     };
     let mut rest = line;
     let mut out = String::with_capacity(line.len());
-    let next = |text: &str| {
-        keywords
-            .iter()
-            .filter_map(|word| Some(text.find(word)? + word.len()))
-            .min()
-    };
+    let next = |text: &str| keywords.iter().filter_map(|word| Some(text.find(word)? + word.len())).min();
     while let Some(start) = next(rest) {
         let end = rest[start..].find('\'').map_or(rest.len(), |end| start + end);
         out.push_str(&rest[..start]);
@@ -367,6 +307,7 @@ mod tests {
             ("backup-no-parent-dir", F::NoParentDirectory),
             ("backup-no-process", F::MissingPrivilege),
             ("backup-no-reload", F::MissingPrivilege),
+            ("backup-no-slave-monitor", F::MissingPrivilege),
             ("backup-redo-lost", F::RedoOverwritten),
             ("backup-stream-diskfull", F::NoSpace),
             ("backup-unknown-variable", F::UnknownOption),
@@ -409,11 +350,7 @@ mod tests {
         let lost = scan("prepare-reuse-second");
         assert!(lost.ends_in_success());
         assert_eq!(lost.alarm_count(), 3);
-        assert!(
-            lost.alarms().iter().any(|line| line.contains("./nn/t.ibd")),
-            "{:?}",
-            lost.alarms()
-        );
+        assert!(lost.alarms().iter().any(|line| line.contains("./nn/t.ibd")), "{:?}", lost.alarms());
 
         let mut accepting = StderrScan::accepting(["./nn/t.ibd".to_owned(), String::new()]);
         lost.alarms().iter().for_each(|line| accepting.line(line));

@@ -168,13 +168,7 @@ impl Expected {
 
     /// After `--copy-back` or `--move-back`, which leave no metadata that could be checked.
     pub fn copied_back(kind: ToolKind) -> Self {
-        Expected {
-            kind,
-            backup_type: None,
-            files: Vec::new(),
-            from_lsn: None,
-            to_lsn: None,
-        }
+        Expected { kind, backup_type: None, files: Vec::new(), from_lsn: None, to_lsn: None }
     }
 }
 
@@ -224,10 +218,7 @@ pub fn judge_backup_run(expected: &Expected, run: &RunEnd<'_>) -> Result<Option<
     }
     // Written by --log-innodb-page-corruption; a prepare that repairs the pages removes it.
     if let Some(name) = run.files.iter().find(|name| *name == "innodb_corrupted_pages") {
-        return Err(ToolRunError::DamageReported {
-            kind,
-            name: name.clone(),
-        });
+        return Err(ToolRunError::DamageReported { kind, name: name.clone() });
     }
     let Some(expected_type) = expected.backup_type else {
         return Ok(None);
@@ -236,15 +227,11 @@ pub fn judge_backup_run(expected: &Expected, run: &RunEnd<'_>) -> Result<Option<
     let bytes = run.checkpoints.ok_or(ToolRunError::MissingFile { kind, file })?;
     let found = parse_checkpoints(bytes)?;
     if found.backup_type != expected_type {
-        return Err(ToolRunError::WrongType {
-            expected: expected_type,
-            found: found.backup_type,
-        });
+        return Err(ToolRunError::WrongType { expected: expected_type, found: found.backup_type });
     }
-    for (key, expected, found) in [
-        ("from_lsn", expected.from_lsn, found.from_lsn),
-        ("to_lsn", expected.to_lsn, found.to_lsn),
-    ] {
+    for (key, expected, found) in
+        [("from_lsn", expected.from_lsn, found.from_lsn), ("to_lsn", expected.to_lsn, found.to_lsn)]
+    {
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(ToolRunError::WrongLsn { key, expected, found });
         }
@@ -284,20 +271,13 @@ mod tests {
         let checkpoints = fixture(&format!("{MARIADB}/{dir}/xtrabackup_checkpoints"));
         judge_backup_run(
             expected,
-            &RunEnd {
-                exit: Exit::Code(exit),
-                stderr: &stderr(log),
-                files: &files,
-                checkpoints: Some(&checkpoints),
-            },
+            &RunEnd { exit: Exit::Code(exit), stderr: &stderr(log), files: &files, checkpoints: Some(&checkpoints) },
         )
     }
 
     #[test]
     fn accepts_the_good_runs() {
-        let full = judge(&Expected::full(MariadbBackup, true, false), 0, "backup-full", "full")
-            .unwrap()
-            .unwrap();
+        let full = judge(&Expected::full(MariadbBackup, true, false), 0, "backup-full", "full").unwrap().unwrap();
         assert_eq!(full.to_lsn, Lsn(389745));
         let incremental = Expected::incremental(MariadbBackup, true, false, full.to_lsn);
         let incremental = judge(&incremental, 0, "backup-inc1", "inc1").unwrap().unwrap();
@@ -305,10 +285,7 @@ mod tests {
         assert!(judge(&prepared, 0, "prepare-ok-full", "prepared-full").is_ok());
         let applied = Expected::prepared(MariadbBackup, false, incremental.to_lsn);
         assert!(judge(&applied, 0, "prepare-ok-inc1", "prepared-after-inc1").is_ok());
-        assert_eq!(
-            judge(&Expected::copied_back(MariadbBackup), 0, "copyback", "full"),
-            Ok(None)
-        );
+        assert_eq!(judge(&Expected::copied_back(MariadbBackup), 0, "copyback", "full"), Ok(None));
     }
 
     #[test]
@@ -316,49 +293,23 @@ mod tests {
         let full = Expected::full(MariadbBackup, true, false);
         assert!(matches!(
             judge(&full, 1, "backup-auth", "full"),
-            Err(ToolRunError::Exited {
-                class: FailureClass::AccessDenied,
-                ..
-            })
+            Err(ToolRunError::Exited { class: FailureClass::AccessDenied, .. })
         ));
-        assert!(matches!(
-            judge(&full, 0, "backup-auth", "full"),
-            Err(ToolRunError::NoSuccessLine { .. })
-        ));
+        assert!(matches!(judge(&full, 0, "backup-auth", "full"), Err(ToolRunError::NoSuccessLine { .. })));
         assert!(matches!(
             judge(&Expected::full(MariadbBackup, true, true), 0, "backup-full", "full"),
-            Err(ToolRunError::MissingFile {
-                file: MetadataFile::SlaveInfo,
-                ..
-            })
+            Err(ToolRunError::MissingFile { file: MetadataFile::SlaveInfo, .. })
         ));
         assert_eq!(
             judge(&full, 0, "backup-full", "inc1"),
-            Err(ToolRunError::WrongType {
-                expected: BackupType::FullBackuped,
-                found: BackupType::Incremental,
-            })
+            Err(ToolRunError::WrongType { expected: BackupType::FullBackuped, found: BackupType::Incremental })
         );
         assert_eq!(
-            judge(
-                &Expected::incremental(MariadbBackup, true, false, Lsn(7)),
-                0,
-                "backup-inc1",
-                "inc1"
-            ),
-            Err(ToolRunError::WrongLsn {
-                key: "from_lsn",
-                expected: Lsn(7),
-                found: Lsn(389745)
-            })
+            judge(&Expected::incremental(MariadbBackup, true, false, Lsn(7)), 0, "backup-inc1", "inc1"),
+            Err(ToolRunError::WrongLsn { key: "from_lsn", expected: Lsn(7), found: Lsn(389745) })
         );
         assert!(matches!(
-            judge(
-                &Expected::prepared(MariadbBackup, false, Lsn(7)),
-                0,
-                "prepare-ok-full",
-                "prepared-full"
-            ),
+            judge(&Expected::prepared(MariadbBackup, false, Lsn(7)), 0, "prepare-ok-full", "prepared-full"),
             Err(ToolRunError::WrongLsn { key: "to_lsn", .. })
         ));
     }
@@ -378,12 +329,7 @@ mod tests {
         let mut names = files("full");
         names.push("innodb_corrupted_pages".into());
         let checkpoints = fixture(&format!("{MARIADB}/full/xtrabackup_checkpoints"));
-        let run = RunEnd {
-            exit: Exit::Code(0),
-            stderr: &scan,
-            files: &names,
-            checkpoints: Some(&checkpoints),
-        };
+        let run = RunEnd { exit: Exit::Code(0), stderr: &scan, files: &names, checkpoints: Some(&checkpoints) };
         let result = judge_backup_run(&Expected::full(MariadbBackup, true, false), &run);
         assert!(matches!(result, Err(ToolRunError::DamageReported { .. })), "{result:?}");
     }
@@ -398,17 +344,8 @@ mod tests {
 
     #[test]
     fn names_what_is_wrong_in_one_line() {
-        let error = judge(
-            &Expected::full(MariadbBackup, true, false),
-            1,
-            "backup-redo-lost",
-            "full",
-        )
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "mariadb-backup ended with status 1: redo overwritten before it was copied"
-        );
+        let error = judge(&Expected::full(MariadbBackup, true, false), 1, "backup-redo-lost", "full").unwrap_err();
+        assert_eq!(error.to_string(), "mariadb-backup ended with status 1: redo overwritten before it was copied");
         assert_eq!(Exit::Signal(9).to_string(), "signal 9");
     }
 }

@@ -47,11 +47,7 @@ pub fn parse_tablespaces(bytes: &[u8]) -> Result<Vec<ExternalTablespace>, Backup
         FILE.bad_form(&text, "JSON with version and external_tablespaces")
     })?;
     if file.version > KNOWN_VERSION {
-        return Err(BackupFileError::TooNew {
-            file: FILE,
-            found: file.version,
-            known: KNOWN_VERSION,
-        });
+        return Err(BackupFileError::TooNew { file: FILE, found: file.version, known: KNOWN_VERSION });
     }
     Ok(file.external_tablespaces)
 }
@@ -90,26 +86,17 @@ mod tests {
     #[test]
     fn reads_version_1_and_refuses_version_3() {
         let one = br#"{"version":1,"external_tablespaces":[{"file_name":"/a/t.ibd","tablespace_name":"d/t"}]}"#;
-        assert_eq!(
-            parse_tablespaces(one).unwrap()[0].tablespace_type,
-            TablespaceType::Tablespace
-        );
+        assert_eq!(parse_tablespaces(one).unwrap()[0].tablespace_type, TablespaceType::Tablespace);
         let empty = br#"{"version":2,"external_tablespaces":[]}"#;
         assert_eq!(parse_tablespaces(empty), Ok(Vec::new()));
         let three = br#"{"version":3,"external_tablespaces":[]}"#;
-        assert!(matches!(
-            parse_tablespaces(three),
-            Err(BackupFileError::TooNew { found: 3, .. })
-        ));
+        assert!(matches!(parse_tablespaces(three), Err(BackupFileError::TooNew { found: 3, .. })));
         assert!(parse_tablespaces(b"{\"version\":2").is_err());
     }
 
     #[test]
     fn reads_links() {
-        assert_eq!(
-            parse_isl(b"/srv/ext/e/ext.ibd"),
-            Some(PathBuf::from("/srv/ext/e/ext.ibd"))
-        );
+        assert_eq!(parse_isl(b"/srv/ext/e/ext.ibd"), Some(PathBuf::from("/srv/ext/e/ext.ibd")));
         assert_eq!(parse_isl(b"\n"), None);
     }
 }

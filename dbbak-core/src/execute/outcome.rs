@@ -1,0 +1,69 @@
+//! What a run found out that no plan could know.
+
+use super::tree::TreeListing;
+use crate::{
+    model::{BinlogCoordinates, Lsn, TreeName},
+    store::{BinlogEntry, Digest, PitrState},
+    tools::{GaleraInfo, SlaveInfo},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// What a run found out that no plan could know.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// The trees that were gone through, by the names under which they are recorded.
+    pub listings: BTreeMap<TreeName, TreeListing>,
+    /// What the new backup says of itself.
+    pub backup: Option<NewBackup>,
+    /// The server's option files, as read.
+    pub server_files: Vec<(PathBuf, String)>,
+    /// The binlogs that were archived.
+    pub shipped: Vec<BinlogEntry>,
+    /// What the replay was proven to have done.
+    pub replay: Option<ReplayProof>,
+    /// How long each step took.
+    pub phases: Vec<Phase>,
+}
+
+/// What a new backup says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewBackup {
+    /// When the tool was started.
+    pub started_at: DateTime<Utc>,
+    /// When the tool ended: the moment that the backup stands for.
+    pub ended_at: DateTime<Utc>,
+    /// Where it begins.
+    pub from_lsn: Lsn,
+    /// Where it ends.
+    pub to_lsn: Lsn,
+    /// Where it stands in the server's binlogs.
+    pub binlog: Option<BinlogCoordinates>,
+    /// Digest of that binlog's first events, which tells it from another file of the same name.
+    pub binlog_head: Option<Digest>,
+    /// Whether a replay may start from there.
+    pub pitr: PitrState,
+    /// Where a replica stood in its source's binlogs.
+    pub slave_info: Option<SlaveInfo>,
+    /// Where a Galera node stood in its cluster's history.
+    pub galera_info: Option<GaleraInfo>,
+    /// How long the tool held its locks, in seconds.
+    pub lock_seconds: Option<u64>,
+}
+
+/// What a replay was proven to have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayProof {
+    /// Transactions that the archive holds in the window and the private server logged, one by one the same.
+    pub transactions: u64,
+}
+
+/// How long a step took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it did.
+    pub title: String,
+    /// Seconds.
+    pub seconds: f64,
+}

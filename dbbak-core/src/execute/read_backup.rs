@@ -1,0 +1,105 @@
+//! Reads what the backup tool left of a new backup, and checks that its coordinates are a transaction boundary.
+
+use super::{error::ExecuteError, files, outcome::NewBackup};
+use crate::{
+    binlog::{self, Boundary},
+    model::BinlogCoordinates,
+    plan::ReadBackup,
+    store::{Digest, PitrState},
+    tools::{
+        BackupFileError, BackupInfo, Checkpoints, MetadataFile, parse_binlog_info, parse_checkpoints,
+        parse_galera_info, parse_info, parse_slave_info,
+    },
+};
+use chrono::{DateTime, Utc};
+use std::{io::BufReader, path::Path};
+
+/// Reads a new backup's own files. `times` are when the tool was started and when it ended.
+///
+/// # Errors
+///
+/// When a file that every backup has is missing or cannot be read, or the backup does not begin where it must.
+pub(super) fn read_backup(step: &ReadBackup, times: (DateTime<Utc>, DateTime<Utc>)) -> Result<NewBackup, ExecuteError> {
+    let dir = BackupDir { path: &step.dir, names: files::names_in(&step.dir)? };
+    let checkpoints: Checkpoints = dir.required(MetadataFile::Checkpoints, parse_checkpoints)?;
+    let info: BackupInfo = dir.required(MetadataFile::Info, parse_info)?;
+    if let Some(expected) = step.from_lsn.filter(|expected| *expected != checkpoints.from_lsn) {
+        return Err(ExecuteError::LsnMismatch { expected, found: checkpoints.from_lsn });
+    }
+    let binlog = dir.optional(MetadataFile::BinlogInfo, parse_binlog_info)?;
+    let (pitr, binlog_head) = judge_coordinates(step, &info, binlog.as_ref())?;
+    Ok(NewBackup {
+        started_at: times.0,
+        ended_at: times.1,
+        from_lsn: checkpoints.from_lsn,
+        to_lsn: checkpoints.to_lsn,
+        binlog,
+        binlog_head,
+        pitr,
+        slave_info: dir.optional(MetadataFile::SlaveInfo, parse_slave_info)?,
+        galera_info: dir.optional(MetadataFile::GaleraInfo, parse_galera_info)?,
+        lock_seconds: info.lock_seconds,
+    })
+}
+
+/// Whether a replay may start from the coordinates, and the digest of their binlog's head.
+fn judge_coordinates(
+    step: &ReadBackup,
+    info: &BackupInfo,
+    binlog: Option<&BinlogCoordinates>,
+) -> Result<(PitrState, Option<Digest>), ExecuteError> {
+    let no = |reason: String| Ok((PitrState::No(reason), None));
+    if info.partial {
+        return no("the backup holds only some of the tables".into());
+    }
+    let Some(coordinates) = binlog else {
+        return no(match step.binlog_enabled {
+            true => "the backup tool recorded no binlog coordinates".into(),
+            false => "the server writes no binlog (log_bin is off)".into(),
+        });
+    };
+    // Without the server's files the coordinates are taken at the tool's word; the restore looks at them again in the
+    // archive before it replays anything.
+    let Some(dir) = &step.binlog_dir else { return Ok((PitrState::Yes, None)) };
+    let path = dir.join(coordinates.file.as_str());
+    let binlog_error = |source| ExecuteError::Binlog { path: path.clone(), source };
+    let Ok(file) = files::open(&path) else { return Ok((PitrState::Yes, None)) };
+    let head = binlog::read_head(&mut BufReader::new(file)).map_err(binlog_error)?;
+    let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
+    match binlog::boundary(&mut input, coordinates.position).map_err(binlog_error)? {
+        Boundary::Yes => Ok((PitrState::Yes, head.digest.parse().ok())),
+        other => {
+            let place = coordinates.place();
+            no(format!("the recorded coordinates {place} are no transaction boundary ({other})"))
+        }
+    }
+}
+
+struct BackupDir<'a> {
+    path: &'a Path,
+    names: Vec<String>,
+}
+
+impl BackupDir<'_> {
+    fn optional<T>(
+        &self,
+        file: MetadataFile,
+        parse: impl Fn(&[u8]) -> Result<T, BackupFileError>,
+    ) -> Result<Option<T>, ExecuteError> {
+        let Some(name) = file.select(&self.names) else { return Ok(None) };
+        let path = self.path.join(name);
+        let Some(bytes) = files::read_file(&path)? else { return Ok(None) };
+        parse(&bytes).map(Some).map_err(|error| ExecuteError::BackupFile { path, problem: error.to_string() })
+    }
+
+    fn required<T>(
+        &self,
+        file: MetadataFile,
+        parse: impl Fn(&[u8]) -> Result<T, BackupFileError>,
+    ) -> Result<T, ExecuteError> {
+        self.optional(file, parse)?.ok_or_else(|| ExecuteError::BackupFile {
+            path: self.path.to_owned(),
+            problem: format!("it has no {file}"),
+        })
+    }
+}

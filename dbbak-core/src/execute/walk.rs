@@ -1,0 +1,209 @@
+//! Walks the steps of a plan: carries each out as it stands and notes what it found out.
+
+use super::{
+    Event, ExecuteError, Executor, Outcome, Phase, ReplayProof, Reporter, TreePass, files, proof::ExpectedLog,
+    read_backup, replay, running::Running, ship, unpack, walk_tree,
+};
+use crate::{
+    clock::Clock,
+    model::BackupId,
+    plan::{PassTree, Replay, RestoreReport, Step, StoredTree},
+    store::{Digest, FileList, Session, StoreKey, StoreReader},
+};
+use chrono::{DateTime, Utc};
+use std::{
+    collections::BTreeMap,
+    num::NonZero,
+    path::{Path, PathBuf},
+};
+
+/// What steps act through.
+#[derive(Debug, Clone, Copy)]
+pub struct Effects<'a> {
+    /// The store's read side.
+    pub store: &'a dyn StoreReader,
+    /// The store's write side, where the plan writes.
+    pub session: Option<&'a dyn Session>,
+    /// Starts programs.
+    pub executor: &'a dyn Executor,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Takes what is to be said.
+    pub reporter: &'a dyn Reporter,
+}
+
+/// A walk through the steps of one plan.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    effects: Effects<'a>,
+    outcome: Outcome,
+    tool_times: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    expected: Option<ExpectedLog>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that has done nothing yet.
+    pub fn new(effects: Effects<'a>) -> Self {
+        Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None }
+    }
+
+    /// What was found out so far.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// What was found out.
+    pub fn into_outcome(self) -> Outcome {
+        self.outcome
+    }
+
+    /// Carries out one step. Steps that enter something into the store are left to the caller, which records them.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError`]; the step is not done then, and what it had begun is for the caller to discard.
+    pub fn step(&mut self, step: &Step, (number, of): (usize, usize)) -> Result<(), ExecuteError> {
+        let title = step.title();
+        let effects = self.effects;
+        if let Some(signal) = effects.reporter.interrupted() {
+            return Err(ExecuteError::Interrupted { signal });
+        }
+        effects.reporter.report(&Event::StepStarted { number, of, title: &title, bytes: step.bytes() });
+        let started = effects.clock.monotonic();
+        self.carry_out(step)?;
+        let took = effects.clock.monotonic().saturating_sub(started);
+        effects.reporter.report(&Event::StepFinished { number, title: &title, took });
+        self.outcome.phases.push(Phase { title, seconds: took.as_secs_f64() });
+        Ok(())
+    }
+
+    fn carry_out(&mut self, step: &Step) -> Result<(), ExecuteError> {
+        let effects = self.effects;
+        match step {
+            Step::CreateStoreDir { key } => {
+                self.session()?.create_dir(key)?;
+            }
+            Step::CreateDir { path } => files::create_empty_dir(path)?,
+            Step::PassTree(pass) => self.pass_tree(pass)?,
+            Step::RunTool(run) => {
+                let started = effects.clock.now();
+                self.running().run_tool(run)?;
+                self.tool_times = Some((started, effects.clock.now()));
+            }
+            Step::ReadBackup(read) => {
+                let now = effects.clock.now();
+                let times = self.tool_times.unwrap_or((now, now));
+                self.outcome.backup = Some(read_backup::read_backup(read, times)?);
+            }
+            Step::MoveTree { from, to } => files::move_tree(from, to)?,
+            Step::RemoveTree { path } => files::remove_tree(path)?,
+            Step::FlushBinlogs { launch } => {
+                let exits = self.running().run(std::slice::from_ref(launch), None)?;
+                if !exits.iter().all(|exit| exit.status.success()) {
+                    let (problem, stderr) = (replay::describe(&exits), files::tail(&launch.log));
+                    return Err(ExecuteError::Flush { problem, stderr });
+                }
+            }
+            Step::ShipBinlog(ship) => {
+                let entry = ship::ship_binlog(ship, self.session()?, effects.reporter)?;
+                self.outcome.shipped.push(entry);
+            }
+            Step::UnpackBinlogs(unpack) => {
+                let mut expected = ExpectedLog::create(&unpack.expected_list)?;
+                unpack::unpack_binlogs(unpack, effects.store, &mut expected, effects.reporter)?;
+                if let Some(planned) = unpack.transactions.filter(|planned| *planned != expected.transactions()) {
+                    let found = expected.transactions();
+                    return Err(ExecuteError::WindowDiffers { expected: planned, found });
+                }
+                self.expected = Some(expected);
+            }
+            Step::Replay(replay) => self.replay(replay)?,
+            Step::KeepServerFiles { files: paths, .. } => {
+                for path in paths {
+                    let bytes = files::read_file(path)?.unwrap_or_default();
+                    self.outcome.server_files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+                }
+            }
+            Step::RecordBackup(_) | Step::WriteReport { .. } | Step::RemoveStored { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn pass_tree(&mut self, pass: &PassTree) -> Result<(), ExecuteError> {
+        let expected = match &pass.verify {
+            None => None,
+            Some(stored) => self.expected_files(stored)?,
+        };
+        let listing = walk_tree(
+            &TreePass {
+                from: &pass.from,
+                to: pass.to.as_deref(),
+                expected: expected.as_ref(),
+                sync: pass.sync,
+                threads: NonZero::new(pass.threads as usize).unwrap_or(NonZero::<usize>::MIN),
+            },
+            self.effects.reporter,
+        )?;
+        if let Some(name) = pass.list_as {
+            self.outcome.listings.insert(name, listing);
+        }
+        Ok(())
+    }
+
+    /// The recorded size and digest of every file of a tree; `None` where the store never recorded any.
+    fn expected_files(&self, stored: &StoredTree) -> Result<Option<BTreeMap<String, (u64, Digest)>>, ExecuteError> {
+        let Some(digest) = &stored.list_digest else { return Ok(None) };
+        let id: BackupId = stored
+            .backup
+            .parse()
+            .map_err(|_| ExecuteError::BadPlan { problem: format!("{:?} is no backup", stored.backup) })?;
+        let list = FileList::load(self.effects.store, &id, Some(digest))?;
+        let below = |path: &StoreKey| {
+            let rest = path.as_str().strip_prefix(stored.tree.as_str())?.strip_prefix('/')?;
+            Some(rest.to_owned())
+        };
+        let files = list.entries.iter().filter_map(|entry| Some((below(&entry.path)?, (entry.size?, entry.digest?))));
+        Ok(Some(files.collect()))
+    }
+
+    fn replay(&mut self, step: &Replay) -> Result<(), ExecuteError> {
+        let Some(expected) = self.expected.take() else {
+            return Err(ExecuteError::BadPlan { problem: "a replay without unpacked binlogs".into() });
+        };
+        replay::run_replay(step, &self.running())?;
+        expected.prove(&step.server.log_dir, &step.server.log_name)?;
+        files::remove_tree(&step.server.log_dir)?;
+        self.outcome.replay = Some(ReplayProof { transactions: expected.transactions() });
+        Ok(())
+    }
+
+    fn session(&self) -> Result<&'a dyn Session, ExecuteError> {
+        let missing = || ExecuteError::BadPlan { problem: "it writes to the store without a lock".into() };
+        self.effects.session.ok_or_else(missing)
+    }
+
+    fn running(&self) -> Running<'a> {
+        let Effects { session, executor, clock, reporter, .. } = self.effects;
+        Running { executor, session, clock, reporter }
+    }
+}
+
+/// Writes the report of a restore, at once and durably.
+///
+/// # Errors
+///
+/// When the work directory cannot be written.
+pub fn write_report(path: &Path, report: &RestoreReport) -> Result<(), ExecuteError> {
+    let json = serde_json::to_vec_pretty(report)
+        .map_err(|error| ExecuteError::BadPlan { problem: format!("the report cannot be written: {error}") })?;
+    files::write_replacing(path, &json)
+}
+
+/// Removes directories of a failed run's own, so far as that is possible.
+pub fn discard(paths: &[PathBuf], reporter: &dyn Reporter) {
+    for path in paths {
+        if let Err(error) = files::remove_tree(path) {
+            reporter.report(&Event::Warning { text: &format!("could not clean up: {error}") });
+        }
+    }
+}

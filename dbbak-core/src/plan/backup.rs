@@ -1,0 +1,394 @@
+//! Plans a full or an incremental backup.
+
+use super::{
+    Plan, PlanError, Summary,
+    request::BackupRequest,
+    scratch::{self, Scratch},
+    select,
+    step::{PassTree, ReadBackup, RecordBackup, RunTool, Step},
+};
+use crate::{
+    catalog::{Backup, Catalog},
+    config::Config,
+    engine::{BackupJob, Engine, PrepareJob, engine_for},
+    execute::{Launch, SyncSide},
+    facts::{Facts, ServerFacts, ToolFact},
+    model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
+    store::{BackedUpServer, LockScope, layout},
+    tools::{Expected, ToolRole, ToolVersion},
+};
+use chrono::{DateTime, Utc};
+use std::path::{Path, PathBuf};
+
+/// Plans a backup.
+///
+/// # Errors
+///
+/// [`PlanError`] when the server cannot be asked, the tool does not suit it, or the chain cannot be continued.
+pub fn plan_backup(
+    config: &Config,
+    catalog: &Catalog,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    request: &BackupRequest,
+) -> Result<Plan, PlanError> {
+    let server = server(facts)?;
+    let (tool, version) = tool(facts, ToolRole::Backup)?;
+    let engine = engine_for(version.kind).ok_or_else(|| no_engine(tool, version))?;
+    engine.suits(version, server.flavor, server.version).map_err(|misfit| PlanError::Mismatch {
+        what: format!("{} {} for a {} {} server", version.kind, version.full, server.flavor, server.version),
+        expected: misfit.expected,
+        found: misfit.found,
+    })?;
+    let root = catalog
+        .root
+        .clone()
+        .ok_or_else(|| PlanError::StoreUnusable { reason: "the backup tools need a directory to write into".into() })?;
+    let mut plan = Plan::new("backup", now);
+    plan.locks = vec![LockScope::Backups];
+    let parent = parent(catalog, server, request)?;
+    let ts = free_stamp(catalog, now)?;
+    let id = match parent {
+        None => BackupId::full(ts),
+        Some(parent) => BackupId::incremental(ts, parent.id.root()),
+    };
+    if let Some(parent) = parent {
+        plan.reasons.push(format!("on {} {}, which ends at LSN {}", parent.kind(), parent.ts(), lsn(parent)));
+    }
+    if !server.log_bin {
+        plan.warnings.push("the server writes no binlog: this backup cannot start a point-in-time recovery".into());
+    }
+    let work = Work { config, facts, engine, program: program(tool)?, version, root: &root, id, ts };
+    for leftover in &facts.leftovers {
+        plan.reasons.push(format!("{} was left by a run that died", leftover.display()));
+        plan.steps.push(Step::RemoveTree { path: leftover.clone() });
+    }
+    plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
+    let take = work.take(server, parent)?;
+    let command = take.launch.command.to_string();
+    plan.steps.push(Step::RunTool(take));
+    plan.steps.push(Step::ReadBackup(ReadBackup {
+        dir: work.path(TreeName::Raw),
+        binlog_dir: binlog_dir(config, server),
+        from_lsn: parent.and_then(|parent| parent.to_lsn),
+        binlog_enabled: server.log_bin,
+    }));
+    let mut trees = vec![TreeName::Raw];
+    if id.kind() == BackupKind::Full {
+        trees.extend(work.prepare(&mut plan)?);
+    } else {
+        plan.steps.push(work.list(TreeName::Raw, "list and sync the backup"));
+    }
+    plan.steps.push(Step::KeepServerFiles {
+        variables: server.variables.clone(),
+        files: config.server.config_files.clone(),
+        to: layout::server(&id),
+    });
+    plan.steps.push(Step::RecordBackup(RecordBackup {
+        id: id.to_string(),
+        parent: parent.map(Backup::ts),
+        engine: engine.name().to_owned(),
+        tool_version: version.full.clone(),
+        server: server_record(server),
+        command,
+        trees: trees.clone(),
+    }));
+    plan.discard_on_failure = vec![layout::backup(&id)];
+    plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };
+    warn_about_space(&mut plan, facts, server, &root, config);
+    Ok(plan)
+}
+
+/// The parent of an incremental; `None` for a full.
+fn parent<'a>(
+    catalog: &'a Catalog,
+    server: &ServerFacts,
+    request: &BackupRequest,
+) -> Result<Option<&'a Backup>, PlanError> {
+    let BackupRequest::Incremental { base, differential } = request else { return Ok(None) };
+    let full = match base {
+        Some(ts) => catalog.backup(*ts).ok_or_else(|| select::unknown_backup(catalog, *ts))?,
+        None => catalog.latest_full().ok_or(PlanError::NoFull)?,
+    };
+    if let Some(base) = full.id.base {
+        return Err(PlanError::NotAFull { ts: full.ts(), base });
+    }
+    let parent = match differential {
+        true => full,
+        false => {
+            // The newest backup, not the newest usable one: a hole in the chain is to be heard of now.
+            let family = catalog.backups.iter().filter(|backup| backup.id.root() == full.ts());
+            family.max_by_key(|backup| backup.ts()).unwrap_or(full)
+        }
+    };
+    catalog.chain(parent.ts()).map_err(select::chain_error)?;
+    same_server(parent, server)?;
+    Ok(Some(parent))
+}
+
+/// Refuses to continue a chain on another server, another version series, or a server whose LSN went back.
+fn same_server(parent: &Backup, server: &ServerFacts) -> Result<(), PlanError> {
+    let mismatch = |what: &str, expected: String, found: String| {
+        let what = format!("{what} of the server and of the parent {}", parent.ts());
+        Err(PlanError::Mismatch { what, expected, found })
+    };
+    if let Some(record) = parent.server() {
+        if let (Some(expected), Some(found)) = (&record.uuid, &server.uuid)
+            && expected != found
+        {
+            return mismatch("the server_uuid", expected.clone(), found.clone());
+        }
+        if record.uuid.is_none() && record.id.is_some_and(|id| id != server.server_id) {
+            let expected = record.id.map(|id| id.to_string()).unwrap_or_default();
+            return mismatch("the server_id", expected, server.server_id.to_string());
+        }
+        if let Some(recorded) = record.version.as_deref().and_then(series)
+            && recorded != server.version.series()
+        {
+            let found = server.version.series();
+            return mismatch(
+                "the version series",
+                format!("{}.{}", recorded.0, recorded.1),
+                format!("{}.{}", found.0, found.1),
+            );
+        }
+    }
+    match (parent.to_lsn, server.lsn) {
+        (Some(expected), Some(found)) if found < expected => {
+            Err(PlanError::LsnWentBack { parent: parent.ts(), expected, found })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first two numbers of a version.
+pub(super) fn series(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// The stamp of a new backup: to the minute, and to the second where a backup or a leftover has that minute.
+fn free_stamp(catalog: &Catalog, now: DateTime<Utc>) -> Result<Stamp, PlanError> {
+    let minute = Stamp::to_the_minute(now);
+    if !catalog.stamp_taken(minute) {
+        return Ok(minute);
+    }
+    let second = Stamp::to_the_second(now);
+    if catalog.stamp_taken(second) { Err(PlanError::StampTaken { ts: second }) } else { Ok(second) }
+}
+
+struct Work<'a> {
+    config: &'a Config,
+    facts: &'a Facts,
+    engine: &'static dyn Engine,
+    program: &'a Path,
+    version: &'a ToolVersion,
+    root: &'a Path,
+    id: BackupId,
+    ts: Stamp,
+}
+
+impl Work<'_> {
+    fn path(&self, tree: TreeName) -> PathBuf {
+        self.root.join(self.id.to_string()).join(tree.as_str())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.root.join("logs").join(format!("{}.log", self.id))
+    }
+
+    fn take(&self, server: &ServerFacts, parent: Option<&Backup>) -> Result<RunTool, PlanError> {
+        let dir = self.path(TreeName::Raw);
+        let parent_dir = parent.map(|parent| self.root.join(parent.id.to_string()).join(TreeName::Raw.as_str()));
+        let command = self.engine.backup_command(&BackupJob {
+            config: self.config,
+            program: self.program,
+            version: self.version,
+            target_dir: &dir,
+            parent_dir: parent_dir.as_deref(),
+            datadir: self.config.server.datadir.as_deref().unwrap_or(&server.datadir),
+        })?;
+        let (kind, slave) = (self.engine.tool(), self.config.slave_info);
+        let expect = match parent {
+            None => Expected::full(kind, server.log_bin, slave),
+            Some(parent) => Expected {
+                from_lsn: parent.to_lsn,
+                ..Expected::incremental(kind, server.log_bin, slave, parent.to_lsn.unwrap_or(Lsn(0)))
+            },
+        };
+        let title = format!("take the {} backup", self.id.kind());
+        Ok(RunTool { title, launch: Launch { command, log: self.log() }, dir, expect })
+    }
+
+    fn list(&self, tree: TreeName, title: &str) -> Step {
+        Step::PassTree(PassTree {
+            title: title.to_owned(),
+            from: self.path(tree),
+            to: None,
+            verify: None,
+            list_as: Some(tree),
+            sync: SyncSide::Source,
+            threads: self.config.parallel,
+            bytes: None,
+        })
+    }
+
+    /// The steps that make the prepared trees, on a private copy. Returns the trees that are kept.
+    fn prepare(&self, plan: &mut Plan) -> Result<Vec<TreeName>, PlanError> {
+        let (keep_redo, keep_final) = (self.config.prepared.redo(), self.config.prepared.finished());
+        if !keep_redo && !keep_final {
+            plan.steps.push(self.list(TreeName::Raw, "list and sync the backup"));
+            return Ok(Vec::new());
+        }
+        let Scratch { dir, same_filesystem } = scratch::backup_scratch(self.config, self.facts, self.root, self.ts)?;
+        let copy = dir.join("prepare");
+        plan.steps.push(Step::CreateDir { path: dir.clone() });
+        plan.steps.push(Step::PassTree(PassTree {
+            title: "copy the backup for the prepare".into(),
+            to: Some(copy.clone()),
+            ..self.pass(self.path(TreeName::Raw), Some(TreeName::Raw), SyncSide::Source)
+        }));
+        plan.discard_dirs.push(dir.clone());
+        let mut kept = Vec::new();
+        let finishes = self.engine.has_final_prepare();
+        if keep_redo || !finishes {
+            self.run_prepare(plan, &copy, !finishes, "prepare the copy")?;
+        }
+        if keep_redo {
+            self.keep(plan, &copy, TreeName::PreparedRedo, !keep_final && same_filesystem);
+            kept.push(TreeName::PreparedRedo);
+        }
+        if keep_final {
+            if finishes {
+                self.run_prepare(plan, &copy, true, "finish the prepare")?;
+            }
+            self.keep(plan, &copy, TreeName::PreparedFinal, same_filesystem);
+            kept.push(TreeName::PreparedFinal);
+        }
+        plan.steps.push(Step::RemoveTree { path: dir });
+        Ok(kept)
+    }
+
+    fn run_prepare(&self, plan: &mut Plan, copy: &Path, last: bool, title: &str) -> Result<(), PlanError> {
+        let command = self.engine.prepare_command(&PrepareJob {
+            config: self.config,
+            program: self.program,
+            version: self.version,
+            target_dir: copy,
+            incremental_dir: None,
+            last,
+        })?;
+        plan.steps.push(Step::RunTool(RunTool {
+            title: title.to_owned(),
+            launch: Launch { command, log: self.log() },
+            dir: copy.to_owned(),
+            // The LSN that it must reach is that of the backup just taken: the tool checks it itself.
+            expect: self.engine.prepared(last, None),
+        }));
+        Ok(())
+    }
+
+    /// Puts a prepared tree into the store: by a rename where nothing else needs the copy, else by copying.
+    fn keep(&self, plan: &mut Plan, copy: &Path, tree: TreeName, by_rename: bool) {
+        let to = self.path(tree);
+        if by_rename {
+            plan.steps.push(Step::MoveTree { from: copy.to_owned(), to });
+            plan.steps.push(self.list(tree, &format!("list and sync {}", tree.as_str())));
+        } else {
+            plan.steps.push(Step::PassTree(PassTree {
+                title: format!("store {}", tree.as_str()),
+                to: Some(to),
+                ..self.pass(copy.to_owned(), Some(tree), SyncSide::Copy)
+            }));
+        }
+    }
+
+    fn pass(&self, from: PathBuf, list_as: Option<TreeName>, sync: SyncSide) -> PassTree {
+        let threads = self.config.parallel;
+        PassTree { title: String::new(), from, to: None, verify: None, list_as, sync, threads, bytes: None }
+    }
+}
+
+/// The server, if it answered.
+pub(super) fn server(facts: &Facts) -> Result<&ServerFacts, PlanError> {
+    match &facts.server {
+        Some(Ok(server)) => Ok(server),
+        Some(Err(problem)) => {
+            Err(PlanError::ServerUnreachable { problem: problem.text.clone(), access_denied: problem.access_denied })
+        }
+        None => Err(PlanError::ServerUnreachable { problem: "it was not asked".into(), access_denied: false }),
+    }
+}
+
+/// A usable program for a role.
+pub(super) fn tool(facts: &Facts, role: ToolRole) -> Result<(&ToolFact, &ToolVersion), PlanError> {
+    let missing = || PlanError::Tool { role, path: None, problem: "none was named or found on PATH".into() };
+    let tool = facts.tool(role).ok_or_else(missing)?;
+    match &tool.version {
+        Some(version) => Ok((tool, version)),
+        None => {
+            let problem = tool.problem.clone().unwrap_or_else(|| "none was named or found on PATH".into());
+            Err(PlanError::Tool { role, path: tool.path.clone(), problem })
+        }
+    }
+}
+
+/// The path of a usable program.
+pub(super) fn program(tool: &ToolFact) -> Result<&Path, PlanError> {
+    tool.path.as_deref().ok_or_else(|| PlanError::Tool {
+        role: tool.role,
+        path: None,
+        problem: "none was named or found on PATH".into(),
+    })
+}
+
+fn no_engine(tool: &ToolFact, version: &ToolVersion) -> PlanError {
+    PlanError::Tool {
+        role: ToolRole::Backup,
+        path: tool.path.clone(),
+        problem: format!("it is {} {}, which takes no backups", version.kind, version.full),
+    }
+}
+
+/// What is recorded of a server.
+pub(super) fn server_record(server: &ServerFacts) -> BackedUpServer {
+    BackedUpServer {
+        uuid: server.uuid.clone(),
+        id: Some(server.server_id),
+        version: Some(server.version_text.clone()),
+        flavor: Some(server.flavor.to_string()),
+        ..BackedUpServer::default()
+    }
+}
+
+/// The directory of the server's binlogs.
+pub(super) fn binlog_dir(config: &Config, server: &ServerFacts) -> Option<PathBuf> {
+    config.binlog_source_dir.clone().or_else(|| {
+        let base = server.log_bin_basename.as_ref()?;
+        base.parent().map(Path::to_owned)
+    })
+}
+
+fn lsn(backup: &Backup) -> String {
+    backup.to_lsn.map_or_else(|| "unknown".into(), |lsn| lsn.to_string())
+}
+
+/// A full needs as much room as the data directory, once for each tree. How much exactly, only the tool knows.
+fn warn_about_space(plan: &mut Plan, facts: &Facts, server: &ServerFacts, root: &Path, config: &Config) {
+    let (Some(size), Some(filesystem)) = (facts.sizes.get(&server.datadir), facts.filesystems.get(root)) else {
+        return;
+    };
+    let Summary::Backup { trees, .. } = &plan.summary else { return };
+    if trees.len() < 2 && config.prepared != crate::config::Prepared::None {
+        return;
+    }
+    let wanted = size.bytes.saturating_mul(trees.len() as u64);
+    if wanted > filesystem.free {
+        plan.warnings.push(format!(
+            "the store has {} bytes free; a full of {} bytes of data in {} trees may need {wanted}",
+            filesystem.free,
+            size.bytes,
+            trees.len()
+        ));
+    }
+}

@@ -1,0 +1,121 @@
+//! Prints a plan for a person.
+
+use super::{Plan, ReportedWindow, RestoreReport, Step, Summary, error::utc};
+use crate::facts::TransactionFact;
+use chrono::{DateTime, FixedOffset, Utc};
+use std::fmt;
+
+/// A plan as a person reads it. Times are UTC, and local time where an offset is given.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanText<'a> {
+    plan: &'a Plan,
+    offset: Option<FixedOffset>,
+}
+
+impl Plan {
+    /// The plan as a person reads it, local times with this offset beside the UTC ones.
+    pub fn text(&self, offset: Option<FixedOffset>) -> PlanText<'_> {
+        PlanText { plan: self, offset }
+    }
+}
+
+impl fmt::Display for PlanText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan;
+        match &plan.summary {
+            Summary::Nothing => writeln!(f, "Plan: {}", plan.command)?,
+            Summary::Backup { id, engine, .. } => writeln!(f, "Plan: take {id} with {engine}")?,
+            Summary::Ship { files: 0, .. } => writeln!(f, "Plan: nothing to archive")?,
+            Summary::Ship { files, bytes } => writeln!(f, "Plan: archive {files} binlogs, {bytes} bytes")?,
+            Summary::Restore { report } => self.restore(f, report)?,
+            Summary::Orphans { removed } => writeln!(f, "Plan: remove {removed} orphans")?,
+        }
+        for reason in &plan.reasons {
+            writeln!(f, "  because: {reason}")?;
+        }
+        for warning in &plan.warnings {
+            writeln!(f, "  WARNING: {warning}")?;
+        }
+        for gap in &plan.incomplete {
+            writeln!(f, "  INCOMPLETE: {gap}")?;
+        }
+        if !plan.steps.is_empty() {
+            writeln!(f, "Steps:")?;
+        }
+        for (number, step) in plan.steps.iter().enumerate() {
+            writeln!(f, "  {:>2}. {}", number + 1, step.title())?;
+            match step {
+                Step::RunTool(run) => writeln!(f, "      $ {}", run.launch.command)?,
+                Step::FlushBinlogs { launch } => writeln!(f, "      $ {}", launch.command)?,
+                Step::Replay(replay) => {
+                    writeln!(f, "      $ {} &", replay.server.launch.command)?;
+                    writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PlanText<'_> {
+    fn time(&self, at: &DateTime<Utc>) -> String {
+        match self.offset {
+            Some(offset) => {
+                format!("{} (local {})", utc(at), at.with_timezone(&offset).format("%Y-%m-%d %H:%M:%S %:z"))
+            }
+            None => utc(at),
+        }
+    }
+
+    fn restore(&self, f: &mut fmt::Formatter<'_>, report: &RestoreReport) -> fmt::Result {
+        match &report.target {
+            Some(target) => writeln!(f, "Plan: restore to just before {}", self.time(target))?,
+            None => writeln!(f, "Plan: restore {}", report.aim)?,
+        }
+        writeln!(f, "  into {}", report.datadir.display())?;
+        for backup in &report.chain {
+            writeln!(f, "  from {} (ended {})", backup.backup, utc(&backup.ended_at))?;
+        }
+        match &report.window {
+            None => writeln!(f, "  no binlogs are replayed"),
+            Some(window) => self.window(f, window),
+        }
+    }
+
+    fn window(&self, f: &mut fmt::Formatter<'_>, window: &ReportedWindow) -> fmt::Result {
+        let count = window.transactions.map_or("an unknown number of".to_owned(), |count| count.to_string());
+        writeln!(
+            f,
+            "  replay {count} transactions in {} binlogs, from {} to {} (timeline {})",
+            window.files, window.from, window.cut, window.timeline
+        )?;
+        match &window.last_included {
+            Some(transaction) => writeln!(f, "  last included:  {}", line(transaction))?,
+            None => writeln!(f, "  last included:  none")?,
+        }
+        match &window.first_excluded {
+            Some(transaction) => writeln!(f, "  first excluded: {}", line(transaction)),
+            None => writeln!(f, "  first excluded: none, the window reaches to the end of the archive"),
+        }
+    }
+}
+
+fn line(transaction: &TransactionFact) -> String {
+    let gtid = transaction.gtid.as_deref().map(|gtid| format!(" {gtid}")).unwrap_or_default();
+    let tables = match transaction.tables.len() {
+        0 => String::new(),
+        _ => format!(" on {}", transaction.tables.join(", ")),
+    };
+    let bound = if transaction.committed_at { "" } else { " or later" };
+    let statement = transaction.statement.as_deref().map(|text| format!(": {}", first_line(text))).unwrap_or_default();
+    format!("{} UTC{bound}{gtid} at {}:{}{tables}{statement}", transaction.time, transaction.file, transaction.start)
+}
+
+fn first_line(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(80) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}

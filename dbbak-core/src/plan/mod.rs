@@ -1,0 +1,155 @@
+//! Plans: pure functions of configuration, catalog, facts, time and request, that return what to do as data.
+//!
+//! A planner does no I/O, reads no clock and knows no dry run: the value that a dry run prints is the value that runs.
+
+mod backup;
+mod check;
+mod display;
+mod error;
+mod orphans;
+mod report;
+mod request;
+mod restore;
+mod scratch;
+mod select;
+mod ship;
+mod step;
+
+pub use backup::plan_backup;
+pub use check::{Violation, check};
+pub use error::PlanError;
+pub use orphans::plan_orphans;
+pub use report::{ReportedBackup, ReportedWindow, RestoreReport};
+pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
+pub use restore::plan_restore;
+pub use scratch::{SCRATCH_PREFIX, scratch_root};
+pub use select::{Aim, NoReplay, Selection, Window, candidates, resolve_aim, select};
+pub use ship::plan_ship;
+pub use step::{
+    PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree, UnpackBinlogs,
+};
+
+use crate::{
+    model::TreeName,
+    store::{LockScope, StoreKey},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a command will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The format of this value, 1.
+    pub version: u32,
+    /// The command.
+    pub command: String,
+    /// The moment that the plan was made for.
+    pub planned_at: DateTime<Utc>,
+    /// What it comes to.
+    pub summary: Summary,
+    /// Why it is as it is.
+    pub reasons: Vec<String>,
+    /// What the user must know.
+    pub warnings: Vec<String>,
+    /// What it cannot do all the same: after a run the command is done, but incomplete.
+    pub incomplete: Vec<String>,
+    /// The locks that it needs.
+    pub locks: Vec<LockScope>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What a failed run removes from the store.
+    pub discard_on_failure: Vec<StoreKey>,
+    /// Directories of its own that a failed run removes.
+    pub discard_dirs: Vec<PathBuf>,
+}
+
+/// What a plan comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Summary {
+    /// Nothing yet.
+    Nothing,
+    /// A backup.
+    Backup {
+        /// Its directory in the store.
+        id: String,
+        /// The engine.
+        engine: String,
+        /// The trees that are kept.
+        trees: Vec<TreeName>,
+    },
+    /// Archived binlogs.
+    Ship {
+        /// How many files.
+        files: usize,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// A restore.
+    Restore {
+        /// What its report will say.
+        report: Box<RestoreReport>,
+    },
+    /// Orphans removed.
+    Orphans {
+        /// How many.
+        removed: usize,
+    },
+}
+
+impl Plan {
+    /// An empty plan.
+    pub(crate) fn new(command: &str, now: DateTime<Utc>) -> Self {
+        Plan {
+            version: 1,
+            command: command.to_owned(),
+            planned_at: now,
+            summary: Summary::Nothing,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            incomplete: Vec::new(),
+            locks: Vec::new(),
+            steps: Vec::new(),
+            discard_on_failure: Vec::new(),
+            discard_dirs: Vec::new(),
+        }
+    }
+}
+
+impl Step {
+    /// What the step does, as a person would say it.
+    pub fn title(&self) -> String {
+        match self {
+            Step::CreateStoreDir { key } => format!("create {key} in the store"),
+            Step::CreateDir { path } => format!("create {}", path.display()),
+            Step::PassTree(pass) => pass.title.clone(),
+            Step::RunTool(run) => run.title.clone(),
+            Step::ReadBackup(_) => "read what the backup says of itself".into(),
+            Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
+            Step::RemoveTree { path } => format!("remove {}", path.display()),
+            Step::KeepServerFiles { .. } => "keep the server's settings".into(),
+            Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
+            Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
+            Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),
+            Step::UnpackBinlogs(unpack) => match unpack.files.len() {
+                1 => "unpack and verify 1 binlog".into(),
+                files => format!("unpack and verify {files} binlogs"),
+            },
+            Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
+            Step::WriteReport { path, .. } => format!("write {}", path.display()),
+            Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
+        }
+    }
+
+    /// How many bytes the step goes through, where the plan knows.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Step::PassTree(pass) => pass.bytes,
+            Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
+            Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
+            Step::Replay(replay) => Some(replay.bytes),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a restore says of itself, before and after.
+
+use crate::{
+    catalog::Backup,
+    execute::{Phase, ReplayProof},
+    facts::TransactionFact,
+    model::{BinlogCoordinates, BinlogPosition, Lsn},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// The report of a restore, `dbbak-restore.json` in its work directory. What only the run can know is filled in by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// The format of this report, 1.
+    pub version: u32,
+    /// Tells this restore apart.
+    pub restore: Uuid,
+    /// When the plan was made.
+    pub planned_at: DateTime<Utc>,
+    /// What the restore aims at, in words.
+    pub aim: String,
+    /// The moment that it aims at; none for a backup as it is.
+    pub target: Option<DateTime<Utc>>,
+    /// The chain, the full first.
+    pub chain: Vec<ReportedBackup>,
+    /// Where the chain ends in the server's binlogs.
+    pub coordinates: Option<BinlogCoordinates>,
+    /// What is replayed.
+    pub window: Option<ReportedWindow>,
+    /// The data directory that a server can start on.
+    pub datadir: PathBuf,
+    /// When the restore ended well.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What was proven.
+    pub proof: Option<ReplayProof>,
+    /// How long each step took.
+    pub phases: Vec<Phase>,
+}
+
+/// A backup of the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportedBackup {
+    /// Its directory in the store.
+    pub backup: String,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// The LSN that it starts at.
+    pub from_lsn: Option<Lsn>,
+    /// The LSN that it ends at.
+    pub to_lsn: Option<Lsn>,
+}
+
+/// The replayed window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportedWindow {
+    /// The timeline.
+    pub timeline: String,
+    /// Where it starts.
+    pub from: BinlogPosition,
+    /// Where it ends.
+    pub cut: BinlogPosition,
+    /// How many binlogs it spans.
+    pub files: usize,
+    /// How many transactions it holds, as far as the index says.
+    pub transactions: Option<u64>,
+    /// The last transaction before the cut.
+    pub last_included: Option<TransactionFact>,
+    /// The first transaction behind the cut.
+    pub first_excluded: Option<TransactionFact>,
+}
+
+impl ReportedBackup {
+    pub(super) fn of(backup: &Backup) -> Self {
+        ReportedBackup {
+            backup: backup.id.to_string(),
+            ended_at: backup.ended_at,
+            from_lsn: backup.from_lsn,
+            to_lsn: backup.to_lsn,
+        }
+    }
+}

@@ -1,0 +1,554 @@
+//! Plans a restore: chain, prepare, window, replay, proof.
+
+use super::{
+    Plan, PlanError, Summary,
+    backup::{program, series, tool},
+    error::utc,
+    report::{ReportedBackup, ReportedWindow, RestoreReport},
+    request::RestoreRequest,
+    scratch::{SCRATCH_PREFIX, scratch_root},
+    select::{Aim, NoReplay, Selection, Window, resolve_aim, select},
+    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, UnpackBinlogs},
+};
+use crate::{
+    catalog::{Backup, Catalog},
+    config::Config,
+    engine::{Engine, PrepareJob, engine_for, engine_named},
+    execute::{Launch, SyncSide},
+    facts::{Facts, StoredBackup, ToolFact},
+    model::{BinlogPosition, TreeName},
+    probe::PathState,
+    store::{BinlogEntry, LockScope},
+    tools::{
+        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
+        carried_settings,
+    },
+};
+use chrono::{DateTime, Utc};
+use std::path::{Path, PathBuf};
+
+/// Plans a restore.
+///
+/// # Errors
+///
+/// [`PlanError`] when no chain and window reach the target, or a precondition does not hold. Nothing was written then.
+pub fn plan_restore(
+    config: &Config,
+    catalog: &Catalog,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    request: &RestoreRequest,
+) -> Result<Plan, PlanError> {
+    let aim = resolve_aim(config, catalog, now, request)?;
+    let selection = select(catalog, request, &aim, &facts.cuts)?;
+    let mut plan = Plan::new("restore", now);
+    plan.locks = vec![LockScope::Read];
+    explain(&mut plan, &aim, &selection, config);
+    let restore = Restore::new(config, catalog, facts, request, &selection)?;
+    restore.check_backups()?;
+    restore.check_space()?;
+    restore.bring_up(&mut plan)?;
+    let reported = match &selection.window {
+        Some(window) => Some(restore.replay(&mut plan, window)?),
+        None => None,
+    };
+    let last = selection.chain.last();
+    let report = RestoreReport {
+        version: 1,
+        restore: request.id,
+        planned_at: now,
+        aim: describe_aim(&aim),
+        target: match &aim {
+            Aim::Moment { at, .. } => Some(*at),
+            Aim::Backup { .. } => None,
+        },
+        chain: selection.chain.iter().map(|backup| ReportedBackup::of(backup)).collect(),
+        coordinates: last.and_then(|backup| backup.entry.binlog.clone()),
+        window: reported,
+        datadir: restore.datadir(),
+        finished_at: None,
+        proof: None,
+        phases: Vec::new(),
+    };
+    plan.discard_dirs.push(restore.run_dir());
+    plan.summary = Summary::Restore { report: Box::new(report.clone()) };
+    plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
+    Ok(plan)
+}
+
+fn describe_aim(aim: &Aim) -> String {
+    match aim {
+        Aim::Moment { at, latest: true, .. } => format!("the latest reachable moment, floored: {}", utc(at)),
+        Aim::Moment { at, .. } => format!("just before {}", utc(at)),
+        Aim::Backup { ts, .. } => format!("backup {ts} as it is"),
+    }
+}
+
+fn explain(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, config: &Config) {
+    match aim {
+        Aim::Moment { at, asked: Some(asked), latest: false } => plan.reasons.push(format!(
+            "{} was floored to {} (pitr_round_minutes: {}); --exact takes it as it stands",
+            utc(asked),
+            utc(at),
+            config.pitr_round_minutes
+        )),
+        Aim::Moment { at, asked, latest: true } => {
+            let reach = asked.as_ref().unwrap_or(at);
+            plan.warnings.push(format!(
+                "no target was given: the archive reaches up to {}, and this restore lands at {}",
+                utc(reach),
+                utc(at)
+            ));
+        }
+        Aim::Backup { ts, why: NoReplay::NothingLater } => plan.warnings.push(format!(
+            "no target was given, and the archive holds no binlogs after backup {ts}: it is restored as it is"
+        )),
+        _ => {}
+    }
+    for (ts, error) in &selection.passed_over {
+        plan.warnings.push(format!("backup {ts} was passed over: {error}"));
+    }
+    let Some(window) = &selection.window else { return };
+    if let Some(cut) = &window.fact.cut {
+        for late in &cut.earlier_after_cut {
+            let gtid = late.gtid.as_deref().unwrap_or("without GTID");
+            plan.warnings.push(format!(
+                "transaction {gtid} at {}:{} stands behind the cut, although its time is {}",
+                late.file, late.start, late.time
+            ));
+        }
+        if !cut.first_excluded.committed_at {
+            plan.reasons.push(
+                "this log holds no commit times: the time of a transaction is the newest event stamp up to it, a lower bound"
+                    .into(),
+            );
+        }
+    }
+}
+
+/// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
+const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
+
+struct Restore<'a> {
+    config: &'a Config,
+    catalog: &'a Catalog,
+    facts: &'a Facts,
+    request: &'a RestoreRequest,
+    chain: &'a [&'a Backup],
+    window: Option<&'a Window<'a>>,
+    workdir: PathBuf,
+    engine: &'static dyn Engine,
+    /// The tree of the full that is copied, and whether it still has to be prepared.
+    base: (TreeName, bool),
+}
+
+impl<'a> Restore<'a> {
+    fn new(
+        config: &'a Config,
+        catalog: &'a Catalog,
+        facts: &'a Facts,
+        request: &'a RestoreRequest,
+        selection: &'a Selection<'a>,
+    ) -> Result<Self, PlanError> {
+        let chain: &[&Backup] = &selection.chain;
+        let full = chain.first().ok_or(PlanError::NoFull)?;
+        let engine = engine_of(facts, full)?;
+        let stored = stored(facts, full)?;
+        let alone = chain.len() == 1;
+        let has = |tree| stored.trees.contains_key(&tree);
+        let base = if has(TreeName::PreparedFinal) && (alone || !engine.has_final_prepare()) {
+            (TreeName::PreparedFinal, false)
+        } else if has(TreeName::PreparedRedo) {
+            (TreeName::PreparedRedo, alone && engine.has_final_prepare())
+        } else {
+            (TreeName::Raw, true)
+        };
+        let workdir = match &request.workdir {
+            Some(workdir) => workdir.clone(),
+            None => {
+                let root = catalog.root.as_deref().unwrap_or(Path::new("/"));
+                let stamp = chain.last().map_or(full.ts(), |backup| backup.ts());
+                let id = short(&request.id);
+                scratch_root(config, facts, root)?.join(format!("{SCRATCH_PREFIX}restore-{stamp}-{id}"))
+            }
+        };
+        let window = selection.window.as_ref();
+        let restore = Restore { config, catalog, facts, request, chain, window, workdir, engine, base };
+        restore.check_workdir()?;
+        Ok(restore)
+    }
+
+    fn datadir(&self) -> PathBuf {
+        self.workdir.join("data")
+    }
+
+    /// A short private path: a socket's must fit into 107 bytes.
+    fn run_dir(&self) -> PathBuf {
+        let temp = &self.facts.host.temp_dir;
+        let temp = if temp.as_os_str().len() > 60 { Path::new("/tmp") } else { temp };
+        temp.join(format!("{SCRATCH_PREFIX}{}", short(&self.request.id)))
+    }
+
+    fn check_workdir(&self) -> Result<(), PlanError> {
+        let unusable = |reason: String| Err(PlanError::WorkdirUnusable { path: self.workdir.clone(), reason });
+        match self.facts.paths.get(&self.workdir) {
+            Some(PathState::Directory { empty: false, .. }) => {
+                return Err(PlanError::WorkdirNotEmpty { path: self.workdir.clone() });
+            }
+            Some(PathState::Directory { writable: false, .. }) => return unusable("it is not writable".into()),
+            Some(PathState::File { .. } | PathState::Other) => return unusable("it is no directory".into()),
+            _ => {}
+        }
+        if !self.workdir.is_absolute() {
+            return unusable("it is not an absolute path".into());
+        }
+        if let Some(Ok(server)) = &self.facts.server
+            && (self.workdir.starts_with(&server.datadir) || server.datadir.starts_with(&self.workdir))
+        {
+            return unusable(format!("a running server uses {}", server.datadir.display()));
+        }
+        if self.facts.filesystems.get(&self.workdir).is_some_and(|filesystem| filesystem.network) {
+            return unusable("it is reached through the network, where no prepare may run".into());
+        }
+        let in_store = |root: &Path| self.workdir.starts_with(root) && !self.workdir.starts_with(root.join("tmp"));
+        if self.catalog.root.as_deref().is_some_and(in_store) {
+            return unusable("it lies in the store".into());
+        }
+        Ok(())
+    }
+
+    fn check_backups(&self) -> Result<(), PlanError> {
+        for backup in self.chain {
+            let stored = stored(self.facts, backup)?;
+            if let Some(path) = stored.outside_paths.first() {
+                return Err(PlanError::PathLeavesWorkdir { backup: backup.ts(), path: path.clone() });
+            }
+        }
+        let window = self.window;
+        if let (Some(window), Some(last)) = (window, self.chain.last()) {
+            let start = self.facts.starts.iter().find(|start| start.backup == last.ts());
+            if let Some(start) = start
+                && !start.boundary
+            {
+                return Err(PlanError::NotABoundary { position: window.coordinates.place() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_space(&self) -> Result<(), PlanError> {
+        let bytes = |backup: &Backup, tree| {
+            let stored = stored(self.facts, backup).ok()?;
+            stored.trees.get(&tree).copied().flatten()
+        };
+        let base = self.chain.first().and_then(|full| bytes(full, self.base.0)).unwrap_or(0);
+        let incrementals = self.chain.iter().skip(1).filter_map(|backup| bytes(backup, TreeName::Raw));
+        // Each incremental is copied, applied (its pages grow the base at most by its size) and removed again.
+        let (largest, grown) = incrementals.fold((0, 0), |(largest, grown), size| (size.max(largest), grown + size));
+        let binlogs: u64 = self.window.map_or(0, |window| window.files.iter().map(|file| file.size).sum());
+        let needed = base + largest + grown + 2 * binlogs;
+        match self.facts.filesystems.get(&self.workdir) {
+            Some(filesystem) if filesystem.free < needed => {
+                Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The backup tool, of the series that made the backups.
+    fn backup_tool(&self) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
+        let (tool, version) = tool(self.facts, ToolRole::Backup)?;
+        if engine_for(version.kind).map(Engine::name) != Some(self.engine.name()) {
+            return Err(PlanError::Mismatch {
+                what: "the backup tool".into(),
+                expected: self.engine.tool().to_string(),
+                found: version.kind.to_string(),
+            });
+        }
+        for backup in self.chain {
+            let Some(recorded) = &backup.entry.tool_version else { continue };
+            let (Some(made), Some(found)) = (series(recorded), version.version.map(|version| version.series())) else {
+                continue;
+            };
+            // A newer mariadb-backup prepares what an older one took; XtraBackup takes only its own series.
+            let fits = if self.engine.tool().family() == Family::Mariadb { made <= found } else { made == found };
+            if !fits {
+                return Err(PlanError::Mismatch {
+                    what: format!("the version of {} for backup {}", version.kind, backup.ts()),
+                    expected: recorded.clone(),
+                    found: version.full.clone(),
+                });
+            }
+        }
+        Ok((tool, version))
+    }
+
+    /// The steps that leave a data directory that a server can start on.
+    fn bring_up(&self, plan: &mut Plan) -> Result<(), PlanError> {
+        plan.steps.push(Step::CreateDir { path: self.workdir.clone() });
+        let Some((full, incrementals)) = self.chain.split_first() else { return Err(PlanError::NoFull) };
+        plan.steps.push(self.copy(full, self.base.0, &self.datadir(), "copy the full")?);
+        if self.base.1 {
+            self.prepare(plan, full, None, incrementals.is_empty(), "prepare the copy")?;
+        }
+        for (number, backup) in incrementals.iter().enumerate() {
+            let dir = self.workdir.join(format!("incremental-{}", number + 1));
+            let last = number + 1 == incrementals.len();
+            plan.steps.push(self.copy(backup, TreeName::Raw, &dir, &format!("copy incremental {}", backup.ts()))?);
+            self.prepare(plan, backup, Some(&dir), last, &format!("apply incremental {}", backup.ts()))?;
+            plan.steps.push(Step::RemoveTree { path: dir });
+        }
+        Ok(())
+    }
+
+    fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
+        let root = self.catalog.root.as_deref().ok_or_else(|| PlanError::StoreUnusable {
+            reason: "the backup's files must be reachable as a directory".into(),
+        })?;
+        let stored = stored(self.facts, backup)?;
+        Ok(Step::PassTree(PassTree {
+            title: title.to_owned(),
+            from: root.join(backup.id.to_string()).join(tree.as_str()),
+            to: Some(to.to_owned()),
+            verify: Some(StoredTree { backup: backup.id.to_string(), tree, list_digest: stored.list_digest.clone() }),
+            list_as: None,
+            sync: SyncSide::Nothing,
+            threads: self.config.parallel,
+            bytes: stored.trees.get(&tree).copied().flatten(),
+        }))
+    }
+
+    fn prepare(
+        &self,
+        plan: &mut Plan,
+        backup: &Backup,
+        incremental: Option<&Path>,
+        last: bool,
+        title: &str,
+    ) -> Result<(), PlanError> {
+        let (tool, version) = self.backup_tool()?;
+        let datadir = self.datadir();
+        let command = self.engine.prepare_command(&PrepareJob {
+            config: self.config,
+            program: program(tool)?,
+            version,
+            target_dir: &datadir,
+            incremental_dir: incremental,
+            last,
+        })?;
+        plan.steps.push(Step::RunTool(RunTool {
+            title: title.to_owned(),
+            launch: Launch { command, log: self.workdir.join("prepare.log") },
+            dir: datadir,
+            expect: self.engine.prepared(last, backup.to_lsn),
+        }));
+        Ok(())
+    }
+
+    /// The steps that replay the window and prove it. Returns what the report says of the window.
+    fn replay(&self, plan: &mut Plan, window: &Window<'_>) -> Result<ReportedWindow, PlanError> {
+        let from = window.coordinates.place();
+        let reported = ReportedWindow {
+            timeline: window.timeline.clone(),
+            from: from.clone(),
+            cut: window.cut.clone(),
+            files: window.files.len(),
+            transactions: self.transactions(window),
+            last_included: window.fact.last_included.clone(),
+            first_excluded: window.fact.cut.as_ref().map(|cut| cut.first_excluded.clone()),
+        };
+        if from == window.cut {
+            plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
+            return Ok(reported);
+        }
+        let files: Vec<BinlogEntry> = window.files.iter().map(|entry| (*entry).clone()).collect();
+        let last_file = window.files.last();
+        let whole = window.fact.cut.is_none() && last_file.is_none_or(|last| last.partial.is_none());
+        let stop = (!whole).then_some(window.cut.position);
+        let dir = self.workdir.join("binlogs");
+        let bytes = bytes_between(&from, &window.cut, &files);
+        let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
+        plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
+            dir: dir.clone(),
+            files,
+            start: from.position,
+            stop,
+            transactions: reported.transactions,
+            expected_list: self.workdir.join("expected-transactions"),
+        }));
+        let server = self.private_server()?;
+        let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
+        let load_dir = self.workdir.join("load");
+        plan.steps.push(Step::CreateDir { path: load_dir.clone() });
+        let reader = ReplayReader {
+            program: program(reader)?.to_owned(),
+            family: self.engine.tool().family(),
+            files: names,
+            start: from.position,
+            stop,
+            local_load: Some(load_dir.clone()),
+            exclude_gtids: None,
+        }
+        .build()?;
+        let client = self.client(&server.client_file)?.replay()?;
+        plan.steps.push(Step::Replay(Box::new(Replay {
+            server,
+            reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
+            client: Launch { command: client, log: self.workdir.join("replay-client.log") },
+            from,
+            cut: window.cut.clone(),
+            bytes,
+        })));
+        plan.steps.push(Step::RemoveTree { path: dir });
+        plan.steps.push(Step::RemoveTree { path: load_dir });
+        Ok(reported)
+    }
+
+    /// How many transactions the window holds, as far as the index says.
+    fn transactions(&self, window: &Window<'_>) -> Option<u64> {
+        let last_backup = self.chain.last()?;
+        let start = self.facts.starts.iter().find(|start| start.backup == last_backup.ts())?;
+        let mut all = 0;
+        for file in &window.files {
+            all += file.transactions?;
+        }
+        let behind_cut = match (&window.fact.cut, window.files.last()) {
+            (Some(cut), Some(last)) => last.transactions?.checked_sub(cut.transactions_before)?,
+            _ => 0,
+        };
+        all.checked_sub(start.transactions_before)?.checked_sub(behind_cut)
+    }
+
+    /// A program of the vendor whose server was backed up.
+    fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
+        let (tool, version) = tool(self.facts, role)?;
+        let family = self.engine.tool().family();
+        if version.kind.family() != family {
+            return Err(PlanError::Mismatch {
+                what: format!("the vendor of {}", tool.path.as_deref().unwrap_or(Path::new("?")).display()),
+                expected: family_name(family).into(),
+                found: family_name(version.kind.family()).into(),
+            });
+        }
+        Ok((tool, version))
+    }
+
+    fn private_server(&self) -> Result<PrivateServer, PlanError> {
+        let (mysqld, version) = self.family_tool(ToolRole::Server)?;
+        let last = self.chain.last().ok_or(PlanError::NoFull)?;
+        self.check_server_version(last, version)?;
+        let stored = stored(self.facts, last)?;
+        let (run_dir, id) = (self.run_dir(), short(&self.request.id));
+        let log_dir = self.workdir.join("replay-log");
+        let (socket, init_file, client_file) =
+            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
+        let datadir = self.datadir();
+        let family = self.engine.tool().family();
+        let number = version.version.unwrap_or(Version::new(0, 0, 0));
+        let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
+        // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
+        // the private server's log can be compared with the archive.
+        settings.insert("binlog_format".into(), "MIXED".into());
+        let command = PrivateServerCommand {
+            program: program(mysqld)?.to_owned(),
+            family,
+            version: number,
+            datadir,
+            socket: socket.clone(),
+            pid_file: run_dir.join("pid"),
+            log_error: None,
+            tmpdir: run_dir.clone(),
+            init_file: Some(init_file.clone()),
+            log_bin: Some(log_dir.join("replay")),
+            server_id: PRIVATE_SERVER_ID,
+            settings,
+            time_zone: None,
+            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            buffer_pool: Some(self.config.prepare_memory),
+            redo_log: None,
+            relay: None,
+            extra: self.config.server.options.clone(),
+        }
+        .build()?;
+        let account = format!("dbbak_{id}");
+        let client = self.client(&client_file)?;
+        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
+        Ok(PrivateServer {
+            launch: Launch { command, log: self.workdir.join("server.log") },
+            ping: client.query(Query::Ping)?.spec().clone(),
+            statements: client.statements(farewell)?,
+            run_dir,
+            socket,
+            init_file,
+            client_file,
+            account,
+            log_dir,
+            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
+            start_timeout_seconds: self.config.server.start_timeout_seconds,
+        })
+    }
+
+    fn client(&self, option_file: &Path) -> Result<Client, PlanError> {
+        let (client, _) = self.family_tool(ToolRole::Client)?;
+        let login = Login::OptionFile(option_file.to_owned());
+        Ok(Client { program: program(client)?.to_owned(), login, socket: None })
+    }
+
+    /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
+    /// older one refuses it.
+    fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
+        let Some(record) = backup.server() else { return Ok(()) };
+        let Some(recorded) = &record.version else { return Ok(()) };
+        let found = version.version.map(|version| version.series());
+        if let (Some(made), Some(found)) = (series(recorded), found)
+            && made != found
+        {
+            return Err(PlanError::Mismatch {
+                what: "the version series of the private server".into(),
+                expected: format!("{}.{} (the backup is of {recorded})", made.0, made.1),
+                found: version.full.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
+    facts
+        .stored
+        .get(&backup.id.to_string())
+        .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
+}
+
+/// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.
+fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanError> {
+    if let Some(name) = &full.entry.engine {
+        return engine_named(name).ok_or_else(|| PlanError::Mismatch {
+            what: format!("the engine of backup {}", full.ts()),
+            expected: "one that this dbbak knows".into(),
+            found: name.clone(),
+        });
+    }
+    let (_, version) = tool(facts, ToolRole::Backup)?;
+    engine_for(version.kind).ok_or_else(|| PlanError::Tool {
+        role: ToolRole::Backup,
+        path: None,
+        problem: format!("{} takes no backups", version.kind),
+    })
+}
+
+fn short(id: &uuid::Uuid) -> String {
+    id.simple().to_string()[..8].to_owned()
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Mysql => "MySQL",
+        Family::Mariadb => "MariaDB",
+    }
+}
+
+fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: &[BinlogEntry]) -> u64 {
+    let before_last: u64 = files.iter().take(files.len().saturating_sub(1)).map(|file| file.size).sum();
+    (before_last + cut.position).saturating_sub(from.position)
+}

@@ -1,0 +1,271 @@
+//! Plans the archiving of binlogs.
+
+use super::{
+    Plan, PlanError, Summary,
+    backup::{program, server, server_record, tool},
+    request::ShipRequest,
+    step::{ShipBinlog, Step},
+};
+use crate::{
+    catalog::Catalog,
+    config::Config,
+    execute::Launch,
+    facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
+    model::{BinlogName, LogTime, Stamp},
+    store::{BackedUpServer, BinlogEntry, BinlogSource, KeyError, KeyPart, LockScope, StoredBinlog, layout},
+    survey::client_of,
+    tools::ToolRole,
+};
+use chrono::{DateTime, Utc};
+
+/// Plans the archiving of every closed binlog that the archive lacks, oldest first.
+///
+/// # Errors
+///
+/// [`PlanError`] when neither the server nor its index file says which binlogs there are.
+pub fn plan_ship(
+    config: &Config,
+    catalog: &Catalog,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    request: &ShipRequest,
+) -> Result<Plan, PlanError> {
+    let source = match (&facts.source, &facts.server) {
+        (Some(source), _) => source,
+        (None, Some(Ok(server))) if !server.log_bin => return Err(PlanError::NoBinlog),
+        (None, Some(Err(problem))) => {
+            return Err(PlanError::ServerUnreachable {
+                problem: problem.text.clone(),
+                access_denied: problem.access_denied,
+            });
+        }
+        (None, _) => {
+            return Err(PlanError::BinlogDirUnknown { problem: "set binlog_source_dir".into() });
+        }
+    };
+    let mut plan = Plan::new("ship-binlogs", now);
+    plan.locks = vec![LockScope::Binlogs];
+    if request.flush {
+        server(facts)?;
+        let (client, _) = tool(facts, ToolRole::Client)?;
+        let command = client_of(config, program(client)?).flush_binary_logs()?;
+        let log = catalog.logs_dir().join(format!("flush-{}.log", Stamp::to_the_second(now)));
+        plan.steps.push(Step::FlushBinlogs { launch: Launch { command, log } });
+    }
+    if !source.listed_by_server {
+        plan.reasons.push(format!("the server was not asked: the files are those in {}", source.dir.display()));
+    }
+    let recorded = match &facts.server {
+        Some(Ok(server)) => Some(server_record(server)),
+        _ => None,
+    };
+    let mut archive = Archive::new(catalog, source);
+    let rescue = request.rescue.is_some();
+    for file in &source.files {
+        let last_of_the_dead = rescue && file.open;
+        if file.open && !request.flush && !rescue {
+            continue;
+        }
+        archive.gap_before(&mut plan, file);
+        let Some(path) = &file.path else {
+            plan.incomplete.push(format!(
+                "binlog {} is listed by the server, but is not in {}",
+                file.name,
+                source.dir.display()
+            ));
+            continue;
+        };
+        match archive.held(file) {
+            Held::Whole(timeline) => archive.passed(file, timeline),
+            Held::No => {
+                let bytes = if last_of_the_dead { file.good_end } else { None };
+                let entry = archive.entry(file, recorded.clone(), config.compress, now)?;
+                if let Some(problem) = &file.problem {
+                    plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
+                }
+                if last_of_the_dead {
+                    plan.reasons.push(format!(
+                        "{} was open when the server died: its whole transactions end at byte {}",
+                        file.name,
+                        file.good_end.unwrap_or(0)
+                    ));
+                }
+                plan.steps.push(Step::ShipBinlog(ShipBinlog {
+                    from: path.clone(),
+                    to: layout::binlog(&entry.stored_as),
+                    bytes,
+                    gzip: config.compress,
+                    threads: config.parallel,
+                    head: file.head.as_ref().map(|head| head.digest.clone()),
+                    partial: last_of_the_dead,
+                    entry,
+                }));
+            }
+        }
+    }
+    let files = plan.steps.iter().filter(|step| matches!(step, Step::ShipBinlog(_))).count();
+    plan.summary = Summary::Ship { files, bytes: archive.bytes };
+    Ok(plan)
+}
+
+/// What the archive holds, and what this run adds to it.
+struct Archive<'a> {
+    catalog: &'a Catalog,
+    taken_names: std::collections::BTreeSet<KeyPart>,
+    /// The timeline and the name of the file before, once one is known.
+    previous: Option<(String, BinlogName)>,
+    new_timeline: Option<String>,
+    first: bool,
+    bytes: u64,
+}
+
+enum Held {
+    No,
+    Whole(String),
+}
+
+impl<'a> Archive<'a> {
+    fn new(catalog: &'a Catalog, _source: &SourceBinlogs) -> Self {
+        let taken_names = catalog.binlogs.iter().map(|entry| entry.stored_as.clone()).collect();
+        Archive { catalog, taken_names, previous: None, new_timeline: None, first: true, bytes: 0 }
+    }
+
+    /// Whether a file is archived: the same name and the same first events, or, where these cannot be read, the same
+    /// content. What was archived of a file that was still open then is archived again, whole.
+    fn held(&self, file: &SourceBinlog) -> Held {
+        let same = |entry: &&BinlogEntry| {
+            entry.name == file.name
+                && match (&file.head, &entry.head) {
+                    (Some(head), Some(held)) => head.digest == *held,
+                    // A basic store knows no digests: name and first stamp must do.
+                    (Some(head), None) => head.first_event_time == entry.first_event_time,
+                    (None, _) => file.digest.is_some() && file.digest == entry.digest,
+                }
+        };
+        let longest = self.catalog.binlogs.iter().filter(same).max_by_key(|entry| entry.size);
+        match longest {
+            Some(entry) if entry.partial.is_none() || entry.size >= file.good_end.unwrap_or(file.size) => {
+                Held::Whole(entry.timeline.clone().unwrap_or_default())
+            }
+            _ => Held::No,
+        }
+    }
+
+    fn passed(&mut self, file: &SourceBinlog, timeline: String) {
+        self.previous = Some((timeline, file.name.clone()));
+        self.first = false;
+    }
+
+    /// Reports what the server purged before it was archived.
+    fn gap_before(&mut self, plan: &mut Plan, file: &SourceBinlog) {
+        if !self.first || !matches!(self.held(file), Held::No) {
+            return;
+        }
+        let Some((timeline, last)) = self.continued(file) else { return };
+        if last.name.number() + 1 < file.name.number() {
+            let until = file.head.as_ref().map_or("unknown".to_owned(), |head| head.first_event_time.to_string());
+            plan.incomplete.push(format!(
+                "gap: the server no longer has {} to {} ({} to {until} UTC, timeline {timeline}); they were never archived",
+                last.name.successor(),
+                predecessor(&file.name),
+                last.reach().map_or("unknown".to_owned(), |reach| reach.to_string()),
+            ));
+        }
+    }
+
+    /// The archived timeline that a file continues, with or without a gap, and its last file.
+    fn continued(&self, file: &SourceBinlog) -> Option<(String, &'a BinlogEntry)> {
+        let timelines = self.catalog.timelines();
+        let fits = timelines.iter().rev().find(|timeline| {
+            timeline.files.last().is_some_and(|last| last.name.base() == file.name.base() && continues(last, file))
+        })?;
+        Some((fits.id.clone(), fits.files.last().copied()?))
+    }
+
+    /// The name in the store: with eight digits of the content's digest where other content has the plain one.
+    fn stored_as(&mut self, file: &SourceBinlog, first: LogTime, gzip: bool) -> Result<KeyPart, PlanError> {
+        let mut stored = StoredBinlog {
+            first: Stamp::to_the_minute(first.at()),
+            name: file.name.clone(),
+            digest: None,
+            coding: if gzip { ".gz".into() } else { String::new() },
+        };
+        let named = |stored: &StoredBinlog| {
+            let unusable = |error: KeyError| PlanError::StoreUnusable { reason: error.to_string() };
+            stored.stored_as().map_err(unusable)
+        };
+        let plain = named(&stored)?;
+        if self.taken_names.insert(plain.clone()) {
+            return Ok(plain);
+        }
+        let digest = file.digest.or(file.head.as_ref().map(|head| head.digest));
+        stored.digest = Some(digest.map_or("00000000".into(), |digest| digest.to_string()[..8].to_owned()));
+        let marked = named(&stored)?;
+        self.taken_names.insert(marked.clone());
+        Ok(marked)
+    }
+
+    fn timeline_of(&mut self, file: &SourceBinlog) -> String {
+        if let Some((timeline, previous)) = &self.previous
+            && previous.base() == file.name.base()
+        {
+            return timeline.clone();
+        }
+        if let Some((timeline, _)) = self.continued(file) {
+            return timeline;
+        }
+        let next = || format!("t{}", self.catalog.timelines().len() + 1);
+        self.new_timeline.clone().unwrap_or_else(next)
+    }
+
+    fn entry(
+        &mut self,
+        file: &SourceBinlog,
+        server: Option<BackedUpServer>,
+        gzip: bool,
+        now: DateTime<Utc>,
+    ) -> Result<BinlogEntry, PlanError> {
+        let timeline = self.timeline_of(file);
+        let first = file.head.as_ref().map_or(LogTime::from_utc(now), |head| head.first_event_time);
+        let stored_as = self.stored_as(file, first, gzip)?;
+        self.new_timeline.get_or_insert_with(|| timeline.clone());
+        self.previous = Some((timeline.clone(), file.name.clone()));
+        self.first = false;
+        self.bytes += file.size;
+        let source = file.head.as_ref().map(|head| source_of(head, server));
+        Ok(BinlogEntry {
+            timeline: Some(timeline),
+            head: file.head.as_ref().map(|head| head.digest.clone()),
+            source,
+            archived_at: Some(now),
+            ..BinlogEntry::basic(file.name.clone(), stored_as, file.size, first, first)
+        })
+    }
+}
+
+/// Whether a file may come after an archived one in the same history: its number is higher, and it knows the GTIDs that
+/// were there before.
+fn continues(last: &BinlogEntry, file: &SourceBinlog) -> bool {
+    if file.name.number() <= last.name.number() {
+        return false;
+    }
+    let Some(head) = &file.head else { return true };
+    match (last.gtids_after(), head.gtids_before.as_deref().map(str::parse::<crate::model::GtidSet>)) {
+        (Some(known), Some(Ok(before))) => known.is_subset_of(&before),
+        _ => head.first_event_time >= last.first_event_time,
+    }
+}
+
+fn source_of(head: &HeadFact, server: Option<BackedUpServer>) -> BinlogSource {
+    let server = server.filter(|server| server.id == Some(head.server_id)).unwrap_or_default();
+    BinlogSource {
+        server_id: Some(head.server_id),
+        uuid: server.uuid,
+        version: Some(head.server_version.clone()),
+        flavor: server.flavor,
+    }
+}
+
+fn predecessor(name: &BinlogName) -> String {
+    format!("{}.{:06}", name.base(), name.number().saturating_sub(1))
+}

@@ -1,0 +1,159 @@
+//! What the binlog index says of one archived binlog.
+
+use super::{Digest, KeyPart};
+use crate::model::{BinlogName, LogTime};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One archived binlog. Entries of other programs may hold the first five fields only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BinlogEntry {
+    /// The name that the server gave it.
+    pub name: BinlogName,
+    /// The name that it has in the store.
+    pub stored_as: KeyPart,
+    /// Bytes of the original.
+    pub size: u64,
+    /// The stamp of its first event.
+    pub first_event_time: LogTime,
+    /// The stamp of its last event.
+    pub last_event_time: LogTime,
+    /// The timeline that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<String>,
+    /// The server that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<BinlogSource>,
+    /// The digest of the original's head, which tells it from a later file of the same name before it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Digest>,
+    /// The digest of the original, its in-use bit taken as clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The digest of what lies in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_digest: Option<Digest>,
+    /// Bytes of what lies in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_size: Option<u64>,
+    /// The latest stamp of any event; the last event's need not be the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_event_time: Option<LogTime>,
+    /// The time of its first transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_transaction_time: Option<LogTime>,
+    /// The time of its last transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_transaction_time: Option<LogTime>,
+    /// How many transactions it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<u64>,
+    /// The GTIDs of everything before it, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gtids_before: Option<String>,
+    /// The GTIDs that it adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gtids_added: Option<String>,
+    /// How it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<BinlogEnding>,
+    /// The name of the file that follows, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<BinlogName>,
+    /// The moment up to which it and the files before it hold everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaches: Option<LogTime>,
+    /// What is wrong with it, where something is: nothing may be replayed past the last good transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<BinlogDamage>,
+    /// That it is not whole: the end was not to be had when it was archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<PartialBinlog>,
+    /// When it was archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// The server that wrote a binlog.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BinlogSource {
+    /// Its `server_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_id: Option<u32>,
+    /// Its `server_uuid`; MariaDB has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// Its version, as the binlog says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its flavour: `mysql`, `percona` or `mariadb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavor: Option<String>,
+}
+
+/// How a binlog ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BinlogEnding {
+    /// With the event that names the next file.
+    Rotate,
+    /// With the event of an orderly shutdown.
+    Stop,
+    /// Without either, and the server has gone on to another file: it crashed.
+    Crashed,
+    /// It was still being written.
+    InUse,
+}
+
+/// What is wrong with a binlog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinlogDamage {
+    /// In words.
+    pub what: String,
+    /// Bytes from the file's start to the end of the last transaction that is good.
+    pub last_good: u64,
+}
+
+/// How much of a binlog there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartialBinlog {
+    /// Bytes from the file's start to the end of the last whole transaction.
+    pub last_good: u64,
+}
+
+impl BinlogEntry {
+    /// An entry with the basic fields only.
+    pub fn basic(name: BinlogName, stored_as: KeyPart, size: u64, first: LogTime, last: LogTime) -> Self {
+        BinlogEntry {
+            name,
+            stored_as,
+            size,
+            first_event_time: first,
+            last_event_time: last,
+            timeline: None,
+            source: None,
+            head: None,
+            digest: None,
+            stored_digest: None,
+            stored_size: None,
+            max_event_time: None,
+            first_transaction_time: None,
+            last_transaction_time: None,
+            transactions: None,
+            gtids_before: None,
+            gtids_added: None,
+            ending: None,
+            successor: None,
+            reaches: None,
+            damaged: None,
+            partial: None,
+            archived_at: None,
+            unknown: BTreeMap::new(),
+        }
+    }
+}

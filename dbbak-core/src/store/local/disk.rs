@@ -1,0 +1,278 @@
+//! The few file operations that a local store is made of, behind a trait, so that tests can make each of them fail.
+#![expect(clippy::disallowed_methods, reason = "the local store's own access to the file system")]
+
+use chrono::{DateTime, Utc};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::{
+    ffi::OsString,
+    fmt::Debug,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Backups and binlogs hold all the data there is: others see nothing, whatever the umask.
+const FILE_MODE: u32 = 0o640;
+const DIRECTORY_MODE: u32 = 0o750;
+
+/// What something on a disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A device, socket or pipe.
+    Other,
+}
+
+/// What a file system says about a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskStat {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When its content was last changed, by the file system's clock.
+    pub modified: Option<DateTime<Utc>>,
+    /// Device and inode: the same for every name of one file.
+    pub identity: (u64, u64),
+}
+
+/// A file system.
+///
+/// Each method is one system call or nearly so, with its errors as they come; what an error means over NFS, where a
+/// request that succeeded may be sent twice, is the caller's to judge.
+pub trait Disk: Debug + Send + Sync {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Creates a file that must not exist and opens it for writing.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Looks at a path; a symbolic link is looked at itself.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn stat(&self, path: &Path) -> io::Result<DiskStat>;
+
+    /// Looks at a path; of a symbolic link, at what it leads to.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn stat_target(&self, path: &Path) -> io::Result<DiskStat>;
+
+    /// What a symbolic link says.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// The names in a directory, in no order.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Makes a directory, not its parents.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file another name, in place of what has it.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file another name that nothing has yet, in one step. Many network file systems cannot
+    /// (`InvalidInput` or `Unsupported`).
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name that nothing has yet.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file's name.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Forces a file or a directory that is there already to the disk.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait DiskFile: Read + Write + Seek + Debug + Send {
+    /// Looks at the file.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    fn stat(&self) -> io::Result<DiskStat>;
+
+    /// Forces the content to the disk.
+    ///
+    /// # Errors
+    ///
+    /// As the system says: here network file systems report what earlier writes hid.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Closes the file.
+    ///
+    /// # Errors
+    ///
+    /// As the system says, where it can be asked. The system's own disk has nothing left to say after [`DiskFile::sync`].
+    fn close(self: Box<Self>) -> io::Result<()>;
+}
+
+/// The operating system's file systems.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemDisk;
+
+#[derive(Debug)]
+struct SystemFile(File);
+
+fn stat_of(metadata: &fs::Metadata) -> DiskStat {
+    let kind = match metadata.file_type() {
+        kind if kind.is_file() => FileKind::File,
+        kind if kind.is_dir() => FileKind::Directory,
+        kind if kind.is_symlink() => FileKind::Symlink,
+        _ => FileKind::Other,
+    };
+    DiskStat {
+        kind,
+        size: metadata.len(),
+        modified: metadata.modified().ok().map(DateTime::from),
+        identity: (metadata.dev(), metadata.ino()),
+    }
+}
+
+impl Disk for SystemDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(SystemFile(File::open(path)?)))
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+        Ok(Box::new(SystemFile(file)))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<DiskStat> {
+        fs::symlink_metadata(path).map(|metadata| stat_of(&metadata))
+    }
+
+    fn stat_target(&self, path: &Path) -> io::Result<DiskStat> {
+        fs::metadata(path).map(|metadata| stat_of(&metadata))
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::read_link(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(DIRECTORY_MODE).create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+impl Read for SystemFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for SystemFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Seek for SystemFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl DiskFile for SystemFile {
+    fn stat(&self) -> io::Result<DiskStat> {
+        self.0.metadata().map(|metadata| stat_of(&metadata))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn close(self: Box<Self>) -> io::Result<()> {
+        Ok(())
+    }
+}

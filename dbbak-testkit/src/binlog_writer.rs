@@ -60,6 +60,9 @@ pub enum RowChange {
     Delete,
 }
 
+/// First and last transaction numbers, both included.
+type Intervals = Vec<(u64, u64)>;
+
 /// MariaDB: the group has no terminating event.
 pub const STANDALONE: u8 = 1;
 /// MariaDB: the group is transactional.
@@ -180,7 +183,7 @@ impl BinlogWriter {
 
     /// Previous_gtids, in the tagged form where a tag is in the set.
     pub fn previous_gtids(&mut self, set: &MysqlGtidSet) -> u64 {
-        let mut owners: BTreeMap<(Uuid, Option<&str>), Vec<(u64, u64)>> = BTreeMap::new();
+        let mut owners: BTreeMap<(Uuid, Option<&str>), Intervals> = BTreeMap::new();
         for (uuid, tag, first, last) in set.intervals() {
             owners.entry((*uuid, tag)).or_default().push((first, last));
         }

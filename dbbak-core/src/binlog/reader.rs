@@ -120,11 +120,6 @@ impl<'r> EventReader<'r> {
         self.offset
     }
 
-    #[cfg(test)]
-    pub(super) fn set_offset(&mut self, offset: u64) {
-        self.offset = offset;
-    }
-
     /// The next bytes that are no event, such as the magic; fewer at the input's end.
     pub(super) fn raw(&mut self, count: usize) -> io::Result<&[u8]> {
         let count = self.fill(count)?.min(count);

@@ -1,3 +1,4 @@
 //! Every test that is not a unit test, in one binary.
 
 mod real_server;
+mod store;

@@ -3,4 +3,5 @@
 pub mod binlog_writer;
 pub mod real;
 pub mod server;
+pub mod shim;
 pub mod workload;

@@ -2,3 +2,5 @@
 
 mod binlog;
 mod real_server;
+mod real_tools;
+mod shims;

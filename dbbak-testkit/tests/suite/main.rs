@@ -4,3 +4,4 @@ mod binlog;
 mod real_server;
 mod real_tools;
 mod shims;
+mod tools_props;

@@ -1,6 +1,7 @@
 //! Writes binlogs event by event, as servers of both vendors do, for tests and benchmarks.
 
 use dbbak_core::model::{MariadbGtidState, MysqlGtidSet};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Whose binlog is written.
@@ -58,6 +59,9 @@ pub enum RowChange {
     /// Deletes each row.
     Delete,
 }
+
+/// First and last transaction numbers, both included.
+type Intervals = Vec<(u64, u64)>;
 
 /// MariaDB: the group has no terminating event.
 pub const STANDALONE: u8 = 1;
@@ -179,18 +183,15 @@ impl BinlogWriter {
 
     /// Previous_gtids, in the tagged form where a tag is in the set.
     pub fn previous_gtids(&mut self, set: &MysqlGtidSet) -> u64 {
-        let mut owners: Vec<(Uuid, Option<&str>, Vec<(u64, u64)>)> = Vec::new();
+        let mut owners: BTreeMap<(Uuid, Option<&str>), Intervals> = BTreeMap::new();
         for (uuid, tag, first, last) in set.intervals() {
-            match owners.last_mut().filter(|owner| (owner.0, owner.1) == (*uuid, tag)) {
-                Some(owner) => owner.2.push((first, last)),
-                None => owners.push((*uuid, tag, vec![(first, last)])),
-            }
+            owners.entry((*uuid, tag)).or_default().push((first, last));
         }
-        let tagged = owners.iter().any(|owner| owner.1.is_some());
+        let tagged = owners.keys().any(|(_, tag)| tag.is_some());
         let count = owners.len() as u64;
         let first = if tagged { count << 8 | 1 << 56 | 1 } else { count };
         let mut body = first.to_le_bytes().to_vec();
-        for (uuid, tag, intervals) in owners {
+        for ((uuid, tag), intervals) in owners {
             body.extend_from_slice(uuid.as_bytes());
             if tagged {
                 let tag = tag.unwrap_or_default();

@@ -120,11 +120,6 @@ impl<'r> EventReader<'r> {
         self.offset
     }
 
-    #[cfg(test)]
-    pub(super) fn set_offset(&mut self, offset: u64) {
-        self.offset = offset;
-    }
-
     /// The next bytes that are no event, such as the magic; fewer at the input's end.
     pub(super) fn raw(&mut self, count: usize) -> io::Result<&[u8]> {
         let count = self.fill(count)?.min(count);
@@ -241,7 +236,12 @@ impl<'r> EventReader<'r> {
         while self.to < count {
             let goal = (self.to * 2).clamp(self.read_size, count.max(self.read_size));
             if self.buffer.len() < goal {
-                self.buffer.resize(goal, 0);
+                // Fresh zeroed pages cost nothing, growing in place would write them.
+                let mut larger = vec![0; goal];
+                if let (Some(into), Some(unread)) = (larger.get_mut(..self.to), self.buffer.get(..self.to)) {
+                    into.copy_from_slice(unread);
+                }
+                self.buffer = larger;
             }
             let Some(free) = self.buffer.get_mut(self.to..) else {
                 break;

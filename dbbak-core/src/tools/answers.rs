@@ -188,6 +188,15 @@ pub fn parse_variables(stdout: &str) -> Result<BTreeMap<String, String>, AnswerE
     table.rows().map(pair).collect()
 }
 
+/// Reads `SHOW GLOBAL STATUS`: names in lower case.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn parse_status(stdout: &str) -> Result<BTreeMap<String, String>, AnswerError> {
+    parse_variables(stdout)
+}
+
 /// Variables that hold a credential rather than a setting about credentials.
 fn is_secret(name: &str) -> bool {
     let setting = ["policy", "length", "lifetime", "_path", "_file", "_dir", "expired", "validat", "errors"];

@@ -180,9 +180,9 @@ fn execute_code(error: &ExecuteError) -> u8 {
 
 fn run_hints(error: &RunError) -> Vec<String> {
     match error {
-        RunError::Store(error) | RunError::Survey(SurveyError::Store(error)) | RunError::Record(RecordError::Store(error)) => {
-            store_hints(error)
-        }
+        RunError::Store(error)
+        | RunError::Survey(SurveyError::Store(error))
+        | RunError::Record(RecordError::Store(error)) => store_hints(error),
         RunError::Plan(error) => plan_hints(error),
         RunError::Execute(error) => execute_hints(error),
         RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
@@ -192,13 +192,15 @@ fn run_hints(error: &RunError) -> Vec<String> {
 
 fn store_hints(error: &StoreError) -> Vec<String> {
     match error {
-        StoreError::NotFound { .. } => vec![
-            "is nfs_root right, and is it mounted?".into(),
-            "run `dbbak init` to make a new store there".into(),
-        ],
+        StoreError::NotFound { .. } => {
+            vec!["is nfs_root right, and is it mounted?".into(), "run `dbbak init` to make a new store there".into()]
+        }
         StoreError::Locked { holder, .. } => vec![format!(
             "process {} on {} holds it since {} ({}); try again later",
-            holder.pid, holder.host, holder.since.format("%Y-%m-%d %H:%M:%S UTC"), holder.command
+            holder.pid,
+            holder.host,
+            holder.since.format("%Y-%m-%d %H:%M:%S UTC"),
+            holder.command
         )],
         StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
         StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
@@ -209,7 +211,9 @@ fn store_hints(error: &StoreError) -> Vec<String> {
         StoreError::Damaged { key, .. } if key.as_str() == "binlogs/index.json" => {
             vec!["the generation before lies beside it as index.json.prev".into()]
         }
-        StoreError::NoSpace { .. } => vec!["free some space, then run the command again: nothing half-done is listed".into()],
+        StoreError::NoSpace { .. } => {
+            vec!["free some space, then run the command again: nothing half-done is listed".into()]
+        }
         StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
         _ => Vec::new(),
     }
@@ -234,7 +238,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::TargetBeyondBinlogs { latest, .. } => {
             let mut hints = hint("archive what the server has: `dbbak ship-binlogs --flush --exec`");
             if let Some(latest) = latest {
-                hints.push(format!("or land at the latest reachable moment: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")));
+                hints.push(format!(
+                    "or land at the latest reachable moment: --exact --time \"{}\"",
+                    latest.format("%Y-%m-%d %H:%M:%S%.f")
+                ));
             }
             hints
         }
@@ -260,8 +267,12 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::ServerUnreachable { access_denied: true, .. } => {
             hint("check user and password in mysql_option_file, and the account's grants (`dbbak check`)")
         }
-        PlanError::ServerUnreachable { .. } => hint("is it running, and does mysql_option_file name its socket or host?"),
-        PlanError::LsnWentBack { .. } => hint("was the server restored? take a new full with `dbbak backup-full --exec`"),
+        PlanError::ServerUnreachable { .. } => {
+            hint("is it running, and does mysql_option_file name its socket or host?")
+        }
+        PlanError::LsnWentBack { .. } => {
+            hint("was the server restored? take a new full with `dbbak backup-full --exec`")
+        }
         PlanError::WorkdirNotEmpty { .. } => hint("name another with --workdir, or remove what lies in it"),
         PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
         PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
@@ -288,7 +299,10 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             hints
         }
         ExecuteError::Tree(TreeError::Damaged { .. } | TreeError::Missing { .. } | TreeError::Unknown { .. }) => {
-            vec!["the stored backup is not what was recorded; restore from another: --backup TS (see `dbbak list`)".into()]
+            vec![
+                "the stored backup is not what was recorded; restore from another: --backup TS (see `dbbak list`)"
+                    .into(),
+            ]
         }
         ExecuteError::ArchivedBinlog { .. } => {
             vec!["if the server or a copy of the store still has it, bring that back; nothing was replayed".into()]

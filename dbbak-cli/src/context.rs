@@ -37,8 +37,7 @@ impl Context {
             _ => cli.config_path.clone(),
         };
         let bytes = std::fs::read(&path).map_err(|source| CommandError::ConfigFile { path: path.clone(), source })?;
-        let config =
-            Config::parse(&bytes, home.as_deref()).map_err(|source| CommandError::Config { path, source })?;
+        let config = Config::parse(&bytes, home.as_deref()).map_err(|source| CommandError::Config { path, source })?;
         Ok(Context::new(config, cli.json, install_signals()))
     }
 
@@ -55,6 +54,13 @@ impl Context {
             json,
         };
         context.warn_about_option_file();
+        context
+    }
+
+    /// As [`Context::new`], reporting warnings alone.
+    pub(crate) fn quiet(config: Config, signal: Arc<AtomicI32>) -> Self {
+        let mut context = Context::new(config, false, signal);
+        context.reporter.quiet();
         context
     }
 

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod probe;
 pub mod record;
 pub mod run;
+pub mod setup;
 pub mod store;
 pub mod survey;
 pub mod tools;

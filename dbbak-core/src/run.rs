@@ -12,6 +12,7 @@ use crate::{
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_server_files},
+    setup::{Finding, judge},
     store::{LockRequest, LockScope, Session, Store, StoreError, StoreReader},
     survey::{self, SurveyError},
     tools::{Family, ToolRole},
@@ -113,6 +114,28 @@ impl Planning<'_> {
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
         checked(plan_restore(self.config, &catalog, &facts, now, request)?)
+    }
+
+    /// Proves the setup.
+    ///
+    /// # Errors
+    ///
+    /// Only when the machine itself cannot be looked at: everything else is a finding.
+    pub fn check(&self) -> Result<Vec<Finding>, RunError> {
+        let catalog = Catalog::load(self.store);
+        let mut facts = survey::host(self.probe);
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        survey::server(&mut facts, self.config, self.probe)?;
+        let family = facts.server_family();
+        let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
+        survey::tools(&mut facts, self.config, self.probe, &roles, family);
+        survey::check_paths(&mut facts, self.config, self.probe)?;
+        if let Ok(catalog) = &catalog
+            && survey::source_binlogs(&mut facts, self.config, catalog, self.probe, None).is_err()
+        {
+            facts.source = None;
+        }
+        Ok(judge(self.config, catalog.as_ref(), &facts, self.clock.now()))
     }
 
     /// Plans the removal of orphans.

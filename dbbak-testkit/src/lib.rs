@@ -1,6 +1,11 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
 
 pub mod binlog_writer;
+pub mod fake_clock;
+pub mod fake_processes;
+pub mod faulty;
+pub mod mem_store;
 pub mod real;
 pub mod server;
+pub mod store_suite;
 pub mod workload;

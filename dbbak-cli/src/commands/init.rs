@@ -19,7 +19,8 @@ pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
         let operation = dbbak_core::store::Operation::CreateDir;
         return Err(StoreError::Io { key, operation, source }.into());
     }
-    let session = context.store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("dbbak init"))?;
+    let session =
+        context.store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("dbbak init"))?;
     let file = StoreFile::new(Uuid::new_v4(), context.clock.now());
     let created = record_layout(&*session, &file)?;
     session.release()?;

@@ -68,7 +68,14 @@ fn as_text(catalog: &Catalog) -> String {
     } else {
         let mut table = Table::new();
         table.load_style(NOTHING).set_header([
-            "BACKUP", "ENDED (UTC)", "SIZE", "FROM LSN", "TO LSN", "ENGINE", "SERVER", "PITR UNTIL (UTC)",
+            "BACKUP",
+            "ENDED (UTC)",
+            "SIZE",
+            "FROM LSN",
+            "TO LSN",
+            "ENGINE",
+            "SERVER",
+            "PITR UNTIL (UTC)",
         ]);
         let children = catalog.children();
         for backup in catalog.backups.iter().filter(|backup| backup.id.base.is_none()) {
@@ -103,13 +110,7 @@ fn as_text(catalog: &Catalog) -> String {
     text
 }
 
-fn rows(
-    catalog: &Catalog,
-    children: &BTreeMap<Stamp, Vec<&Backup>>,
-    backup: &Backup,
-    depth: usize,
-    table: &mut Table,
-) {
+fn rows(catalog: &Catalog, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize, table: &mut Table) {
     row(catalog, backup, depth, table);
     for child in children.get(&backup.ts()).into_iter().flatten() {
         if catalog.chain(child.ts()).is_ok() {

@@ -11,7 +11,8 @@ use std::io::Write;
 pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
     if !args.exec.exec {
         let backups = context.store.list(&StoreKey::root())?;
-        let is_backup = |name: Option<&str>| name.is_some_and(|name| name.parse::<dbbak_core::model::BackupId>().is_ok());
+        let is_backup =
+            |name: Option<&str>| name.is_some_and(|name| name.parse::<dbbak_core::model::BackupId>().is_ok());
         let count = backups.iter().filter(|info| is_backup(info.key.file_name())).count();
         output::text(&format!(
             "Plan: rebuild manifest.json from the facts in {count} backup directories\nThis was a dry run. Add --exec to do it.\n"

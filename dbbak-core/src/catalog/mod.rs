@@ -12,8 +12,8 @@ pub use timeline::{Located, Run, RunEnd, Timeline};
 use crate::{
     model::{BackupKind, Stamp},
     store::{
-        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, ObjectInfo, Operation, StoreError, StoreFile,
-        StoreKey, StoreReader, classify, layout, sums_of,
+        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, ObjectInfo, Operation, StoreError,
+        StoreFile, StoreKey, StoreReader, classify, layout, sums_of,
     },
     tools::RecordedCommand,
 };

@@ -2,17 +2,16 @@
 
 use super::{
     Event, ExecuteError, Executor, Outcome, Phase, ReplayProof, Reporter, TreePass, files, proof::ExpectedLog,
-    read_backup, replay, running::Running, ship, unpack, walk_tree,
+    read_backup, replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
     model::BackupId,
     plan::{PassTree, Replay, RestoreReport, Step, StoredTree},
-    store::{Digest, FileList, Session, StoreKey, StoreReader},
+    store::{FileList, Session, StoreKey, StoreReader},
 };
 use chrono::{DateTime, Utc};
 use std::{
-    collections::BTreeMap,
     num::NonZero,
     path::{Path, PathBuf},
 };
@@ -151,7 +150,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The recorded size and digest of every file of a tree; `None` where the store never recorded any.
-    fn expected_files(&self, stored: &StoredTree) -> Result<Option<BTreeMap<String, (u64, Digest)>>, ExecuteError> {
+    fn expected_files(&self, stored: &StoredTree) -> Result<Option<ExpectedFiles>, ExecuteError> {
         let Some(digest) = &stored.list_digest else { return Ok(None) };
         let id: BackupId = stored
             .backup

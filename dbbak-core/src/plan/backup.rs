@@ -66,7 +66,7 @@ pub fn plan_backup(
     plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
     let take = work.take(server, parent)?;
     let command = take.launch.command.to_string();
-    plan.steps.push(Step::RunTool(take));
+    plan.steps.push(Step::RunTool(Box::new(take)));
     plan.steps.push(Step::ReadBackup(ReadBackup {
         dir: work.path(TreeName::Raw),
         binlog_dir: binlog_dir(config, server),
@@ -278,13 +278,13 @@ impl Work<'_> {
             incremental_dir: None,
             last,
         })?;
-        plan.steps.push(Step::RunTool(RunTool {
+        plan.steps.push(Step::RunTool(Box::new(RunTool {
             title: title.to_owned(),
             launch: Launch { command, log: self.log() },
             dir: copy.to_owned(),
             // The LSN that it must reach is that of the backup just taken: the tool checks it itself.
             expect: self.engine.prepared(last, None),
-        }));
+        })));
         Ok(())
     }
 

@@ -90,16 +90,16 @@ pub fn plan_ship(
                         file.good_end.unwrap_or(0)
                     ));
                 }
-                plan.steps.push(Step::ShipBinlog(ShipBinlog {
+                plan.steps.push(Step::ShipBinlog(Box::new(ShipBinlog {
                     from: path.clone(),
                     to: layout::binlog(&entry.stored_as),
                     bytes,
                     gzip: config.compress,
                     threads: config.parallel,
-                    head: file.head.as_ref().map(|head| head.digest.clone()),
+                    head: file.head.as_ref().map(|head| head.digest),
                     partial: last_of_the_dead,
                     entry,
-                }));
+                })));
             }
         }
     }
@@ -235,7 +235,7 @@ impl<'a> Archive<'a> {
         let source = file.head.as_ref().map(|head| source_of(head, server));
         Ok(BinlogEntry {
             timeline: Some(timeline),
-            head: file.head.as_ref().map(|head| head.digest.clone()),
+            head: file.head.as_ref().map(|head| head.digest),
             source,
             archived_at: Some(now),
             ..BinlogEntry::basic(file.name.clone(), stored_as, file.size, first, first)

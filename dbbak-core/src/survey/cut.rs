@@ -7,6 +7,7 @@ use crate::{
     facts::{CutFact, CutPlace, StartFact, TransactionFact},
     model::{BinlogCoordinates, BinlogName, LogTime, Stamp},
     store::{BinlogEntry, StoreReader, open_binlog},
+    tools::masked,
 };
 use chrono::{DateTime, Utc};
 use std::ops::ControlFlow;
@@ -178,6 +179,7 @@ fn fact_of(file: &BinlogName, transaction: &Transaction, time: LogTime, committe
         time,
         committed_at,
         tables: transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect(),
-        statement: transaction.statement.clone(),
+        // A logged statement may hold a password; the log's own text is for the archive alone.
+        statement: transaction.statement.as_deref().map(masked),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 use std::{
     io::{self, Read},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// Looks at the binlogs that could be archived: those that the server lists, else those in its index file, or, of a dead
@@ -169,7 +169,7 @@ fn digest_of(probe: &dyn Probe, path: &Path) -> Result<Digest, SurveyError> {
 }
 
 /// The offset after the last whole transaction of the file that a server was writing when it died.
-fn good_end(probe: &dyn Probe, path: &PathBuf) -> Result<u64, SurveyError> {
+fn good_end(probe: &dyn Probe, path: &Path) -> Result<u64, SurveyError> {
     let mut input = probe.open_file(path)?;
     match binlog::scan(&mut input, &mut |_| ControlFlow::Continue(())) {
         Ok(scan) => Ok(scan.good_end),

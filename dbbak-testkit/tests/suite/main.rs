@@ -2,3 +2,4 @@
 
 mod binlog;
 mod real_server;
+mod store;

@@ -77,6 +77,8 @@ pub struct BinlogWriter {
     /// Added to every offset: as if so many bytes stood before.
     base: u64,
     in_payload: bool,
+    /// Leave out the end positions of the next events, as MariaDB 11.4 and later do within a transaction.
+    pub without_positions: bool,
     /// Stamp of the next events, seconds since 1970.
     pub time: u32,
     /// Commit stamps of the next GTID events, microseconds since 1970: of the original server, and of this one.
@@ -94,6 +96,7 @@ impl BinlogWriter {
             bytes: vec![0xfe, 0x62, 0x69, 0x6e],
             base: 0,
             in_payload: false,
+            without_positions: false,
             time,
             commit: (u64::from(time) * 1_000_000, u64::from(time) * 1_000_000),
             server_id: 1,
@@ -135,6 +138,7 @@ impl BinlogWriter {
             bytes: Vec::new(),
             base: 0,
             in_payload: true,
+            without_positions: false,
             time,
             commit: (0, 0),
             server_id: 1,
@@ -170,7 +174,7 @@ impl BinlogWriter {
         self.bytes.push(event_type);
         self.bytes.extend_from_slice(&self.server_id.to_le_bytes());
         self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
-        let position = if self.in_payload { 0 } else { end as u32 };
+        let position = if self.in_payload || self.without_positions { 0 } else { end as u32 };
         self.bytes.extend_from_slice(&position.to_le_bytes());
         self.bytes.extend_from_slice(&flags.to_le_bytes());
         self.bytes.extend_from_slice(body);

@@ -17,10 +17,10 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/binlog")
 }
 
-/// The samples of both vendors, by path below [`fixtures`]; the vendor tools' readings beside them are left out.
+/// The samples of all servers, by path below [`fixtures`]; the vendor tools' readings beside them are left out.
 fn sample_names() -> Vec<String> {
     let mut names = Vec::new();
-    for vendor in ["mysql-9.7.4", "mariadb-10.11.19"] {
+    for vendor in ["mysql-9.7.4", "mariadb-10.11.19", "mariadb-11.8.6"] {
         for entry in std::fs::read_dir(fixtures().join(vendor)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if !name.ends_with(".txt") {

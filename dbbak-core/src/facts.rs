@@ -3,8 +3,8 @@
 use crate::{
     binlog::{FileHead, LogFlavor},
     model::{BinlogCoordinates, BinlogName, LogTime, Lsn, Stamp, TreeName},
-    store::Digest,
     probe::{Filesystem, HostFacts, PathState, TreeSize},
+    store::Digest,
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
@@ -266,15 +266,15 @@ impl ServerFacts {
 impl From<&FileHead> for HeadFact {
     fn from(head: &FileHead) -> Self {
         HeadFact {
-        digest: head.digest.parse().unwrap_or_else(|_| Digest::of(head.digest.as_bytes())),
-        first_event_time: LogTime::from_seconds(head.first_event_time),
-        server_id: head.server_id,
-        server_version: head.server_version.clone(),
-        family: match head.flavor {
-            LogFlavor::Mysql => Family::Mysql,
-            LogFlavor::Mariadb => Family::Mariadb,
-        },
-        gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
-    }
+            digest: head.digest.parse().unwrap_or_else(|_| Digest::of(head.digest.as_bytes())),
+            first_event_time: LogTime::from_seconds(head.first_event_time),
+            server_id: head.server_id,
+            server_version: head.server_version.clone(),
+            family: match head.flavor {
+                LogFlavor::Mysql => Family::Mysql,
+                LogFlavor::Mariadb => Family::Mariadb,
+            },
+            gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
+        }
     }
 }

@@ -6,13 +6,13 @@ use crate::{
     config::Config,
     execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
     facts::Facts,
-    model::BackupKind,
     plan::{
         Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, ShipRequest, Step, Summary,
         check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_server_files},
+    setup::{Finding, judge},
     store::{LockRequest, LockScope, Session, Store, StoreError, StoreReader},
     survey::{self, SurveyError},
     tools::{Family, ToolRole},
@@ -116,6 +116,28 @@ impl Planning<'_> {
         checked(plan_restore(self.config, &catalog, &facts, now, request)?)
     }
 
+    /// Proves the setup.
+    ///
+    /// # Errors
+    ///
+    /// Only when the machine itself cannot be looked at: everything else is a finding.
+    pub fn check(&self) -> Result<Vec<Finding>, RunError> {
+        let catalog = Catalog::load(self.store);
+        let mut facts = survey::host(self.probe);
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        survey::server(&mut facts, self.config, self.probe)?;
+        let family = facts.server_family();
+        let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
+        survey::tools(&mut facts, self.config, self.probe, &roles, family);
+        survey::check_paths(&mut facts, self.config, self.probe)?;
+        if let Ok(catalog) = &catalog
+            && survey::source_binlogs(&mut facts, self.config, catalog, self.probe, None).is_err()
+        {
+            facts.source = None;
+        }
+        Ok(judge(self.config, catalog.as_ref(), &facts, self.clock.now()))
+    }
+
     /// Plans the removal of orphans.
     ///
     /// # Errors
@@ -207,8 +229,12 @@ pub struct Finished {
 pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
     let Running { store, session, executor, clock, reporter } = *running;
     let mut walk = Walk::new(Effects { store, session, executor, clock, reporter });
-    let mut finished =
-        Finished { outcome: Outcome::default(), report: None, incomplete: plan.incomplete.clone(), warnings: Vec::new() };
+    let mut finished = Finished {
+        outcome: Outcome::default(),
+        report: None,
+        incomplete: plan.incomplete.clone(),
+        warnings: Vec::new(),
+    };
     for (number, step) in plan.steps.iter().enumerate() {
         let result = walk
             .step(step, (number + 1, plan.steps.len()))
@@ -286,7 +312,6 @@ fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError) {
         }
     }
 }
-
 
 impl Facts {
     /// The family of the server that answered.

@@ -12,8 +12,8 @@ pub use timeline::{Located, Run, RunEnd, Timeline};
 use crate::{
     model::{BackupKind, Stamp},
     store::{
-        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, ObjectInfo, StoreError, StoreFile,
-        StoreKey, StoreReader, classify, layout, sums_of,
+        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, ObjectInfo, Operation, StoreError,
+        StoreFile, StoreKey, StoreReader, classify, layout, sums_of,
     },
     tools::RecordedCommand,
 };
@@ -63,9 +63,11 @@ impl Catalog {
         let index = BinlogIndex::load(reader, sums)?.map(|(index, _)| index).unwrap_or_default();
         let top = reader.list(&StoreKey::root())?;
         if store.is_none() && manifest.entries.is_empty() && index.is_empty() {
-            let known = top.iter().any(|info| matches!(classify(&info.key), KeyClass::Manifest | KeyClass::BinlogIndex | KeyClass::Binlogs));
+            let known = top.iter().any(|info| {
+                matches!(classify(&info.key), KeyClass::Manifest | KeyClass::BinlogIndex | KeyClass::Binlogs)
+            });
             if !known {
-                return Err(StoreError::NotFound { key: layout::store_file() });
+                return Err(StoreError::NotFound { key: layout::store_file(), operation: Operation::Read });
             }
         }
         let mut entries = Vec::with_capacity(manifest.entries.len());
@@ -141,8 +143,7 @@ impl Catalog {
             _ => false,
         };
         let found = listed.iter().filter(is_orphan);
-        let found: Vec<Orphan> =
-            found.map(|info| Orphan { key: info.key.clone(), modified: info.modified }).collect();
+        let found: Vec<Orphan> = found.map(|info| Orphan { key: info.key.clone(), modified: info.modified }).collect();
         self.orphans.extend(found);
         Ok(())
     }

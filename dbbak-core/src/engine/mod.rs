@@ -7,8 +7,8 @@ use crate::{
     config::Config,
     model::Lsn,
     tools::{
-        BackupCommand, BackupSeries, CommandError, CommandSpec, Expected, Family, Flavor, Login, PrepareCommand, ToolKind,
-        ToolVersion, Version, supports_server,
+        BackupCommand, BackupSeries, CommandError, CommandSpec, Expected, Family, Flavor, Login, PrepareCommand,
+        ToolKind, ToolVersion, Version, supports_server,
     },
 };
 use std::{fmt::Debug, path::Path};

@@ -20,11 +20,15 @@ use crate::{
     probe::PathState,
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version, carried_settings,
+        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
+        carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Plans a restore.
 ///
@@ -47,6 +51,9 @@ pub fn plan_restore(
     restore.check_backups()?;
     restore.check_space()?;
     restore.bring_up(&mut plan)?;
+    if selection.window.is_some() {
+        restore.warn_about_time_zone(&mut plan);
+    }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),
         None => None,
@@ -309,11 +316,7 @@ impl<'a> Restore<'a> {
             title: title.to_owned(),
             from: root.join(backup.id.to_string()).join(tree.as_str()),
             to: Some(to.to_owned()),
-            verify: Some(StoredTree {
-                backup: backup.id.to_string(),
-                tree,
-                list_digest: stored.list_digest.clone(),
-            }),
+            verify: Some(StoredTree { backup: backup.id.to_string(), tree, list_digest: stored.list_digest }),
             list_as: None,
             sync: SyncSide::Nothing,
             threads: self.config.parallel,
@@ -339,12 +342,12 @@ impl<'a> Restore<'a> {
             incremental_dir: incremental,
             last,
         })?;
-        plan.steps.push(Step::RunTool(RunTool {
+        plan.steps.push(Step::RunTool(Box::new(RunTool {
             title: title.to_owned(),
             launch: Launch { command, log: self.workdir.join("prepare.log") },
             dir: datadir,
             expect: self.engine.prepared(last, backup.to_lsn),
-        }));
+        })));
         Ok(())
     }
 
@@ -393,7 +396,7 @@ impl<'a> Restore<'a> {
             exclude_gtids: None,
         }
         .build()?;
-        let client = self.client(&server.client_file)?.replay()?;
+        let client = self.client(&server.client_file, &server.socket)?.replay()?;
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
@@ -465,7 +468,7 @@ impl<'a> Restore<'a> {
             log_bin: Some(log_dir.join("replay")),
             server_id: PRIVATE_SERVER_ID,
             settings,
-            time_zone: None,
+            time_zone: self.time_zone(&stored.variables),
             run_as: self.facts.host.root.then(|| "root".to_owned()),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
@@ -474,7 +477,7 @@ impl<'a> Restore<'a> {
         }
         .build()?;
         let account = format!("dbbak_{id}");
-        let client = self.client(&client_file)?;
+        let client = self.client(&client_file, &socket)?;
         let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
         Ok(PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
@@ -491,10 +494,41 @@ impl<'a> Restore<'a> {
         })
     }
 
-    fn client(&self, option_file: &Path) -> Result<Client, PlanError> {
+    /// The client of the private server. The socket stands on its command line too: an option file that the client
+    /// ignores (for its mode, say) must not lead it to the production server.
+    fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
         let (client, _) = self.family_tool(ToolRole::Client)?;
         let login = Login::OptionFile(option_file.to_owned());
-        Ok(Client { program: program(client)?.to_owned(), login, socket: None })
+        Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
+    }
+
+    fn warn_about_time_zone(&self, plan: &mut Plan) {
+        let stored = self.chain.last().and_then(|last| stored(self.facts, last).ok());
+        let Some(stored) = stored else { return };
+        let variable = |name: &str| stored.variables.get(name).map(String::as_str);
+        let system = variable("system_time_zone").unwrap_or("unknown");
+        let own = variable("time_zone").unwrap_or("SYSTEM") == "SYSTEM" && !matches!(system, "UTC" | "GMT" | "Etc/UTC");
+        let rows = variable("binlog_format") == Some("ROW");
+        if own && !rows && self.config.server.time_zone.is_none() && variable("time_zone").is_some() {
+            let zone = self.facts.host.time_zone.as_deref().unwrap_or("UTC");
+            plan.warnings.push(format!(
+                "the server ran in its system's time zone ({system}) and logged statements: they are replayed in {zone}; if that is another zone, set server.time_zone"
+            ));
+        }
+    }
+
+    /// The source's own time zone: a statement that was logged with `time_zone = 'SYSTEM'` means that zone.
+    fn time_zone(&self, variables: &BTreeMap<String, String>) -> Option<String> {
+        let variable = |name: &str| variables.get(name).map(String::as_str);
+        if let Some(zone) = &self.config.server.time_zone {
+            return Some(zone.clone());
+        }
+        match (variable("time_zone"), variable("system_time_zone")) {
+            (Some("SYSTEM") | None, Some("UTC" | "GMT" | "Etc/UTC")) => None,
+            (Some("SYSTEM") | None, _) => self.facts.host.time_zone.clone(),
+            // A zone of the server's own is logged by name with each statement.
+            _ => None,
+        }
     }
 
     /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
@@ -517,9 +551,10 @@ impl<'a> Restore<'a> {
 }
 
 fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
-    facts.stored.get(&backup.id.to_string()).ok_or_else(|| PlanError::StoreUnusable {
-        reason: format!("backup {} was not looked at", backup.ts()),
-    })
+    facts
+        .stored
+        .get(&backup.id.to_string())
+        .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
 }
 
 /// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.

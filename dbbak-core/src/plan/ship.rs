@@ -9,11 +9,11 @@ use super::{
 use crate::{
     catalog::Catalog,
     config::Config,
-    survey::client_of,
     execute::Launch,
     facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
     model::{BinlogName, LogTime, Stamp},
     store::{BackedUpServer, BinlogEntry, BinlogSource, KeyError, KeyPart, LockScope, StoredBinlog, layout},
+    survey::client_of,
     tools::ToolRole,
 };
 use chrono::{DateTime, Utc};
@@ -68,7 +68,11 @@ pub fn plan_ship(
         }
         archive.gap_before(&mut plan, file);
         let Some(path) = &file.path else {
-            plan.incomplete.push(format!("binlog {} is listed by the server, but is not in {}", file.name, source.dir.display()));
+            plan.incomplete.push(format!(
+                "binlog {} is listed by the server, but is not in {}",
+                file.name,
+                source.dir.display()
+            ));
             continue;
         };
         match archive.held(file) {
@@ -80,18 +84,22 @@ pub fn plan_ship(
                     plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
                 }
                 if last_of_the_dead {
-                    plan.reasons.push(format!("{} was open when the server died: its whole transactions end at byte {}", file.name, file.good_end.unwrap_or(0)));
+                    plan.reasons.push(format!(
+                        "{} was open when the server died: its whole transactions end at byte {}",
+                        file.name,
+                        file.good_end.unwrap_or(0)
+                    ));
                 }
-                plan.steps.push(Step::ShipBinlog(ShipBinlog {
+                plan.steps.push(Step::ShipBinlog(Box::new(ShipBinlog {
                     from: path.clone(),
                     to: layout::binlog(&entry.stored_as),
                     bytes,
                     gzip: config.compress,
                     threads: config.parallel,
-                    head: file.head.as_ref().map(|head| head.digest.clone()),
+                    head: file.head.as_ref().map(|head| head.digest),
                     partial: last_of_the_dead,
                     entry,
-                }));
+                })));
             }
         }
     }
@@ -227,7 +235,7 @@ impl<'a> Archive<'a> {
         let source = file.head.as_ref().map(|head| source_of(head, server));
         Ok(BinlogEntry {
             timeline: Some(timeline),
-            head: file.head.as_ref().map(|head| head.digest.clone()),
+            head: file.head.as_ref().map(|head| head.digest),
             source,
             archived_at: Some(now),
             ..BinlogEntry::basic(file.name.clone(), stored_as, file.size, first, first)

@@ -8,7 +8,7 @@ mod stored;
 mod tools;
 
 pub use cut::LogClock;
-pub use paths::{backup_paths, restore_paths};
+pub use paths::{backup_paths, check_paths, restore_paths};
 pub use server::{client_of, live_server, server};
 pub use source::source_binlogs;
 pub use stored::stored_chain;

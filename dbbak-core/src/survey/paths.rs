@@ -32,6 +32,11 @@ pub fn backup_paths(
         let left = names.iter().filter(|name| name.starts_with(SCRATCH_PREFIX));
         facts.leftovers = left.map(|name| scratch.join(name)).collect();
     }
+    size_of_data(facts, probe);
+    Ok(())
+}
+
+fn size_of_data(facts: &mut Facts, probe: &dyn Probe) {
     let datadir = match &facts.server {
         Some(Ok(server)) => Some(server.datadir.clone()),
         _ => None,
@@ -42,6 +47,21 @@ pub fn backup_paths(
     {
         facts.sizes.insert(datadir, size);
     }
+}
+
+/// Looks at what `check` judges: the store, the scratch directory, the option file, the data directory.
+///
+/// # Errors
+///
+/// When a path cannot be looked at.
+pub fn check_paths(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    look(facts, probe, &config.nfs_root)?;
+    let scratch = config.scratch_dir.clone().unwrap_or_else(|| config.nfs_root.join("tmp"));
+    look(facts, probe, &scratch)?;
+    if let Some(path) = &config.mysql_option_file {
+        facts.paths.insert(path.clone(), probe.path_state(path)?);
+    }
+    size_of_data(facts, probe);
     Ok(())
 }
 

@@ -85,9 +85,8 @@ impl Questions<'_> {
         let path = |name: &str| text(name).map(PathBuf::from);
         let version_text = text("version").unwrap_or_default().to_owned();
         let parsed = parse_server_version(&version_text, text("version_comment").unwrap_or_default());
-        let (flavor, version) = parsed.map_err(|error| {
-            Unanswered::Problem(ServerProblem { text: error.to_string(), access_denied: false })
-        })?;
+        let (flavor, version) = parsed
+            .map_err(|error| Unanswered::Problem(ServerProblem { text: error.to_string(), access_denied: false }))?;
         let log_bin = text("log_bin").is_some_and(|value| value.eq_ignore_ascii_case("on") || value == "1");
         let binlogs = if log_bin { parse_binary_logs(&self.ask(Query::BinaryLogs)?)? } else { Vec::new() };
         let status = self.ask(Query::InnodbLsn).ok().and_then(|text| parse_status(&text).ok()).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::{
 use std::{
     io::{self, Read},
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// Looks at the binlogs that could be archived: those that the server lists, else those in its index file, or, of a dead
@@ -122,9 +122,10 @@ fn look_at(
     }
     file.path = Some(path.clone());
     // Another file was archived under the name that this one would get, or its head does not tell which file it is.
-    let name_taken = catalog.binlogs.iter().any(|entry| {
-        entry.name == file.name && entry.head != file.head.as_ref().map(|head| head.digest)
-    });
+    let name_taken = catalog
+        .binlogs
+        .iter()
+        .any(|entry| entry.name == file.name && entry.head != file.head.as_ref().map(|head| head.digest));
     if (name_taken || file.head.is_none()) && !open {
         file.digest = Some(digest_of(probe, &path)?);
     }
@@ -138,7 +139,7 @@ fn read_head(probe: &dyn Probe, path: &Path) -> Result<Result<FileHead, String>,
     let mut input = probe.open_file(path)?;
     match binlog::read_head(&mut input) {
         Ok(head) => Ok(Ok(head)),
-        Err(binlog::BinlogError::Io { source }) => Err(read_error(path, source)),
+        Err(binlog::BinlogError::Input(source)) => Err(read_error(path, source)),
         Err(error) => Ok(Err(error.to_string())),
     }
 }
@@ -168,11 +169,11 @@ fn digest_of(probe: &dyn Probe, path: &Path) -> Result<Digest, SurveyError> {
 }
 
 /// The offset after the last whole transaction of the file that a server was writing when it died.
-fn good_end(probe: &dyn Probe, path: &PathBuf) -> Result<u64, SurveyError> {
+fn good_end(probe: &dyn Probe, path: &Path) -> Result<u64, SurveyError> {
     let mut input = probe.open_file(path)?;
     match binlog::scan(&mut input, &mut |_| ControlFlow::Continue(())) {
         Ok(scan) => Ok(scan.good_end),
-        Err(binlog::BinlogError::Io { source }) => Err(read_error(path, source)),
+        Err(binlog::BinlogError::Input(source)) => Err(read_error(path, source)),
         Err(_) => Ok(0),
     }
 }

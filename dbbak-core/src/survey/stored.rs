@@ -5,7 +5,7 @@ use crate::{
     catalog::Backup,
     facts::{Facts, StoredBackup},
     model::TreeName,
-    store::{FileList, StoreFile, StoreKey, StoreReader, BackupMeta, layout, read_version, sums_of},
+    store::{BackupMeta, FileList, StoreFile, StoreKey, StoreReader, layout, read_version, sums_of},
     tools::{MetadataFile, parse_backup_cnf, parse_isl, parse_tablespaces},
 };
 use std::{collections::BTreeMap, path::Path};

@@ -188,6 +188,15 @@ pub fn parse_variables(stdout: &str) -> Result<BTreeMap<String, String>, AnswerE
     table.rows().map(pair).collect()
 }
 
+/// Reads `SHOW GLOBAL STATUS`: names in lower case.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn parse_status(stdout: &str) -> Result<BTreeMap<String, String>, AnswerError> {
+    parse_variables(stdout)
+}
+
 /// Variables that hold a credential rather than a setting about credentials: `report_password`, `wsrep_sst_auth` and
 /// those of keyring plugins, not `default_password_lifetime`, `disconnect_on_expired_password` or `ngram_token_size`.
 fn is_secret(name: &str) -> bool {

@@ -40,6 +40,8 @@ pub enum Query {
     Engines,
     /// Whether the server answers at all.
     Ping,
+    /// Where InnoDB's redo log stands.
+    InnodbLsn,
 }
 
 /// How a server wants to be asked, where servers differ.
@@ -88,6 +90,7 @@ impl Query {
                  'sys', 'information_schema', 'performance_schema') GROUP BY ENGINE ORDER BY ENGINE"
             }
             Query::Ping => "SELECT 1 AS one",
+            Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
         }
     }
 }
@@ -271,6 +274,7 @@ mod tests {
             Query::Clock,
             Query::Engines,
             Query::Ping,
+            Query::InnodbLsn,
         ] {
             let sql = query.sql();
             assert!((sql.starts_with("SHOW ") || sql.starts_with("SELECT ")) && !sql.contains(';'), "{sql}");

@@ -26,7 +26,8 @@ mod tool;
 
 pub use answers::{
     AnswerError, BinaryLog, BinlogStatus, EngineUse, Grants, ReplicaStatus, Row, Table, parse_binary_logs,
-    parse_binlog_status, parse_clock, parse_engines, parse_grants, parse_replica_status, parse_table, parse_variables,
+    parse_binlog_status, parse_clock, parse_engines, parse_grants, parse_replica_status, parse_status, parse_table,
+    parse_variables,
 };
 pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_server};
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};

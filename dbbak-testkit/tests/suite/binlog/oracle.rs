@@ -42,16 +42,17 @@ pub(super) fn read(text: &str) -> Reading {
             continue;
         }
         if let Some(change) = line.strip_prefix("### ") {
-            let kind = ["INSERT INTO ", "UPDATE ", "DELETE FROM "].iter().position(|verb| change.starts_with(verb));
-            if let Some(kind) = kind {
-                let table = change.rsplit(' ').next().unwrap().replace('`', "");
+            let verbs = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
+            let found = verbs.iter().enumerate().find_map(|(kind, verb)| Some((kind, change.strip_prefix(verb)?)));
+            if let Some((kind, table)) = found {
+                let table = table.split(' ').next().unwrap().replace('`', "");
                 open.as_mut().unwrap().rows.entry(table).or_default()[kind] += 1;
             }
             continue;
         }
         if let Some(gtid) = line.strip_prefix("SET @@SESSION.GTID_NEXT= '") {
             let gtid = gtid.split('\'').next().unwrap();
-            if let Some(open) = open.as_mut().filter(|_| gtid != "AUTOMATIC") {
+            if let Some(open) = open.as_mut().filter(|_| gtid != "AUTOMATIC" && gtid != "ANONYMOUS") {
                 open.gtid = gtid.to_owned();
             }
             continue;
@@ -65,7 +66,7 @@ pub(super) fn read(text: &str) -> Reading {
             Some((_, rest)) => rest.split_once(char::is_whitespace).map_or("", |(_, what)| what).trim(),
             None => event.split_once(char::is_whitespace).map_or("", |(_, what)| what).trim(),
         };
-        if let Some(rest) = what.strip_prefix("GTID") {
+        if let Some(rest) = what.strip_prefix("GTID").or_else(|| what.strip_prefix("Anonymous_GTID")) {
             reading.transactions.extend(open.take());
             let mut shown = Shown { start: at, ..Shown::default() };
             let field = |name: &str| -> Option<u64> {

@@ -169,6 +169,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         ExecuteError::Store(error) => store_code(error),
         ExecuteError::Tree(TreeError::Damaged { .. } | TreeError::Missing { .. } | TreeError::Unknown { .. })
         | ExecuteError::ArchivedBinlog { .. }
+        | ExecuteError::ConsumedIncremental { .. }
         | ExecuteError::WindowDiffers { .. }
         | ExecuteError::NotABoundary { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,

@@ -44,6 +44,12 @@ pub enum ExecuteError {
         /// Where all that it printed lies.
         log: PathBuf,
     },
+    /// An incremental was used up by an earlier prepare: its pages are gone.
+    #[error("the incremental was used up by an earlier prepare: {} has lost its delta", path.display())]
+    ConsumedIncremental {
+        /// The page list whose delta is gone.
+        path: PathBuf,
+    },
     /// What the backup tool left cannot be read.
     #[error("cannot read {} of the new backup: {problem}", path.display())]
     BackupFile {

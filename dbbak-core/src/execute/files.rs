@@ -123,6 +123,14 @@ pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
+/// A log as text, at most its last 64 KiB; empty when it is not there.
+pub(super) fn text(path: &Path) -> Result<String, ExecuteError> {
+    if length(path) == 0 {
+        return Ok(String::new());
+    }
+    tail_bytes(path).map_err(failed("read", path))
+}
+
 /// Goes through the lines of a log from an offset on; invalid UTF-8 is replaced.
 pub(super) fn each_line(path: &Path, from: u64, sink: &mut dyn FnMut(&str)) -> Result<(), ExecuteError> {
     let mut file = open(path)?;

@@ -9,6 +9,7 @@ use crate::{
     model::BackupId,
     plan::{PassTree, Replay, RestoreReport, Step, StoredTree},
     store::{FileList, Session, StoreKey, StoreReader},
+    tools::consumed_deltas,
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -143,6 +144,11 @@ impl<'a> Walk<'a> {
             },
             self.effects.reporter,
         )?;
+        // An incremental that an earlier prepare has used up would empty the target, with status 0.
+        let paths = listing.files.iter().map(|file| file.path.as_str());
+        if let Some(first) = consumed_deltas(paths).into_iter().next().filter(|_| pass.to.is_some()) {
+            return Err(ExecuteError::ConsumedIncremental { path: pass.from.join(first) });
+        }
         if let Some(name) = pass.list_as {
             self.outcome.listings.insert(name, listing);
         }

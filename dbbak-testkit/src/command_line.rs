@@ -195,7 +195,15 @@ impl Bench {
     ///
     /// When it cannot be written.
     pub fn binlog(&self, number: u32, transactions: u32, closed: bool) -> io::Result<Vec<u64>> {
-        let start = FIRST_EVENT + number * 3600;
+        self.binlog_at(FIRST_EVENT + number * 3600, number, transactions, closed)
+    }
+
+    /// As [`Bench::binlog`], begun at this second.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn binlog_at(&self, start: u32, number: u32, transactions: u32, closed: bool) -> io::Result<Vec<u64>> {
         let vendor = if self.series.is_mariadb() { Vendor::Mariadb } else { Vendor::Mysql };
         let mut writer = BinlogWriter::new(vendor, true, start);
         match vendor {

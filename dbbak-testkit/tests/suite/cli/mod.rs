@@ -1,8 +1,12 @@
 //! The real `dbbak` binary on shims: what it says, what it does, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod chains;
 mod config;
+mod restore_refused;
 mod server;
+mod ship;
+mod store;
 mod tool_failures;
 
 use dbbak_testkit::{

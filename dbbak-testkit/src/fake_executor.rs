@@ -146,7 +146,13 @@ impl Executor for FakeExecutor {
             status: script.status.get(at).copied().unwrap_or(ExitStatus::Code(0)),
         });
         let number = self.state().launched.len();
-        Ok(Box::new(Scripted { executor: self.clone(), exits: exits.collect(), end: script.end, number, killed: false }))
+        Ok(Box::new(Scripted {
+            executor: self.clone(),
+            exits: exits.collect(),
+            end: script.end,
+            number,
+            killed: false,
+        }))
     }
 }
 

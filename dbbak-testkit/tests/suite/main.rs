@@ -2,6 +2,7 @@
 
 mod binlog;
 mod cli;
+mod exec;
 mod real_server;
 mod real_tools;
 mod shims;

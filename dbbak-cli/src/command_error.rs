@@ -44,7 +44,7 @@ pub enum CommandError {
         /// The store's root.
         root: PathBuf,
         /// What is wrong.
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// The directory that the store's root would be made in is not there.
     #[error("cannot make {}: the directory above it is not there", root.display())]
@@ -92,7 +92,7 @@ impl CommandError {
                 | RunError::Survey(SurveyError::Store(source))
                 | RunError::Record(RecordError::Store(source))
                 | RunError::Execute(ExecuteError::Store(source)),
-            ) => CommandError::Store { root, source },
+            ) => CommandError::Store { root, source: Box::new(source) },
             other => other,
         }
     }
@@ -145,7 +145,7 @@ impl CommandError {
     /// The error and its causes.
     pub fn message(&self) -> String {
         let mut text = self.to_string();
-        if matches!(self, CommandError::Store { source: StoreError::NotFound { .. }, .. }) {
+        if matches!(self, CommandError::Store { source, .. } if matches!(**source, StoreError::NotFound { .. })) {
             // Said already, in words that name the whole path.
             return text;
         }

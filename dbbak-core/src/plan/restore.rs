@@ -77,6 +77,7 @@ pub fn plan_restore(
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());
+    plan.discard_dirs.extend(restore.own_dirs());
     plan.summary = Summary::Restore { report: Box::new(report.clone()) };
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
     Ok(plan)
@@ -182,6 +183,13 @@ impl<'a> Restore<'a> {
         let restore = Restore { config, catalog, facts, request, chain, window, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
+    }
+
+    /// What a failed restore leaves behind of no use to anybody; its logs stay.
+    fn own_dirs(&self) -> Vec<PathBuf> {
+        let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
+        let names = ["data", "binlogs", "load", "replay-log"].map(str::to_owned);
+        names.into_iter().chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
     fn datadir(&self) -> PathBuf {

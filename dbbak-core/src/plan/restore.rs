@@ -188,7 +188,7 @@ impl<'a> Restore<'a> {
     /// What a failed restore leaves behind of no use to anybody; its logs stay.
     fn own_dirs(&self) -> Vec<PathBuf> {
         let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
-        let names = ["data", "binlogs", "load", "replay-log"].map(str::to_owned);
+        let names = ["data", "binlogs", "load", "tmp", "replay-log"].map(str::to_owned);
         names.into_iter().chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
@@ -393,7 +393,10 @@ impl<'a> Restore<'a> {
         let server = self.private_server()?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
-        plan.steps.push(Step::CreateDir { path: load_dir.clone() });
+        let tmp_dir = self.workdir.join("tmp");
+        for path in [&load_dir, &tmp_dir] {
+            plan.steps.push(Step::CreateDir { path: path.clone() });
+        }
         let reader = ReplayReader {
             program: program(reader)?.to_owned(),
             family: self.engine.tool().family(),
@@ -413,8 +416,9 @@ impl<'a> Restore<'a> {
             cut: window.cut.clone(),
             bytes,
         })));
-        plan.steps.push(Step::RemoveTree { path: dir });
-        plan.steps.push(Step::RemoveTree { path: load_dir });
+        for path in [dir, load_dir, tmp_dir] {
+            plan.steps.push(Step::RemoveTree { path });
+        }
         Ok(reported)
     }
 
@@ -471,7 +475,8 @@ impl<'a> Restore<'a> {
             socket: socket.clone(),
             pid_file: run_dir.join("pid"),
             log_error: None,
-            tmpdir: run_dir.clone(),
+            // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
+            tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
             log_bin: Some(log_dir.join("replay")),
             server_id: PRIVATE_SERVER_ID,

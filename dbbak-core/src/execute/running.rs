@@ -1,11 +1,11 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{Executor, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
+use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files};
 use crate::{
     clock::Clock,
     plan::RunTool,
     store::{ProcessGroup, Session},
-    tools::{Checkpoints, Exit, MetadataFile, RunEnd, StderrScan, judge_backup_run},
+    tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, judge_backup_run},
 };
 use std::time::Duration;
 

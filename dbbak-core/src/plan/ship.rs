@@ -9,12 +9,11 @@ use super::{
 use crate::{
     catalog::Catalog,
     config::Config,
-    execute::Launch,
     facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
     model::{BinlogName, LogTime, Stamp},
     store::{BackedUpServer, BinlogEntry, BinlogSource, KeyError, KeyPart, LockScope, StoredBinlog, layout},
     survey::client_of,
-    tools::ToolRole,
+    tools::{Launch, ToolRole},
 };
 use chrono::{DateTime, Utc};
 

@@ -2,9 +2,9 @@
 
 use crate::{DuctExecutor, SystemProbe};
 use dbbak_core::{
-    execute::{ExecError, Executor, Launch, Process},
+    execute::{ExecError, Executor, Process},
     probe::Probe,
-    tools::{Client, CommandError as ToolError, CommandSpec, Family, Login, ToolRole, names_for},
+    tools::{Client, CommandError as ToolError, CommandSpec, Family, Launch, Login, ToolRole, names_for},
 };
 use std::{
     io::{self, Read},

@@ -1,7 +1,17 @@
-//! The dbbak command-line tool as a library, so that embedders can reuse its executor.
+//! The dbbak command-line tool as a library, so that embedders can reuse its executor, probe and reporter.
 
+pub mod args;
+mod command_error;
+mod commands;
+mod context;
 mod duct_executor;
+pub mod exit_code;
+mod output;
 mod system_probe;
+mod terminal;
 
+pub use command_error::CommandError;
+pub use commands::main;
 pub use duct_executor::DuctExecutor;
 pub use system_probe::SystemProbe;
+pub use terminal::TerminalReporter;

@@ -1,3 +1,7 @@
 //! The `dbbak` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dbbak_cli::main()
+}

@@ -122,10 +122,18 @@ impl Probe for SystemProbe {
         HostFacts {
             name,
             utc_offset_seconds: chrono::Local::now().offset().local_minus_utc(),
+            time_zone: time_zone(),
             root: rustix::process::geteuid().is_root(),
             temp_dir: std::env::temp_dir(),
         }
     }
+}
+
+/// The zone that `/etc/localtime` links to.
+fn time_zone() -> Option<String> {
+    let path = fs::canonicalize("/etc/localtime").ok()?;
+    let (_, zone) = path.to_str()?.split_once("/zoneinfo/")?;
+    Some(zone.to_owned())
 }
 
 /// File systems reached through the network, by the magic numbers of statfs(2): NFS, SMB, CIFS, SMB2, FUSE, Ceph, 9P, AFS.

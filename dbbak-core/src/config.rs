@@ -87,6 +87,10 @@ pub struct ServerSection {
     /// More options for the private server of a restore (keyring, plugins), as they are.
     #[serde(default)]
     pub options: Vec<String>,
+    /// The zone that the server's machine runs in, as a name that the system knows (`Europe/Berlin`). Statements that were
+    /// logged under `time_zone = SYSTEM` are replayed in it.
+    #[serde(default)]
+    pub time_zone: Option<String>,
     /// Seconds that the private server may take to start (crash recovery of a large backup included).
     #[serde(default = "default_start_timeout")]
     pub start_timeout_seconds: u64,
@@ -99,6 +103,7 @@ impl Default for ServerSection {
             socket: None,
             config_files: Vec::new(),
             options: Vec::new(),
+            time_zone: None,
             start_timeout_seconds: default_start_timeout(),
         }
     }
@@ -274,7 +279,8 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// The keys of the `server` section.
-pub const SERVER_KEYS: &[&str] = &["datadir", "socket", "config_files", "options", "start_timeout_seconds"];
+pub const SERVER_KEYS: &[&str] =
+    &["datadir", "socket", "config_files", "options", "time_zone", "start_timeout_seconds"];
 
 fn syntax_error(error: &serde_saphyr::Error) -> ConfigError {
     let snippet = error.render();

@@ -3,9 +3,9 @@
 use crate::{
     binlog::{FileHead, LogFlavor},
     model::{BinlogCoordinates, BinlogName, LogTime, Lsn, Stamp, TreeName},
-    store::Digest,
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    tools::{Family, Flavor, ToolRole, ToolVersion, Version},
+    store::Digest,
+    tools::{Family, Flavor, Grants, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -78,8 +78,8 @@ pub struct ServerFacts {
     pub binlogs: Vec<ListedBinlog>,
     /// Its clock.
     pub now: Option<DateTime<Utc>>,
-    /// What the account may do, as `SHOW GRANTS` says it.
-    pub grants: Vec<String>,
+    /// What the account may do.
+    pub grants: Grants,
 }
 
 /// A server that did not answer.
@@ -206,8 +206,6 @@ pub struct StoredBackup {
     pub trees: BTreeMap<TreeName, Option<u64>>,
     /// Digest of `files.json`, where the store records one.
     pub list_digest: Option<Digest>,
-    /// Whether the backup's meta file agrees with the manifest.
-    pub meta_agrees: bool,
     /// Paths in it that lead out of a data directory.
     pub outside_paths: Vec<String>,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
@@ -268,15 +266,15 @@ impl ServerFacts {
 impl From<&FileHead> for HeadFact {
     fn from(head: &FileHead) -> Self {
         HeadFact {
-        digest: head.digest.parse().unwrap_or_else(|_| Digest::of(head.digest.as_bytes())),
-        first_event_time: LogTime::from_seconds(head.first_event_time),
-        server_id: head.server_id,
-        server_version: head.server_version.clone(),
-        family: match head.flavor {
-            LogFlavor::Mysql => Family::Mysql,
-            LogFlavor::Mariadb => Family::Mariadb,
-        },
-        gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
-    }
+            digest: head.digest.parse().unwrap_or_else(|_| Digest::of(head.digest.as_bytes())),
+            first_event_time: LogTime::from_seconds(head.first_event_time),
+            server_id: head.server_id,
+            server_version: head.server_version.clone(),
+            family: match head.flavor {
+                LogFlavor::Mysql => Family::Mysql,
+                LogFlavor::Mariadb => Family::Mariadb,
+            },
+            gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
+        }
     }
 }

@@ -4,10 +4,18 @@
 //! one way: configuration, catalog and survey, plan, execution, record (see `docs/architecture.md`).
 
 pub mod binlog;
+pub mod catalog;
 pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod execute;
+pub mod facts;
 pub mod model;
+pub mod plan;
 pub mod probe;
+pub mod record;
+pub mod run;
+pub mod setup;
 pub mod store;
+pub mod survey;
 pub mod tools;

@@ -131,6 +131,9 @@ pub struct HostFacts {
     pub name: String,
     /// Seconds that local time is ahead of UTC.
     pub utc_offset_seconds: i32,
+    /// The name of the system's time zone, where it has one.
+    #[serde(default)]
+    pub time_zone: Option<String>,
     /// Whether this process is root.
     pub root: bool,
     /// A directory for short paths (sockets), as the caller's environment names it.

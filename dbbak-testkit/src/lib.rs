@@ -1,5 +1,6 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
 
+pub mod binlog_writer;
 pub mod fake_clock;
 pub mod fake_processes;
 pub mod faulty;

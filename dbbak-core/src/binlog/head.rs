@@ -105,10 +105,9 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> 
         }
     }
     // A damaged type may hide that the next event belongs to the head.
-    let damage = match damage {
-        None => reader.peek_damage()?,
-        found => found,
-    };
+    if damage.is_none() && head.previous_gtids.is_none() {
+        damage = reader.peek_damage()?;
+    }
     head.digest = hasher.finalize().to_hex().to_string();
     Ok(Opened { head, damage, offsets })
 }

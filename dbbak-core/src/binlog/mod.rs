@@ -20,6 +20,7 @@ mod source;
 mod statement;
 mod tables;
 mod transaction;
+mod words;
 
 pub use ddl::{DdlKind, DmlKind};
 pub use error::{BinlogError, Damage, DamageKind};

@@ -241,7 +241,12 @@ impl<'r> EventReader<'r> {
         while self.to < count {
             let goal = (self.to * 2).clamp(self.read_size, count.max(self.read_size));
             if self.buffer.len() < goal {
-                self.buffer.resize(goal, 0);
+                // Fresh zeroed pages cost nothing, growing in place would write them.
+                let mut larger = vec![0; goal];
+                if let (Some(into), Some(unread)) = (larger.get_mut(..self.to), self.buffer.get(..self.to)) {
+                    into.copy_from_slice(unread);
+                }
+                self.buffer = larger;
             }
             let Some(free) = self.buffer.get_mut(self.to..) else {
                 break;

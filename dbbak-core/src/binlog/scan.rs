@@ -320,10 +320,10 @@ fn walk_events(
                 Err(damage) => return Ok(Walked::Damaged(damage)),
             },
         };
-        if let Some(transaction) = &transaction {
-            if let Err(damage) = found.count(transaction, header.event_type) {
-                return Ok(Walked::Damaged(damage));
-            }
+        if let Some(transaction) = &transaction
+            && let Err(damage) = found.count(transaction, header.event_type)
+        {
+            return Ok(Walked::Damaged(damage));
         }
         if grouper.open_since().is_none() {
             found.good_end = end;
@@ -331,10 +331,10 @@ fn walk_events(
                 return interrupted(end);
             }
         }
-        if let Some(transaction) = &transaction {
-            if visit(Step::Transaction(transaction)).is_break() {
-                return interrupted(end);
-            }
+        if let Some(transaction) = &transaction
+            && visit(Step::Transaction(transaction)).is_break()
+        {
+            return interrupted(end);
         }
     }
 }

@@ -6,7 +6,10 @@ mod xtrabackup;
 use crate::{
     config::Config,
     model::Lsn,
-    tools::{CommandError, CommandSpec, Expected, Flavor, ToolKind, ToolVersion, Version},
+    tools::{
+        BackupCommand, BackupSeries, CommandError, CommandSpec, Expected, Family, Flavor, Login, PrepareCommand,
+        ToolKind, ToolVersion, Version, supports_server,
+    },
 };
 use std::{fmt::Debug, path::Path};
 
@@ -91,6 +94,67 @@ pub struct Misfit {
     pub expected: String,
     /// What was found.
     pub found: String,
+}
+
+/// Whether a tool's version suits a server, by its makers' word.
+fn suits(tool: &ToolVersion, flavor: Flavor, server: Version) -> Result<(), Misfit> {
+    let family = match flavor {
+        Flavor::Mariadb => Family::Mariadb,
+        Flavor::Mysql | Flavor::Percona => Family::Mysql,
+    };
+    let fits = match (BackupSeries::of(tool), tool.version) {
+        (Some(series), Some(version)) => supports_server(series, version, family, server),
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let (major, minor) = server.series();
+    let expected = match family {
+        Family::Mariadb => format!("mariadb-backup {major}.{minor}"),
+        Family::Mysql => format!("xtrabackup for {major}.{minor}"),
+    };
+    Err(Misfit { expected, found: format!("{} {}", tool.kind, tool.full) })
+}
+
+fn series(version: &ToolVersion) -> Result<BackupSeries, CommandError> {
+    BackupSeries::of(version).ok_or_else(|| CommandError::Unsupported {
+        tool: format!("{} {}", version.kind, version.full),
+        feature: "series that dbbak knows",
+    })
+}
+
+fn backup_command(job: &BackupJob<'_>) -> Result<CommandSpec, CommandError> {
+    let config = job.config;
+    BackupCommand {
+        program: job.program.to_owned(),
+        series: series(job.version)?,
+        login: config.mysql_option_file.clone().map_or(Login::Defaults, Login::ExtraOptionFile),
+        target_dir: job.target_dir.to_owned(),
+        parent_dir: job.parent_dir.map(Path::to_owned),
+        datadir: Some(job.datadir.to_owned()),
+        socket: config.server.socket.clone(),
+        parallel: Some(config.parallel),
+        throttle: config.throttle,
+        slave_info: config.slave_info,
+        galera_info: config.galera_info,
+        safe_slave_backup: config.safe_slave_backup,
+        extra: config.extra_backup_options.clone(),
+    }
+    .build()
+}
+
+fn prepare_command(job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError> {
+    PrepareCommand {
+        program: job.program.to_owned(),
+        series: series(job.version)?,
+        target_dir: job.target_dir.to_owned(),
+        incremental_dir: job.incremental_dir.map(Path::to_owned),
+        more_follow: !job.last,
+        use_memory: Some(job.config.prepare_memory),
+        extra: job.config.extra_prepare_options.clone(),
+    }
+    .build()
 }
 
 /// All engines.

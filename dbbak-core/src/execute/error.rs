@@ -86,6 +86,14 @@ pub enum ExecuteError {
         /// What is wrong with it.
         source: BinlogError,
     },
+    /// The server did not begin a new binlog.
+    #[error("the server did not begin a new binlog: {problem}")]
+    Flush {
+        /// How the client ended.
+        problem: String,
+        /// The end of what it printed on standard error.
+        stderr: Vec<String>,
+    },
     /// The private server did not start.
     #[error("the private server did not start: {problem}")]
     ServerStart {

@@ -1,9 +1,39 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
+mod error;
 mod executor;
+mod files;
+mod outcome;
+mod proof;
+mod read_backup;
+mod replay;
 mod reporter;
+mod running;
+mod ship;
 mod tree;
+mod unpack;
+mod walk;
 
+pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, Launch, MemberExit, Process};
+pub use outcome::{NewBackup, Outcome, Phase, ReplayProof};
 pub use reporter::{Event, Reporter, Silent};
-pub use tree::{SyncSide, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
+pub use tree::{ExpectedFiles, SyncSide, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
+pub use walk::{Effects, Walk, discard, write_report};
+
+use std::io;
+
+/// A signal on its way through readers and writers.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted by signal {0}")]
+struct Interruption(i32);
+
+/// An error that ends a copy because the user asked to stop.
+fn interruption(signal: i32) -> io::Error {
+    io::Error::other(Interruption(signal))
+}
+
+/// The signal, if that is why a copy ended.
+fn interrupted_by(error: &io::Error) -> Option<i32> {
+    error.get_ref()?.downcast_ref::<Interruption>().map(|interruption| interruption.0)
+}

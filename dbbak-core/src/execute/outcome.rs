@@ -8,7 +8,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What a run found out that no plan could know.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Outcome {
     pub listings: BTreeMap<TreeName, TreeListing>,
     /// What the new backup says of itself.
     pub backup: Option<NewBackup>,
+    /// The server's option files, as read.
+    pub server_files: Vec<(PathBuf, String)>,
     /// The binlogs that were archived.
     pub shipped: Vec<BinlogEntry>,
     /// What the replay was proven to have done.

@@ -19,10 +19,7 @@ use std::{io::BufReader, path::Path};
 /// # Errors
 ///
 /// When a file that every backup has is missing or cannot be read, or the backup does not begin where it must.
-pub(super) fn read_backup(
-    step: &ReadBackup,
-    times: (DateTime<Utc>, DateTime<Utc>),
-) -> Result<NewBackup, ExecuteError> {
+pub(super) fn read_backup(step: &ReadBackup, times: (DateTime<Utc>, DateTime<Utc>)) -> Result<NewBackup, ExecuteError> {
     let dir = BackupDir { path: &step.dir, names: files::names_in(&step.dir)? };
     let checkpoints: Checkpoints = dir.required(MetadataFile::Checkpoints, parse_checkpoints)?;
     let info: BackupInfo = dir.required(MetadataFile::Info, parse_info)?;

@@ -1,8 +1,6 @@
 //! Replays a window on a private server: start, one pipeline, proof, clean shutdown.
 
-use super::{
-    Event, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running,
-};
+use super::{Event, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running};
 use crate::plan::{PrivateServer, Replay};
 use std::time::Duration;
 use uuid::Uuid;
@@ -97,7 +95,12 @@ fn pipe(step: &Replay, running: &Running<'_>) -> Result<(), ExecuteError> {
     // The reader dies of a broken pipe when the client stops: then the client's word is the one that counts.
     let client_failed = exits.last().is_some_and(|exit| !exit.status.success());
     let log = if client_failed { &step.client.log } else { &step.reader.log };
-    Err(ExecuteError::Replay { problem: describe(&exits), stderr: files::tail(log), log: log.clone() })
+    let mut stderr = files::tail(log);
+    if client_failed {
+        // Beside the error the client may print the whole statement: data that belongs in no message.
+        stderr.retain(|line| line.starts_with("ERROR "));
+    }
+    Err(ExecuteError::Replay { problem: describe(&exits), stderr, log: log.clone() })
 }
 
 /// Drops the account, shuts the server down and waits for its end.
@@ -152,4 +155,3 @@ impl LogGrowth<'_> {
         self.reporter.report(&Event::Progress { bytes: grown });
     }
 }
-

@@ -1,6 +1,6 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{ExitStatus, Executor, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
+use super::{Executor, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
 use crate::{
     clock::Clock,
     plan::RunTool,
@@ -25,7 +25,7 @@ impl Running<'_> {
     /// Starts a pipeline, and notes its process groups in the lock, so that whoever takes the lock over from a dead
     /// dbbak finds them.
     pub(super) fn spawn(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecuteError> {
-        let process = self.executor.spawn(members)?;
+        let process = self.start(members)?;
         if let Some(session) = self.session {
             let groups: Vec<ProcessGroup> = process.groups().into_iter().filter_map(files::process_group).collect();
             session.note_children(&groups)?;
@@ -33,13 +33,16 @@ impl Running<'_> {
         Ok(process)
     }
 
+    fn start(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecuteError> {
+        for dir in members.iter().filter_map(|launch| launch.log.parent()) {
+            files::create_private_dir(dir)?;
+        }
+        Ok(self.executor.spawn(members)?)
+    }
+
     /// Runs a pipeline to its end; a tick is called now and then.
-    pub(super) fn run(
-        &self,
-        members: &[Launch],
-        tick: Option<&dyn Fn()>,
-    ) -> Result<Vec<MemberExit>, ExecuteError> {
-        let mut process = self.executor.spawn(members)?;
+    pub(super) fn run(&self, members: &[Launch], tick: Option<&dyn Fn()>) -> Result<Vec<MemberExit>, ExecuteError> {
+        let mut process = self.start(members)?;
         // Nobody reads the last member's output: it must not fill a pipe.
         let output = process.take_stdout();
         let drain = output.map(|mut output| {

@@ -6,7 +6,8 @@ use crate::{
     model::LogTime,
     plan::ShipBinlog,
     store::{
-        BinlogDamage, BinlogEnding, BinlogEntry, Digest, GzipWriter, Operation, PartialBinlog, Publish, Session, StoreError,
+        BinlogDamage, BinlogEnding, BinlogEntry, Codec, Digest, Encoder, Operation, PartialBinlog, Publish, Session,
+        StoreError,
     },
 };
 use std::{
@@ -35,7 +36,7 @@ pub(super) fn ship_binlog(
     let file = files::open(&step.from)?;
     let mut publish = session.publish(&step.to)?;
     let result = (|| {
-        let mut output = Output::new(&mut *publish, step);
+        let mut output = output(&mut *publish, step).map_err(|source| step_error(step, source))?;
         let scan = {
             let mut input = Tee {
                 input: file.take(step.bytes.unwrap_or(u64::MAX)),
@@ -49,7 +50,8 @@ pub(super) fn ship_binlog(
             io::copy(&mut input, &mut io::sink()).map_err(|source| step_error(step, source))?;
             Scanned { scan, size: input.offset, digest: Digest::from(input.hasher.finalize()) }
         };
-        let (stored_size, stored_digest) = output.finish().map_err(|source| step_error(step, source))?;
+        let stored = output.finish().map_err(|source| step_error(step, source))?;
+        let (stored_size, stored_digest) = (stored.size, Digest::from(stored.hasher.finalize()));
         entry_of(step, scan, stored_size, stored_digest)
     })();
     match result {
@@ -126,7 +128,8 @@ fn entry_of(
     // A client can set stamps, so that they may lie in the future: no archive reaches beyond the moment of archiving.
     if entry.damaged.is_none() {
         let archived = entry.archived_at.map(LogTime::from_utc);
-        entry.reaches = Some(archived.map_or(newest, |archived| if step.partial { archived } else { newest.min(archived) }));
+        entry.reaches =
+            Some(archived.map_or(newest, |archived| if step.partial { archived } else { newest.min(archived) }));
     }
     Ok(entry)
 }
@@ -139,12 +142,6 @@ fn step_error(step: &ShipBinlog, source: io::Error) -> ExecuteError {
         StoreError::Io { source, .. } => ExecuteError::Io { action: "archive", path: step.from.clone(), source },
         error => error.into(),
     }
-}
-
-/// The stored side: gzip where asked for, and the digest of what is stored.
-enum Output<'a> {
-    Plain(HashedPublish<'a>),
-    Gzip(GzipWriter<HashedPublish<'a>>),
 }
 
 /// A publication whose bytes are digested and counted.
@@ -167,43 +164,19 @@ impl Write for HashedPublish<'_> {
     }
 }
 
-impl<'a> Output<'a> {
-    fn new(publish: &'a mut dyn Publish, step: &ShipBinlog) -> Self {
-        let plain = HashedPublish { publish, hasher: blake3::Hasher::new(), size: 0 };
-        let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
-        if step.gzip { Output::Gzip(GzipWriter::new(plain, threads)) } else { Output::Plain(plain) }
-    }
-
-    fn finish(self) -> io::Result<(u64, Digest)> {
-        let plain = match self {
-            Output::Plain(plain) => plain,
-            Output::Gzip(gzip) => gzip.finish()?,
-        };
-        Ok((plain.size, Digest::from(plain.hasher.finalize())))
-    }
-}
-
-impl Write for Output<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Output::Plain(plain) => plain.write(bytes),
-            Output::Gzip(gzip) => gzip.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Output::Plain(plain) => plain.flush(),
-            Output::Gzip(gzip) => gzip.flush(),
-        }
-    }
+/// The stored side: coded as the plan says, and the digest of what is stored.
+fn output<'a>(publish: &'a mut dyn Publish, step: &ShipBinlog) -> io::Result<Encoder<HashedPublish<'a>>> {
+    let plain = HashedPublish { publish, hasher: blake3::Hasher::new(), size: 0 };
+    let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
+    let codec = if step.gzip { Codec::Gzip } else { Codec::Plain };
+    codec.encode(plain, threads)
 }
 
 /// Hands on what it reads to the stored side, the in-use bit cleared: it says something about the server, nothing about
 /// the content.
 struct Tee<'a, 'b, R> {
     input: R,
-    output: &'a mut Output<'b>,
+    output: &'a mut Encoder<HashedPublish<'b>>,
     offset: u64,
     hasher: blake3::Hasher,
     reporter: &'a dyn Reporter,

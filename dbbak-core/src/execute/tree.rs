@@ -35,6 +35,9 @@ pub struct TreeListing {
     pub directories: Vec<String>,
 }
 
+/// What files are expected to hold: size in bytes and digest, by path below the root.
+pub type ExpectedFiles = BTreeMap<String, (u64, Digest)>;
+
 /// How a tree is to be gone through.
 #[derive(Debug, Clone, Copy)]
 pub struct TreePass<'a> {
@@ -43,7 +46,7 @@ pub struct TreePass<'a> {
     /// Where the copy goes: a directory that does not exist yet or is empty. `None`: the tree is read only.
     pub to: Option<&'a Path>,
     /// What every file must hold, by path; a file too many, a file missing or other content stops the pass.
-    pub expected: Option<&'a BTreeMap<String, (u64, Digest)>>,
+    pub expected: Option<&'a ExpectedFiles>,
     /// What is on disk when the pass ends.
     pub sync: SyncSide,
     /// Files that are worked on at the same time.
@@ -275,11 +278,11 @@ fn pass_file(
         reporter.report(&Event::Progress { bytes: count as u64 });
     }
     let digest = Digest::from(hasher.finalize());
-    if let Some((expected_size, expected)) = pass.expected.and_then(|expected| expected.get(&path)) {
-        if (*expected_size, *expected) != (size, digest) {
-            let (expected, expected_size) = (*expected, *expected_size);
-            return Err(TreeError::Damaged { path: from, expected, expected_size, found: digest, found_size: size });
-        }
+    if let Some((expected_size, expected)) = pass.expected.and_then(|expected| expected.get(&path))
+        && (*expected_size, *expected) != (size, digest)
+    {
+        let (expected, expected_size) = (*expected, *expected_size);
+        return Err(TreeError::Damaged { path: from, expected, expected_size, found: digest, found_size: size });
     }
     match pass.sync {
         SyncSide::Nothing => {}

@@ -118,4 +118,3 @@ impl Read for Copy<'_> {
         Ok(count)
     }
 }
-

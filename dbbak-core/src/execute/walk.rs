@@ -1,16 +1,20 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Phase, ReplayProof, Reporter, TreePass, files,
-    proof::ExpectedLog, read_backup, replay, running::Running, ship, unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Phase, ReplayProof, Reporter, TreePass, files, proof::ExpectedLog,
+    read_backup, replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
-    plan::{PassTree, Replay, Step},
-    store::{Session, StoreReader, load_file_list},
+    model::BackupId,
+    plan::{PassTree, Replay, RestoreReport, Step, StoredTree},
+    store::{FileList, Session, StoreKey, StoreReader},
 };
 use chrono::{DateTime, Utc};
-use std::{collections::BTreeMap, num::NonZero, path::PathBuf};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+};
 
 /// What steps act through.
 #[derive(Debug, Clone, Copy)]
@@ -113,18 +117,21 @@ impl<'a> Walk<'a> {
                 self.expected = Some(expected);
             }
             Step::Replay(replay) => self.replay(replay)?,
-            Step::KeepServerFiles { .. } | Step::RecordBackup(_) | Step::WriteReport { .. } | Step::RemoveStored { .. } => {}
+            Step::KeepServerFiles { files: paths, .. } => {
+                for path in paths {
+                    let bytes = files::read_file(path)?.unwrap_or_default();
+                    self.outcome.server_files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+                }
+            }
+            Step::RecordBackup(_) | Step::WriteReport { .. } | Step::RemoveStored { .. } => {}
         }
         Ok(())
     }
 
     fn pass_tree(&mut self, pass: &PassTree) -> Result<(), ExecuteError> {
-        let expected: Option<BTreeMap<String, (u64, String)>> = match &pass.verify {
+        let expected = match &pass.verify {
             None => None,
-            Some(stored) => {
-                let list = load_file_list(self.effects.store, &stored.backup, stored.list_digest.as_deref())?;
-                list.and_then(|list| list.tree(stored.tree))
-            }
+            Some(stored) => self.expected_files(stored)?,
         };
         let listing = walk_tree(
             &TreePass {
@@ -140,6 +147,22 @@ impl<'a> Walk<'a> {
             self.outcome.listings.insert(name, listing);
         }
         Ok(())
+    }
+
+    /// The recorded size and digest of every file of a tree; `None` where the store never recorded any.
+    fn expected_files(&self, stored: &StoredTree) -> Result<Option<ExpectedFiles>, ExecuteError> {
+        let Some(digest) = &stored.list_digest else { return Ok(None) };
+        let id: BackupId = stored
+            .backup
+            .parse()
+            .map_err(|_| ExecuteError::BadPlan { problem: format!("{:?} is no backup", stored.backup) })?;
+        let list = FileList::load(self.effects.store, &id, Some(digest))?;
+        let below = |path: &StoreKey| {
+            let rest = path.as_str().strip_prefix(stored.tree.as_str())?.strip_prefix('/')?;
+            Some(rest.to_owned())
+        };
+        let files = list.entries.iter().filter_map(|entry| Some((below(&entry.path)?, (entry.size?, entry.digest?))));
+        Ok(Some(files.collect()))
     }
 
     fn replay(&mut self, step: &Replay) -> Result<(), ExecuteError> {
@@ -162,6 +185,17 @@ impl<'a> Walk<'a> {
         let Effects { session, executor, clock, reporter, .. } = self.effects;
         Running { executor, session, clock, reporter }
     }
+}
+
+/// Writes the report of a restore, at once and durably.
+///
+/// # Errors
+///
+/// When the work directory cannot be written.
+pub fn write_report(path: &Path, report: &RestoreReport) -> Result<(), ExecuteError> {
+    let json = serde_json::to_vec_pretty(report)
+        .map_err(|error| ExecuteError::BadPlan { problem: format!("the report cannot be written: {error}") })?;
+    files::write_replacing(path, &json)
 }
 
 /// Removes directories of a failed run's own, so far as that is possible.

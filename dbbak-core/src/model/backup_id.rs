@@ -1,7 +1,7 @@
 //! The identity of a backup inside its store, and the directory that follows from it.
 
 use super::Stamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// What a backup is: a full, or an incremental on a parent.
@@ -86,6 +86,18 @@ impl FromStr for BackupId {
                 .and_then(|(ts, base)| Some(BackupId::incremental(ts.parse().ok()?, base.parse().ok()?)))
         };
         parsed.ok_or_else(|| BackupIdError { text: text.to_owned() })
+    }
+}
+
+impl Serialize for BackupId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BackupId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -50,11 +50,12 @@ impl MysqlGtidSet {
         }
         let intervals = self.owners.entry((uuid, owned_tag(tag))).or_default();
         // A log appends in order: the last interval nearly always grows by one.
-        if let Some(end) = intervals.last_mut() {
-            if end.0 <= first && first <= end.1.saturating_add(1) {
-                end.1 = end.1.max(last);
-                return;
-            }
+        if let Some(end) = intervals.last_mut()
+            && end.0 <= first
+            && first <= end.1.saturating_add(1)
+        {
+            end.1 = end.1.max(last);
+            return;
         }
         let from = intervals.partition_point(|(_, end)| end.saturating_add(1) < first);
         let to = intervals.partition_point(|(start, _)| *start <= last.saturating_add(1));

@@ -40,9 +40,10 @@ pub fn plan_backup(
         expected: misfit.expected,
         found: misfit.found,
     })?;
-    let root = catalog.root.clone().ok_or_else(|| PlanError::StoreUnusable {
-        reason: "the backup tools need a directory to write into".into(),
-    })?;
+    let root = catalog
+        .root
+        .clone()
+        .ok_or_else(|| PlanError::StoreUnusable { reason: "the backup tools need a directory to write into".into() })?;
     let mut plan = Plan::new("backup", now);
     plan.locks = vec![LockScope::Backups];
     let parent = parent(catalog, server, request)?;
@@ -65,7 +66,7 @@ pub fn plan_backup(
     plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
     let take = work.take(server, parent)?;
     let command = take.launch.command.to_string();
-    plan.steps.push(Step::RunTool(take));
+    plan.steps.push(Step::RunTool(Box::new(take)));
     plan.steps.push(Step::ReadBackup(ReadBackup {
         dir: work.path(TreeName::Raw),
         binlog_dir: binlog_dir(config, server),
@@ -239,8 +240,7 @@ impl Work<'_> {
             plan.steps.push(self.list(TreeName::Raw, "list and sync the backup"));
             return Ok(Vec::new());
         }
-        let Scratch { dir, same_filesystem } =
-            scratch::backup_scratch(self.config, self.facts, self.root, self.ts)?;
+        let Scratch { dir, same_filesystem } = scratch::backup_scratch(self.config, self.facts, self.root, self.ts)?;
         let copy = dir.join("prepare");
         plan.steps.push(Step::CreateDir { path: dir.clone() });
         plan.steps.push(Step::PassTree(PassTree {
@@ -278,13 +278,13 @@ impl Work<'_> {
             incremental_dir: None,
             last,
         })?;
-        plan.steps.push(Step::RunTool(RunTool {
+        plan.steps.push(Step::RunTool(Box::new(RunTool {
             title: title.to_owned(),
             launch: Launch { command, log: self.log() },
             dir: copy.to_owned(),
             // The LSN that it must reach is that of the backup just taken: the tool checks it itself.
             expect: self.engine.prepared(last, None),
-        }));
+        })));
         Ok(())
     }
 
@@ -313,10 +313,9 @@ impl Work<'_> {
 pub(super) fn server(facts: &Facts) -> Result<&ServerFacts, PlanError> {
     match &facts.server {
         Some(Ok(server)) => Ok(server),
-        Some(Err(problem)) => Err(PlanError::ServerUnreachable {
-            problem: problem.text.clone(),
-            access_denied: problem.access_denied,
-        }),
+        Some(Err(problem)) => {
+            Err(PlanError::ServerUnreachable { problem: problem.text.clone(), access_denied: problem.access_denied })
+        }
         None => Err(PlanError::ServerUnreachable { problem: "it was not asked".into(), access_denied: false }),
     }
 }

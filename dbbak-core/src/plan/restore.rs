@@ -20,13 +20,13 @@ use crate::{
     probe::PathState,
     store::{BinlogEntry, LockScope},
     tools::{
-        ClientJob, Family, PrivateServerJob, ReplayJob, ToolRole, ToolVersion, private_server,
-        replay_client, replay_reader, server_farewell, server_ping,
+        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
+        carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
 use std::{
-
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -51,6 +51,9 @@ pub fn plan_restore(
     restore.check_backups()?;
     restore.check_space()?;
     restore.bring_up(&mut plan)?;
+    if selection.window.is_some() {
+        restore.warn_about_time_zone(&mut plan);
+    }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),
         None => None,
@@ -128,6 +131,9 @@ fn explain(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, config: &Confi
         }
     }
 }
+
+/// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
+const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
 struct Restore<'a> {
     config: &'a Config,
@@ -310,11 +316,7 @@ impl<'a> Restore<'a> {
             title: title.to_owned(),
             from: root.join(backup.id.to_string()).join(tree.as_str()),
             to: Some(to.to_owned()),
-            verify: Some(StoredTree {
-                backup: backup.id.to_string(),
-                tree,
-                list_digest: stored.list_digest.clone(),
-            }),
+            verify: Some(StoredTree { backup: backup.id.to_string(), tree, list_digest: stored.list_digest }),
             list_as: None,
             sync: SyncSide::Nothing,
             threads: self.config.parallel,
@@ -340,12 +342,12 @@ impl<'a> Restore<'a> {
             incremental_dir: incremental,
             last,
         })?;
-        plan.steps.push(Step::RunTool(RunTool {
+        plan.steps.push(Step::RunTool(Box::new(RunTool {
             title: title.to_owned(),
             launch: Launch { command, log: self.workdir.join("prepare.log") },
             dir: datadir,
             expect: self.engine.prepared(last, backup.to_lsn),
-        }));
+        })));
         Ok(())
     }
 
@@ -381,23 +383,20 @@ impl<'a> Restore<'a> {
             expected_list: self.workdir.join("expected-transactions"),
         }));
         let server = self.private_server()?;
-        let (reader, reader_version) = self.family_tool(ToolRole::BinlogReader)?;
-        let (client, client_version) = self.family_tool(ToolRole::Client)?;
+        let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         plan.steps.push(Step::CreateDir { path: load_dir.clone() });
-        let reader = replay_reader(&ReplayJob {
-            program: program(reader)?,
-            version: reader_version,
-            files: &names,
+        let reader = ReplayReader {
+            program: program(reader)?.to_owned(),
+            family: self.engine.tool().family(),
+            files: names,
             start: from.position,
             stop,
-            load_dir: &load_dir,
-        })?;
-        let client = replay_client(&ClientJob {
-            program: program(client)?,
-            version: client_version,
-            option_file: &server.client_file,
-        })?;
+            local_load: Some(load_dir.clone()),
+            exclude_gtids: None,
+        }
+        .build()?;
+        let client = self.client(&server.client_file, &server.socket)?.replay()?;
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
@@ -449,38 +448,87 @@ impl<'a> Restore<'a> {
         let log_dir = self.workdir.join("replay-log");
         let (socket, init_file, client_file) =
             (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
-        let log_base = log_dir.join("replay");
         let datadir = self.datadir();
-        let command = private_server(&PrivateServerJob {
-            program: program(mysqld)?,
-            version,
-            datadir: &datadir,
-            run_dir: &run_dir,
-            socket: &socket,
-            init_file: Some(&init_file),
-            log_bin: Some(&log_base),
-            source_variables: &stored.variables,
-            backup_settings: &stored.settings,
-            extra: &self.config.server.options,
-            as_root: self.facts.host.root,
-        })?;
-        let (client, client_version) = self.family_tool(ToolRole::Client)?;
+        let family = self.engine.tool().family();
+        let number = version.version.unwrap_or(Version::new(0, 0, 0));
+        let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
+        // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
+        // the private server's log can be compared with the archive.
+        settings.insert("binlog_format".into(), "MIXED".into());
+        let command = PrivateServerCommand {
+            program: program(mysqld)?.to_owned(),
+            family,
+            version: number,
+            datadir,
+            socket: socket.clone(),
+            pid_file: run_dir.join("pid"),
+            log_error: None,
+            tmpdir: run_dir.clone(),
+            init_file: Some(init_file.clone()),
+            log_bin: Some(log_dir.join("replay")),
+            server_id: PRIVATE_SERVER_ID,
+            settings,
+            time_zone: self.time_zone(&stored.variables),
+            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            buffer_pool: Some(self.config.prepare_memory),
+            redo_log: None,
+            relay: None,
+            extra: self.config.server.options.clone(),
+        }
+        .build()?;
         let account = format!("dbbak_{id}");
-        let job =
-            ClientJob { program: program(client)?, version: client_version, option_file: &client_file };
+        let client = self.client(&client_file, &socket)?;
+        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
         Ok(PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
-            ping: server_ping(&job)?,
-            statements: server_farewell(&job, &account)?,
+            ping: client.query(Query::Ping)?.spec().clone(),
+            statements: client.statements(farewell)?,
             run_dir,
             socket,
             init_file,
-            client_file: client_file.clone(),
+            client_file,
             account,
             log_dir,
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
         })
+    }
+
+    /// The client of the private server. The socket stands on its command line too: an option file that the client
+    /// ignores (for its mode, say) must not lead it to the production server.
+    fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
+        let (client, _) = self.family_tool(ToolRole::Client)?;
+        let login = Login::OptionFile(option_file.to_owned());
+        Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
+    }
+
+    fn warn_about_time_zone(&self, plan: &mut Plan) {
+        let stored = self.chain.last().and_then(|last| stored(self.facts, last).ok());
+        let Some(stored) = stored else { return };
+        let variable = |name: &str| stored.variables.get(name).map(String::as_str);
+        let system = variable("system_time_zone").unwrap_or("unknown");
+        let own = variable("time_zone").unwrap_or("SYSTEM") == "SYSTEM" && !matches!(system, "UTC" | "GMT" | "Etc/UTC");
+        let rows = variable("binlog_format") == Some("ROW");
+        if own && !rows && self.config.server.time_zone.is_none() && variable("time_zone").is_some() {
+            let zone = self.facts.host.time_zone.as_deref().unwrap_or("UTC");
+            plan.warnings.push(format!(
+                "the server ran in its system's time zone ({system}) and logged statements: they are replayed in {zone}; if that is another zone, set server.time_zone"
+            ));
+        }
+    }
+
+    /// The source's own time zone: a statement that was logged with `time_zone = 'SYSTEM'` means that zone.
+    fn time_zone(&self, variables: &BTreeMap<String, String>) -> Option<String> {
+        let variable = |name: &str| variables.get(name).map(String::as_str);
+        if let Some(zone) = &self.config.server.time_zone {
+            return Some(zone.clone());
+        }
+        match (variable("time_zone"), variable("system_time_zone")) {
+            (Some("SYSTEM") | None, Some("UTC" | "GMT" | "Etc/UTC")) => None,
+            (Some("SYSTEM") | None, _) => self.facts.host.time_zone.clone(),
+            // A zone of the server's own is logged by name with each statement.
+            _ => None,
+        }
     }
 
     /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
@@ -503,9 +551,10 @@ impl<'a> Restore<'a> {
 }
 
 fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
-    facts.stored.get(&backup.id.to_string()).ok_or_else(|| PlanError::StoreUnusable {
-        reason: format!("backup {} was not looked at", backup.ts()),
-    })
+    facts
+        .stored
+        .get(&backup.id.to_string())
+        .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
 }
 
 /// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.

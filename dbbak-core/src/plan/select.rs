@@ -185,9 +185,9 @@ pub fn select<'a>(
 /// the newest backup's own.
 fn most_telling(reasons: Vec<(Stamp, PlanError)>, catalog: &Catalog, at: DateTime<Utc>) -> PlanError {
     let beyond = reasons.iter().position(|(_, error)| matches!(error, PlanError::TargetBeyondBinlogs { .. }));
-    let gap = reasons.iter().position(|(_, error)| {
-        matches!(error, PlanError::BinlogGap { .. } | PlanError::DamagedBinlog { .. })
-    });
+    let gap = reasons
+        .iter()
+        .position(|(_, error)| matches!(error, PlanError::BinlogGap { .. } | PlanError::DamagedBinlog { .. }));
     let chosen = gap.or(beyond).unwrap_or(0);
     reasons.into_iter().nth(chosen).map_or_else(|| no_backup_before(catalog, at), |(_, error)| error)
 }
@@ -236,13 +236,8 @@ fn reach_from<'a>(
             (BinlogPosition { file: last.name.clone(), position: last.good_bytes() }, run.files.clone())
         }
     };
-    let window = Window {
-        timeline: timeline.id.clone(),
-        coordinates: coordinates.clone(),
-        cut,
-        files,
-        fact: fact.clone(),
-    };
+    let window =
+        Window { timeline: timeline.id.clone(), coordinates: coordinates.clone(), cut, files, fact: fact.clone() };
     Ok((chain, window))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, program, server, server_record, tool},
+    backup::{program, server, server_record, tool},
     request::ShipRequest,
     step::{ShipBinlog, Step},
 };
@@ -12,8 +12,9 @@ use crate::{
     execute::Launch,
     facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
     model::{BinlogName, LogTime, Stamp},
-    store::{BackedUpServer, BinlogEntry, BinlogSource, KeyPart, LockScope, layout},
-    tools::{ToolRole, client},
+    store::{BackedUpServer, BinlogEntry, BinlogSource, KeyError, KeyPart, LockScope, StoredBinlog, layout},
+    survey::client_of,
+    tools::ToolRole,
 };
 use chrono::{DateTime, Utc};
 
@@ -45,10 +46,9 @@ pub fn plan_ship(
     let mut plan = Plan::new("ship-binlogs", now);
     plan.locks = vec![LockScope::Binlogs];
     if request.flush {
-        let server = server(facts)?;
-        let (client, version) = tool(facts, ToolRole::Client)?;
-        let _ = binlog_dir(config, server);
-        let command = client::flush_binlogs(config, program(client)?, version)?;
+        server(facts)?;
+        let (client, _) = tool(facts, ToolRole::Client)?;
+        let command = client_of(config, program(client)?).flush_binary_logs()?;
         let log = catalog.logs_dir().join(format!("flush-{}.log", Stamp::to_the_second(now)));
         plan.steps.push(Step::FlushBinlogs { launch: Launch { command, log } });
     }
@@ -68,30 +68,38 @@ pub fn plan_ship(
         }
         archive.gap_before(&mut plan, file);
         let Some(path) = &file.path else {
-            plan.incomplete.push(format!("binlog {} is listed by the server, but is not in {}", file.name, source.dir.display()));
+            plan.incomplete.push(format!(
+                "binlog {} is listed by the server, but is not in {}",
+                file.name,
+                source.dir.display()
+            ));
             continue;
         };
         match archive.held(file) {
             Held::Whole(timeline) => archive.passed(file, timeline),
             Held::No => {
                 let bytes = if last_of_the_dead { file.good_end } else { None };
-                let entry = archive.entry(file, recorded.clone(), config.compress, now);
+                let entry = archive.entry(file, recorded.clone(), config.compress, now)?;
                 if let Some(problem) = &file.problem {
                     plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
                 }
                 if last_of_the_dead {
-                    plan.reasons.push(format!("{} was open when the server died: its whole transactions end at byte {}", file.name, file.good_end.unwrap_or(0)));
+                    plan.reasons.push(format!(
+                        "{} was open when the server died: its whole transactions end at byte {}",
+                        file.name,
+                        file.good_end.unwrap_or(0)
+                    ));
                 }
-                plan.steps.push(Step::ShipBinlog(ShipBinlog {
+                plan.steps.push(Step::ShipBinlog(Box::new(ShipBinlog {
                     from: path.clone(),
-                    to: layout::binlog_named(&entry.stored_as),
+                    to: layout::binlog(&entry.stored_as),
                     bytes,
                     gzip: config.compress,
                     threads: config.parallel,
-                    head: file.head.as_ref().map(|head| head.digest.clone()),
+                    head: file.head.as_ref().map(|head| head.digest),
                     partial: last_of_the_dead,
                     entry,
-                }));
+                })));
             }
         }
     }
@@ -174,6 +182,29 @@ impl<'a> Archive<'a> {
         Some((fits.id.clone(), fits.files.last().copied()?))
     }
 
+    /// The name in the store: with eight digits of the content's digest where other content has the plain one.
+    fn stored_as(&mut self, file: &SourceBinlog, first: LogTime, gzip: bool) -> Result<KeyPart, PlanError> {
+        let mut stored = StoredBinlog {
+            first: Stamp::to_the_minute(first.at()),
+            name: file.name.clone(),
+            digest: None,
+            coding: if gzip { ".gz".into() } else { String::new() },
+        };
+        let named = |stored: &StoredBinlog| {
+            let unusable = |error: KeyError| PlanError::StoreUnusable { reason: error.to_string() };
+            stored.stored_as().map_err(unusable)
+        };
+        let plain = named(&stored)?;
+        if self.taken_names.insert(plain.clone()) {
+            return Ok(plain);
+        }
+        let digest = file.digest.or(file.head.as_ref().map(|head| head.digest));
+        stored.digest = Some(digest.map_or("00000000".into(), |digest| digest.to_string()[..8].to_owned()));
+        let marked = named(&stored)?;
+        self.taken_names.insert(marked.clone());
+        Ok(marked)
+    }
+
     fn timeline_of(&mut self, file: &SourceBinlog) -> String {
         if let Some((timeline, previous)) = &self.previous
             && previous.base() == file.name.base()
@@ -193,30 +224,22 @@ impl<'a> Archive<'a> {
         server: Option<BackedUpServer>,
         gzip: bool,
         now: DateTime<Utc>,
-    ) -> BinlogEntry {
+    ) -> Result<BinlogEntry, PlanError> {
         let timeline = self.timeline_of(file);
         let first = file.head.as_ref().map_or(LogTime::from_utc(now), |head| head.first_event_time);
-        let suffix = if gzip { ".gz" } else { "" };
-        let stamp = Stamp::to_the_minute(first.at());
-        let mut stored_as = format!("binlog_{stamp}_{}{suffix}", file.name);
-        if !self.taken_names.insert(stored_as.clone()) {
-            let digest = file.digest.as_deref().or(file.head.as_ref().map(|head| head.digest.as_str()));
-            let eight = digest.and_then(|digest| digest.get(..8)).unwrap_or("00000000");
-            stored_as = format!("binlog_{stamp}_{}_{eight}{suffix}", file.name);
-            self.taken_names.insert(stored_as.clone());
-        }
+        let stored_as = self.stored_as(file, first, gzip)?;
         self.new_timeline.get_or_insert_with(|| timeline.clone());
         self.previous = Some((timeline.clone(), file.name.clone()));
         self.first = false;
         self.bytes += file.size;
         let source = file.head.as_ref().map(|head| source_of(head, server));
-        BinlogEntry {
+        Ok(BinlogEntry {
             timeline: Some(timeline),
-            head: file.head.as_ref().map(|head| head.digest.clone()),
+            head: file.head.as_ref().map(|head| head.digest),
             source,
             archived_at: Some(now),
-            ..BinlogEntry::new(file.name.clone(), stored_as, file.size, first, first)
-        }
+            ..BinlogEntry::basic(file.name.clone(), stored_as, file.size, first, first)
+        })
     }
 }
 

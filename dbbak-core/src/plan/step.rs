@@ -26,7 +26,7 @@ pub enum Step {
     /// Goes through a tree once: hashes, compares, copies and syncs, as asked.
     PassTree(PassTree),
     /// Runs a tool and judges whether it succeeded.
-    RunTool(RunTool),
+    RunTool(Box<RunTool>),
     /// Reads what the backup tool left (LSNs, coordinates) and checks that the coordinates are a transaction boundary.
     ReadBackup(ReadBackup),
     /// Renames a tree, inside one file system.
@@ -58,7 +58,7 @@ pub enum Step {
         launch: Launch,
     },
     /// Archives one binlog and enters it into the index.
-    ShipBinlog(ShipBinlog),
+    ShipBinlog(Box<ShipBinlog>),
     /// Takes binlogs out of the archive while verifying them.
     UnpackBinlogs(UnpackBinlogs),
     /// Replays binlogs on a private server and proves where they ended.

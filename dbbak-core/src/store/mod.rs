@@ -4,6 +4,7 @@
 //! returns, and each write first checks that the lock still holds. Contents are streams; only the few small files that
 //! are replaced pass through memory. Where things lie is [`layout`]'s knowledge alone.
 
+mod archived;
 mod binlog_entry;
 mod binlog_index;
 mod codec;
@@ -19,6 +20,7 @@ mod meta;
 mod store_file;
 mod sum;
 
+pub use archived::open_binlog;
 pub use binlog_entry::{BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog};
 pub use binlog_index::{BinlogIndex, EncodedIndex, SEGMENT_ENTRIES, SegmentRef};
 use chrono::{DateTime, Utc};
@@ -27,6 +29,7 @@ pub use digest::{Digest, DigestError, HashingReader, HashingWriter};
 pub use error::{Access, Flaw, Operation, StoreError};
 pub use file_list::{EntryKind, FileEntry, FileList};
 pub use key::{KeyError, KeyFlaw, KeyPart, StoreKey};
+pub use layout::{BackupPart, KeyClass, Reserved, StoredBinlog, StoredBinlogError, classify};
 pub use local::LocalStore;
 pub use lock::{LockHolder, LockRequest, LockScope, ProcessGroup, covers};
 pub use manifest::{BackedUpServer, Manifest, ManifestEntry, PitrState};

@@ -7,6 +7,7 @@ use crate::{
     facts::{CutFact, CutPlace, StartFact, TransactionFact},
     model::{BinlogCoordinates, BinlogName, LogTime, Stamp},
     store::{BinlogEntry, StoreReader, open_binlog},
+    tools::masked,
 };
 use chrono::{DateTime, Utc};
 use std::ops::ControlFlow;
@@ -22,7 +23,7 @@ const EARLIER_LISTED: usize = 10;
 /// # Errors
 ///
 /// When an archived file cannot be read or is no binlog.
-pub fn find_cut(
+pub(super) fn find_cut(
     store: &dyn StoreReader,
     timeline: &Timeline<'_>,
     target: DateTime<Utc>,
@@ -59,7 +60,7 @@ pub fn find_cut(
 /// # Errors
 ///
 /// When the file cannot be read or is no binlog.
-pub fn find_start(
+pub(super) fn find_start(
     store: &dyn StoreReader,
     backup: Stamp,
     file: &BinlogEntry,
@@ -73,7 +74,8 @@ pub fn find_start(
         before += u64::from(transaction.end <= position);
         ControlFlow::Continue(())
     });
-    let (_, boundary) = scanned.map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })?;
+    let (_, boundary) =
+        scanned.map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })?;
     let boundary = boundary == Boundary::Yes;
     let coordinates = coordinates.clone();
     Ok(StartFact { backup, coordinates, boundary, transactions_before: before, transactions: all })
@@ -177,6 +179,7 @@ fn fact_of(file: &BinlogName, transaction: &Transaction, time: LogTime, committe
         time,
         committed_at,
         tables: transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect(),
-        statement: transaction.statement.clone(),
+        // A logged statement may hold a password; the log's own text is for the archive alone.
+        statement: transaction.statement.as_deref().map(masked),
     }
 }

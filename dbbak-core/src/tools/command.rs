@@ -100,6 +100,30 @@ pub enum CommandError {
         /// The argument as it was given.
         text: String,
     },
+    /// A setting of the source leads out of the data directory, where another server's files may lie.
+    #[error("{setting} leads outside the data directory: {}", path.display())]
+    PathOutside {
+        /// The setting.
+        setting: String,
+        /// The path that it names.
+        path: PathBuf,
+    },
+    /// Sockets have short paths.
+    #[error("socket path has {length} bytes, at most {limit} are possible: {}", path.display())]
+    SocketPathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// Its length in bytes.
+        length: usize,
+        /// The greatest possible length.
+        limit: usize,
+    },
+    /// A command that would do nothing.
+    #[error("there is no {what}")]
+    NothingToDo {
+        /// What is absent.
+        what: &'static str,
+    },
     /// The tool of this version lacks what was asked for.
     #[error("{tool} has no {feature}")]
     Unsupported {

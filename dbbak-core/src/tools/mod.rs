@@ -4,12 +4,19 @@
 //! Nothing here runs a program, reads a file or knows the time: argument builders return [`CommandSpec`] values, and
 //! parsers take bytes. The formats and rules were read off real programs and their sources; each item names its own.
 
+mod answers;
+mod backup_argv;
 mod backup_cnf;
 mod backup_files;
 mod checkpoints;
+mod client;
 mod command;
 mod coordinates;
+mod extra_options;
 mod info;
+mod login;
+mod mysqlbinlog;
+mod mysqld;
 mod names;
 mod recorded;
 mod stderr_scan;
@@ -17,12 +24,22 @@ mod success;
 mod tablespaces;
 mod tool;
 
+pub use answers::{
+    AnswerError, BinaryLog, BinlogStatus, EngineUse, Grants, ReplicaStatus, Row, Table, parse_binary_logs,
+    parse_binlog_status, parse_clock, parse_engines, parse_grants, parse_replica_status, parse_status, parse_table,
+    parse_variables,
+};
+pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_server};
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
+pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
 pub use command::{Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, shell_quoted, version_query};
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use info::{BackupInfo, parse_info};
+pub use login::Login;
+pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, judge_binlog_reader};
+pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings};
 pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};

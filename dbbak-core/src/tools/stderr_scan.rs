@@ -307,6 +307,7 @@ mod tests {
             ("backup-no-parent-dir", F::NoParentDirectory),
             ("backup-no-process", F::MissingPrivilege),
             ("backup-no-reload", F::MissingPrivilege),
+            ("backup-no-slave-monitor", F::MissingPrivilege),
             ("backup-redo-lost", F::RedoOverwritten),
             ("backup-stream-diskfull", F::NoSpace),
             ("backup-unknown-variable", F::UnknownOption),

@@ -1,0 +1,320 @@
+//! What a failed command says, what to do next, and the exit code.
+
+use crate::exit_code;
+use dbbak_core::{
+    config::ConfigError,
+    execute::{ExecError, ExecuteError, TreeError},
+    plan::PlanError,
+    record::RecordError,
+    run::RunError,
+    store::{Access, StoreError},
+    survey::SurveyError,
+    tools::{FailureClass, ToolRole, ToolRunError},
+};
+use std::{error::Error, fmt::Write, io, path::PathBuf};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The configuration cannot be used.
+    #[error("the configuration {} cannot be used: {source}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// Anything behind the configuration.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The demonstration failed.
+    #[error("the demonstration failed: {0}")]
+    Demo(String),
+    /// The setup has problems that keep dbbak from working.
+    #[error("{problems} problems found")]
+    CheckFailed {
+        /// How many.
+        problems: usize,
+    },
+    /// Output could not be written.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        CommandError::Run(error.into())
+    }
+}
+
+impl From<RecordError> for CommandError {
+    fn from(error: RecordError) -> Self {
+        CommandError::Run(error.into())
+    }
+}
+
+impl CommandError {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CommandError::ConfigFile { .. } | CommandError::Config { .. } => exit_code::CONFIG,
+            CommandError::Run(error) => run_code(error),
+            CommandError::Demo(_) => exit_code::TOOL,
+            CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
+            CommandError::Output(_) => exit_code::BUG,
+        }
+    }
+
+    /// What to look at or to type next.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            CommandError::ConfigFile { source, .. } if source.kind() == io::ErrorKind::NotFound => vec![
+                "write one; the smallest names the store and the credentials: nfs_root: /mnt/backup/mysql, mysql_option_file: ~/.my.cnf".into(),
+                "or name another with --config-path FILE".into(),
+            ],
+            CommandError::Config { source: ConfigError::UnknownKey { nearest: Some(nearest), .. }, .. } => {
+                vec![format!("did you mean {nearest:?}?")]
+            }
+            CommandError::Run(error) => run_hints(error),
+            CommandError::CheckFailed { .. } => vec!["each finding above says what to do".into()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The whole message: the error, its causes, the end of a tool's output, the hints.
+    pub fn render(&self) -> String {
+        let mut text = format!("error: {self}");
+        let mut cause = self.source();
+        let mut last = self.to_string();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            if !last.contains(&message) {
+                let _ = write!(text, ": {message}");
+            }
+            last = message;
+            cause = error.source();
+        }
+        for line in self.quoted() {
+            let _ = write!(text, "\n  | {line}");
+        }
+        for hint in self.hints() {
+            let _ = write!(text, "\nhint: {hint}");
+        }
+        text
+    }
+
+    /// What a tool printed before it failed.
+    fn quoted(&self) -> Vec<String> {
+        let CommandError::Run(RunError::Execute(error)) = self else { return Vec::new() };
+        match error {
+            ExecuteError::Tool { problem, .. } => match &**problem {
+                ToolRunError::Exited { tail, .. } | ToolRunError::NoSuccessLine { tail, .. } => last_lines(tail),
+                ToolRunError::Alarms { lines, .. } => last_lines(lines),
+                _ => Vec::new(),
+            },
+            ExecuteError::Flush { stderr, .. }
+            | ExecuteError::ServerStart { stderr, .. }
+            | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn last_lines(lines: &[String]) -> Vec<String> {
+    lines[lines.len().saturating_sub(8)..].to_vec()
+}
+
+fn run_code(error: &RunError) -> u8 {
+    match error {
+        RunError::Store(error) => store_code(error),
+        RunError::Survey(SurveyError::Store(error)) => store_code(error),
+        RunError::Survey(SurveyError::Binlog { .. } | SurveyError::BackupFile { .. }) => exit_code::DAMAGE,
+        RunError::Survey(_) => exit_code::TOOL,
+        RunError::Plan(error) => plan_code(error),
+        RunError::Execute(error) => execute_code(error),
+        RunError::Record(RecordError::Store(error)) => store_code(error),
+        _ => exit_code::BUG,
+    }
+}
+
+fn store_code(error: &StoreError) -> u8 {
+    match error {
+        StoreError::Locked { .. } | StoreError::ChildrenAlive { .. } => exit_code::LOCKED,
+        _ => exit_code::STORE,
+    }
+}
+
+fn plan_code(error: &PlanError) -> u8 {
+    match error {
+        PlanError::ServerUnreachable { .. } | PlanError::Tool { .. } => exit_code::TOOL,
+        PlanError::Command(_) => exit_code::CONFIG,
+        _ => exit_code::NO_PLAN,
+    }
+}
+
+fn execute_code(error: &ExecuteError) -> u8 {
+    if let Some(signal) = error.signal() {
+        return exit_code::for_signal(signal);
+    }
+    match error {
+        ExecuteError::Store(error) => store_code(error),
+        ExecuteError::Tree(TreeError::Damaged { .. } | TreeError::Missing { .. } | TreeError::Unknown { .. })
+        | ExecuteError::ArchivedBinlog { .. }
+        | ExecuteError::WindowDiffers { .. }
+        | ExecuteError::NotABoundary { .. }
+        | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
+        ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
+        ExecuteError::BadPlan { .. } => exit_code::BUG,
+        _ => exit_code::TOOL,
+    }
+}
+
+fn run_hints(error: &RunError) -> Vec<String> {
+    match error {
+        RunError::Store(error)
+        | RunError::Survey(SurveyError::Store(error))
+        | RunError::Record(RecordError::Store(error)) => store_hints(error),
+        RunError::Plan(error) => plan_hints(error),
+        RunError::Execute(error) => execute_hints(error),
+        RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
+        _ => Vec::new(),
+    }
+}
+
+fn store_hints(error: &StoreError) -> Vec<String> {
+    match error {
+        StoreError::NotFound { .. } => {
+            vec!["is nfs_root right, and is it mounted?".into(), "run `dbbak init` to make a new store there".into()]
+        }
+        StoreError::Locked { holder, .. } => vec![format!(
+            "process {} on {} holds it since {} ({}); try again later",
+            holder.pid,
+            holder.host,
+            holder.since.format("%Y-%m-%d %H:%M:%S UTC"),
+            holder.command
+        )],
+        StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
+        StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
+        StoreError::Damaged { key, .. } if key.as_str() == "manifest.json" => vec![
+            "`dbbak reindex --manifest` rebuilds it from the meta.json of each backup".into(),
+            "the generation before lies beside it as manifest.json.prev".into(),
+        ],
+        StoreError::Damaged { key, .. } if key.as_str() == "binlogs/index.json" => {
+            vec!["the generation before lies beside it as index.json.prev".into()]
+        }
+        StoreError::NoSpace { .. } => {
+            vec!["free some space, then run the command again: nothing half-done is listed".into()]
+        }
+        StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
+        _ => Vec::new(),
+    }
+}
+
+fn plan_hints(error: &PlanError) -> Vec<String> {
+    let hint = |text: &str| vec![text.to_owned()];
+    match error {
+        PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),
+        PlanError::NoFullBefore { oldest: Some(oldest), .. } => {
+            vec![format!("ask for {} or later, or see `dbbak list`", oldest.format("%Y-%m-%d %H:%M:%S"))]
+        }
+        PlanError::UnknownBackup { nearest, .. } if !nearest.is_empty() => {
+            let nearest: Vec<String> = nearest.iter().map(ToString::to_string).collect();
+            vec![format!("the nearest are {}", nearest.join(", "))]
+        }
+        PlanError::NotAFull { base, .. } => vec![format!("use --base-ts {base}")],
+        PlanError::MissingParent { .. } | PlanError::BrokenChain { .. } | PlanError::AmbiguousParent { .. } => {
+            hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
+        }
+        PlanError::TargetInFuture { .. } => hint("times without an offset are UTC"),
+        PlanError::TargetBeyondBinlogs { latest, .. } => {
+            let mut hints = hint("archive what the server has: `dbbak ship-binlogs --flush --exec`");
+            if let Some(latest) = latest {
+                hints.push(format!(
+                    "or land at the latest reachable moment: --exact --time \"{}\"",
+                    latest.format("%Y-%m-%d %H:%M:%S%.f")
+                ));
+            }
+            hints
+        }
+        PlanError::BinlogGap { latest: Some(latest), .. } | PlanError::DamagedBinlog { latest: Some(latest), .. } => {
+            vec![format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f"))]
+        }
+        PlanError::CoordinatesNotArchived { .. } => {
+            hint("archive it: `dbbak ship-binlogs --flush --exec`; or restore the backup as it is: --no-pitr")
+        }
+        PlanError::BackupWithoutPitr { backup, .. } => vec![format!("restore it as it is: --backup {backup}")],
+        PlanError::Tool { role: ToolRole::Backup, path: None, .. } => {
+            hint("install it (mariadb-backup, or percona-xtrabackup for your MySQL series), or set xtrabackup: PATH")
+        }
+        PlanError::Tool { path: None, role, .. } => {
+            let key = match role {
+                ToolRole::BinlogReader => "mysqlbinlog",
+                ToolRole::Client => "mysql",
+                ToolRole::Server => "mysqld",
+                _ => "xtrabackup",
+            };
+            vec![format!("install it, or set {key}: PATH in the configuration")]
+        }
+        PlanError::ServerUnreachable { access_denied: true, .. } => {
+            hint("check user and password in mysql_option_file, and the account's grants (`dbbak check`)")
+        }
+        PlanError::ServerUnreachable { .. } => {
+            hint("is it running, and does mysql_option_file name its socket or host?")
+        }
+        PlanError::LsnWentBack { .. } => {
+            hint("was the server restored? take a new full with `dbbak backup-full --exec`")
+        }
+        PlanError::WorkdirNotEmpty { .. } => hint("name another with --workdir, or remove what lies in it"),
+        PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
+        PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
+        PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),
+        PlanError::BinlogDirUnknown { .. } => hint("set binlog_source_dir in the configuration"),
+        PlanError::StampTaken { .. } => hint("try again in a second"),
+        _ => Vec::new(),
+    }
+}
+
+fn execute_hints(error: &ExecuteError) -> Vec<String> {
+    match error {
+        ExecuteError::Tool { problem, log, .. } => {
+            let mut hints = vec![format!("the whole output lies in {}", log.display())];
+            if let ToolRunError::Exited { class, .. } = &**problem {
+                let hint = match class {
+                    FailureClass::AccessDenied => "check user and password in mysql_option_file",
+                    FailureClass::MissingPrivilege => "`dbbak check` names the missing grants",
+                    FailureClass::NoSpace => "free some space, then run the command again",
+                    _ => return hints,
+                };
+                hints.push(hint.into());
+            }
+            hints
+        }
+        ExecuteError::Tree(TreeError::Damaged { .. } | TreeError::Missing { .. } | TreeError::Unknown { .. }) => {
+            vec![
+                "the stored backup is not what was recorded; restore from another: --backup TS (see `dbbak list`)"
+                    .into(),
+            ]
+        }
+        ExecuteError::ArchivedBinlog { .. } => {
+            vec!["if the server or a copy of the store still has it, bring that back; nothing was replayed".into()]
+        }
+        ExecuteError::Store(error) => store_hints(error),
+        ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
+            vec![format!("the whole output lies in {}", log.display())]
+        }
+        ExecuteError::ProofFailed { .. } => {
+            vec!["the restored data directory was kept for a look at it; do not use it".into()]
+        }
+        ExecuteError::Exec(ExecError::Start { .. }) => vec!["is the program installed and executable?".into()],
+        _ => Vec::new(),
+    }
+}

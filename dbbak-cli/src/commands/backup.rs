@@ -1,0 +1,42 @@
+//! `dbbak backup-full` and `dbbak backup-incr`.
+
+use super::plan_and_run;
+use crate::{
+    CommandError,
+    args::{BackupIncrArgs, ExecArgs},
+    context::Context,
+    exit_code, output,
+};
+use dbbak_core::{
+    plan::{BackupRequest, Summary},
+    run::Command,
+};
+use serde_json::json;
+
+pub(super) fn full(context: &Context, args: &ExecArgs) -> Result<u8, CommandError> {
+    run(context, args.exec, &BackupRequest::Full)
+}
+
+pub(super) fn incremental(context: &Context, args: &BackupIncrArgs) -> Result<u8, CommandError> {
+    let request = BackupRequest::Incremental { base: args.base_ts, differential: args.differential };
+    run(context, args.exec.exec, &request)
+}
+
+fn run(context: &Context, exec: bool, request: &BackupRequest) -> Result<u8, CommandError> {
+    let done = plan_and_run(context, Command::Backup, exec, &|| context.planning().backup(request))?;
+    let Some(done) = done else { return Ok(exit_code::DONE) };
+    let (Summary::Backup { id, .. }, Some(backup)) = (&done.plan.summary, &done.finished.outcome.backup) else {
+        return Ok(exit_code::BUG);
+    };
+    if context.json {
+        output::json(&json!({
+            "version": 1, "backup": id, "from_lsn": backup.from_lsn, "to_lsn": backup.to_lsn,
+            "ended_at": backup.ended_at, "binlog": backup.binlog, "pitr": backup.pitr,
+            "phases": done.finished.outcome.phases, "warnings": done.finished.warnings,
+        }))?;
+    } else {
+        let place = backup.binlog.as_ref().map(|binlog| format!(", binlog {}", binlog.place())).unwrap_or_default();
+        output::text(&format!("{id}: done, LSN {} to {}{place}\n", backup.from_lsn, backup.to_lsn))?;
+    }
+    Ok(exit_code::DONE)
+}

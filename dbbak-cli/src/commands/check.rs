@@ -1,0 +1,181 @@
+//! `dbbak check`.
+
+use crate::{CommandError, context::Context, exit_code, output};
+use dbbak_core::{
+    clock::Clock,
+    setup::{Finding, Severity},
+    tools::ToolRole,
+};
+use serde_json::{Value, json};
+
+pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
+    let findings = context.planning().check()?;
+    let problems = findings.iter().filter(|finding| finding.severity() == Severity::Problem).count();
+    if context.json {
+        let findings: Vec<Value> = findings
+            .iter()
+            .map(|finding| {
+                json!({ "severity": finding.severity(), "text": text(finding), "remedy": remedy(finding), "facts": finding })
+            })
+            .collect();
+        output::json(&json!({ "version": 1, "at": context.clock.now(), "problems": problems, "findings": findings }))?;
+    } else {
+        for finding in &findings {
+            let mark = match finding.severity() {
+                Severity::Ok => "ok     ",
+                Severity::Warning => "WARNING",
+                Severity::Problem => "PROBLEM",
+            };
+            output::text(&format!("{mark}  {}\n", text(finding)))?;
+            if let Some(remedy) = remedy(finding) {
+                output::text(&format!("         -> {remedy}\n"))?;
+            }
+        }
+    }
+    if problems > 0 {
+        return Err(CommandError::CheckFailed { problems });
+    }
+    Ok(exit_code::DONE)
+}
+
+fn text(finding: &Finding) -> String {
+    match finding {
+        Finding::Store { backups, binlogs, orphans } => {
+            format!("store: {backups} backups, {binlogs} archived binlogs, {orphans} orphans")
+        }
+        Finding::StoreUnusable { problem, .. } => format!("store: {problem}"),
+        Finding::StoreWithoutFile => "store: made by another program; it can be read, not written".into(),
+        Finding::StoreNotWritable { path } => format!("store: {} is not writable", path.display()),
+        Finding::Tool { role, path, version } => format!("{}: {} is {version}", name(*role), path.display()),
+        Finding::ToolUnusable { role, path, problem } => match path {
+            Some(path) => format!("{}: {} cannot be used: {problem}", name(*role), path.display()),
+            None => format!("{}: {problem}", name(*role)),
+        },
+        Finding::ToolMisfit { role, expected, found } => {
+            format!("{}: expected {expected}; found {found}", name(*role))
+        }
+        Finding::Server { version, datadir } => format!("server: {version}, data in {}", datadir.display()),
+        Finding::ServerUnreachable { problem, .. } => format!("server: {problem}"),
+        Finding::Grants => "account: it has the privileges that dbbak needs".into(),
+        Finding::GrantsMissing { missing } => format!("account: it lacks {}", missing.join(", ")),
+        Finding::Binlog { format } => format!("binlog: on, format {format}"),
+        Finding::BinlogOff => "binlog: off, so that no point-in-time recovery is possible".into(),
+        Finding::BinlogChecksumOff => "binlog: events carry no checksums, so that damage goes unnoticed".into(),
+        Finding::BinlogNotSynced { value } => {
+            format!("binlog: sync_binlog is {value}: a crash of the machine may lose its end")
+        }
+        Finding::BinlogDir { path, waiting } => {
+            format!("binlogs: {waiting} closed files in {} wait to be archived", path.display())
+        }
+        Finding::BinlogDirUnreadable { path, problem } => match path {
+            Some(path) => format!("binlogs: {}: {problem}", path.display()),
+            None => format!("binlogs: {problem}"),
+        },
+        Finding::Expiry { seconds: Some(seconds) } => {
+            format!("expiry: the server keeps binlogs for {}", span(*seconds))
+        }
+        Finding::Expiry { seconds: None } => "expiry: the server keeps binlogs until they are purged".into(),
+        Finding::ExpiryTooShort { seconds, waiting_seconds: Some(waiting) } => format!(
+            "expiry: the server keeps binlogs for {}, and one waits to be archived since {}",
+            span(*seconds),
+            span(u64::try_from(*waiting).unwrap_or(0))
+        ),
+        Finding::ExpiryTooShort { seconds, waiting_seconds: None } => {
+            format!("expiry: the server keeps binlogs for only {}", span(*seconds))
+        }
+        Finding::Clock => "clock: this machine and the server agree".into(),
+        Finding::ClockSkew { seconds } => format!("clock: the server is {seconds} s ahead of this machine"),
+        Finding::OptionFile { path } => format!("option file: {}", path.display()),
+        Finding::OptionFileMode { path, mode } => {
+            format!("option file: {} has mode {mode:04o}: others may read the password", path.display())
+        }
+        Finding::OptionFileMissing { path } => format!("option file: {} is not there", path.display()),
+        Finding::DatadirUnreadable { path } => format!("data directory: {} cannot be read", path.display()),
+        Finding::Space { path, free, needed } => {
+            format!(
+                "space: {} free in {}, a full needs about {}",
+                output::bytes(*free),
+                path.display(),
+                output::bytes(*needed)
+            )
+        }
+        Finding::SpaceLow { path, free, needed } => format!(
+            "space: only {} free in {}, a full needs about {}",
+            output::bytes(*free),
+            path.display(),
+            output::bytes(*needed)
+        ),
+        Finding::NoScratch { problem } => format!("scratch: {problem}"),
+        _ => format!("{finding:?}"),
+    }
+}
+
+/// What to do about a finding.
+fn remedy(finding: &Finding) -> Option<String> {
+    Some(match finding {
+        Finding::StoreUnusable { missing: true, .. } => "is it mounted? `dbbak init` makes a new store".into(),
+        Finding::StoreUnusable { .. } => "any command that needs it says more".into(),
+        Finding::StoreWithoutFile => "`dbbak init` makes it writable".into(),
+        Finding::StoreNotWritable { .. } => "run dbbak as the store's owner, or change its mode".into(),
+        Finding::ToolUnusable { role, .. } | Finding::ToolMisfit { role, .. } => {
+            format!("install the right one, or set {}: PATH in the configuration", key(*role))
+        }
+        Finding::ServerUnreachable { access_denied: true, .. } => {
+            "check user and password in mysql_option_file, and the account's grants".into()
+        }
+        Finding::ServerUnreachable { .. } => {
+            "is it running, and does mysql_option_file name its socket or host?".into()
+        }
+        Finding::GrantsMissing { missing } => format!("GRANT {} ON *.* TO the account", missing.join(", ")),
+        Finding::BinlogOff => "set log_bin in the server's configuration and restart it".into(),
+        Finding::BinlogChecksumOff => "SET GLOBAL binlog_checksum = CRC32".into(),
+        Finding::BinlogNotSynced { .. } => "SET GLOBAL sync_binlog = 1, unless its cost is too high for you".into(),
+        Finding::BinlogDirUnreadable { .. } => {
+            "run dbbak on the server's host as a user that may read it, or set binlog_source_dir".into()
+        }
+        Finding::ExpiryTooShort { waiting_seconds: Some(_), .. } => {
+            "`dbbak ship-binlogs --exec` now, and run it every few minutes".into()
+        }
+        Finding::ExpiryTooShort { .. } => {
+            "raise binlog_expire_logs_seconds: a shipping that broke at night must be repaired before it".into()
+        }
+        Finding::ClockSkew { .. } => "synchronise both clocks: targets are times".into(),
+        Finding::OptionFileMode { path, .. } => format!("chmod 600 {}", path.display()),
+        Finding::OptionFileMissing { .. } => {
+            "write it: [client], user, password, socket or host; then chmod 600".into()
+        }
+        Finding::DatadirUnreadable { .. } => "run dbbak on the server's host as a user that may read it".into(),
+        Finding::SpaceLow { .. } => "free some space, or keep fewer trees (prepared: redo, final or none)".into(),
+        Finding::NoScratch { .. } => "set scratch_dir to a local directory with room for a copy of the data".into(),
+        _ => return None,
+    })
+}
+
+fn name(role: ToolRole) -> &'static str {
+    match role {
+        ToolRole::Backup => "backup tool",
+        ToolRole::BinlogReader => "binlog reader",
+        ToolRole::Client => "client",
+        ToolRole::Server => "server program",
+        ToolRole::Dump => "dump program",
+    }
+}
+
+fn key(role: ToolRole) -> &'static str {
+    match role {
+        ToolRole::Backup => "xtrabackup",
+        ToolRole::BinlogReader => "mysqlbinlog",
+        ToolRole::Client => "mysql",
+        ToolRole::Server => "mysqld",
+        ToolRole::Dump => "mysqldump",
+    }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} seconds"),
+        120..=7199 => format!("{} minutes", seconds / 60),
+        7200..=172_799 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / 86400),
+    }
+}

@@ -1,0 +1,145 @@
+//! `dbbak list`.
+
+use crate::{CommandError, context::Context, exit_code, output};
+use comfy_table::{Table, presets::NOTHING};
+use dbbak_core::{
+    catalog::{Backup, Catalog, Located},
+    model::{LogTime, Stamp},
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
+    let mut catalog = Catalog::load(&context.store)?;
+    catalog.find_binlog_orphans(&context.store)?;
+    if context.json {
+        output::json(&as_json(&catalog))?;
+    } else {
+        output::text(&as_text(&catalog))?;
+    }
+    Ok(exit_code::DONE)
+}
+
+/// The moment up to which binlogs lead from a backup; `None` where no replay can start from it.
+fn reach(catalog: &Catalog, backup: &Backup) -> Option<LogTime> {
+    let coordinates = backup.coordinates().ok()?;
+    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
+        Located::At { timeline, index } => timeline.run_from(index).reaches(),
+        _ => None,
+    }
+}
+
+fn as_json(catalog: &Catalog) -> Value {
+    let backups: Vec<Value> = catalog
+        .backups
+        .iter()
+        .map(|backup| {
+            json!({
+                "backup": backup.id, "type": backup.kind(), "ts": backup.ts(), "base": backup.id.base,
+                "link": backup.link, "ended_at": backup.ended_at, "size": backup.entry.size,
+                "from_lsn": backup.from_lsn, "to_lsn": backup.to_lsn, "engine": backup.entry.engine,
+                "tool_version": backup.entry.tool_version, "server": backup.entry.server,
+                "binlog": backup.entry.binlog, "pitr": backup.entry.pitr,
+                "pitr_until": reach(catalog, backup), "whole": catalog.chain(backup.ts()).is_ok(),
+                "problem": catalog.chain(backup.ts()).err().map(|error| error.to_string()),
+            })
+        })
+        .collect();
+    let timelines: Vec<Value> = catalog
+        .timelines()
+        .iter()
+        .map(|timeline| {
+            let (first, last) = (timeline.files.first(), timeline.files.last());
+            json!({
+                "timeline": timeline.id, "files": timeline.files.len(),
+                "first": first.map(|file| &file.name), "last": last.map(|file| &file.name),
+                "from": first.map(|file| file.first_event_time), "reaches": last.and_then(|file| file.reach()),
+            })
+        })
+        .collect();
+    let orphans: Vec<String> = catalog.orphans.iter().map(|orphan| orphan.key.to_string()).collect();
+    json!({ "version": 1, "backups": backups, "binlogs": timelines, "orphans": orphans })
+}
+
+fn as_text(catalog: &Catalog) -> String {
+    let mut text = String::new();
+    if catalog.backups.is_empty() {
+        text.push_str("No backups. Take the first with `dbbak backup-full --exec`.\n");
+    } else {
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_header([
+            "BACKUP",
+            "ENDED (UTC)",
+            "SIZE",
+            "FROM LSN",
+            "TO LSN",
+            "ENGINE",
+            "SERVER",
+            "PITR UNTIL (UTC)",
+        ]);
+        let children = catalog.children();
+        for backup in catalog.backups.iter().filter(|backup| backup.id.base.is_none()) {
+            rows(catalog, &children, backup, 0, &mut table);
+        }
+        // What hangs on nothing that the store holds is shown too: it is there, and it is of no use.
+        let lost = |backup: &&Backup| backup.id.base.is_some() && catalog.chain(backup.ts()).is_err();
+        for backup in catalog.backups.iter().filter(lost) {
+            row(catalog, backup, 0, &mut table);
+        }
+        text.push_str(&table.to_string());
+        text.push('\n');
+    }
+    for timeline in catalog.timelines() {
+        let (Some(first), Some(last)) = (timeline.files.first(), timeline.files.last()) else { continue };
+        let reach = last.reach().map_or("unknown".to_owned(), |reach| reach.to_string());
+        text.push_str(&format!(
+            "Binlogs of timeline {}: {} files, {} to {}, {} to {reach} UTC\n",
+            timeline.id,
+            timeline.files.len(),
+            first.name,
+            last.name,
+            first.first_event_time,
+        ));
+    }
+    if !catalog.orphans.is_empty() {
+        text.push_str("Orphans (`dbbak prune --orphans` removes them):\n");
+        for orphan in &catalog.orphans {
+            text.push_str(&format!("  {}\n", orphan.key));
+        }
+    }
+    text
+}
+
+fn rows(catalog: &Catalog, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize, table: &mut Table) {
+    row(catalog, backup, depth, table);
+    for child in children.get(&backup.ts()).into_iter().flatten() {
+        if catalog.chain(child.ts()).is_ok() {
+            rows(catalog, children, child, depth + 1, table);
+        }
+    }
+}
+
+fn row(catalog: &Catalog, backup: &Backup, depth: usize, table: &mut Table) {
+    let dash = || "-".to_owned();
+    let entry = &backup.entry;
+    let indent = "  ".repeat(depth.saturating_sub(1));
+    let branch = if depth == 0 { "" } else { "└ " };
+    let pitr = match (catalog.chain(backup.ts()), backup.coordinates()) {
+        (Err(error), _) => error.to_string(),
+        (_, Err(reason)) => format!("none: {reason}"),
+        (Ok(_), Ok(_)) => reach(catalog, backup).map_or("not shipped yet".to_owned(), |reach| reach.to_string()),
+    };
+    table.add_row([
+        format!("{indent}{branch}{} {}", if depth == 0 { "full" } else { "incr" }, backup.ts()),
+        backup.ended_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+        entry.size.map_or_else(dash, output::bytes),
+        backup.from_lsn.map_or_else(dash, |lsn| lsn.to_string()),
+        backup.to_lsn.map_or_else(dash, |lsn| lsn.to_string()),
+        match (&entry.engine, &entry.tool_version) {
+            (Some(engine), Some(version)) => format!("{engine} {version}"),
+            (engine, _) => engine.clone().unwrap_or_else(dash),
+        },
+        entry.server.as_ref().and_then(|server| server.version.clone()).unwrap_or_else(dash),
+        pitr,
+    ]);
+}

@@ -1,0 +1,131 @@
+//! One file a subcommand.
+
+mod backup;
+mod check;
+mod demo;
+mod init;
+mod list;
+mod prune;
+mod reindex;
+mod restore;
+mod ship;
+
+use crate::{
+    CommandError,
+    args::{Cli, Command},
+    context::Context,
+    exit_code, output,
+};
+use clap::Parser;
+use dbbak_core::{
+    plan::Plan,
+    run::{Command as Locking, Finished, RunError},
+    store::Session,
+};
+use serde::Serialize;
+use std::{io::Write, process::ExitCode};
+
+/// The program: reads the command line, runs the subcommand, tells what went wrong.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // clap's own codes are 0 for help and 2 for a wrong command line.
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit_code::USAGE));
+        }
+    };
+    match run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if cli.json {
+                let _ = output::json(&ErrorJson {
+                    version: 1,
+                    error: error.to_string(),
+                    hints: error.hints(),
+                    exit_code: error.exit_code(),
+                });
+            }
+            let _ = writeln!(std::io::stderr(), "{}", error.render());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<u8, CommandError> {
+    if let Command::Demo(args) = &cli.command {
+        return demo::run(args, cli.json);
+    }
+    let context = Context::load(cli)?;
+    match &cli.command {
+        Command::Init => init::run(&context),
+        Command::Check => check::run(&context),
+        Command::BackupFull(args) => backup::full(&context, args),
+        Command::BackupIncr(args) => backup::incremental(&context, args),
+        Command::ShipBinlogs(args) => ship::run(&context, args),
+        Command::Restore(args) => restore::run(&context, args),
+        Command::List => list::run(&context),
+        Command::Prune(args) => prune::run(&context, args),
+        Command::Reindex(args) => reindex::run(&context, args),
+        Command::Demo(_) => Ok(exit_code::DONE),
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorJson {
+    version: u32,
+    error: String,
+    hints: Vec<String>,
+    exit_code: u8,
+}
+
+/// A plan that was carried out, and what came of it.
+struct Done {
+    plan: Plan,
+    finished: Finished,
+}
+
+/// Shows a plan, or takes the locks, makes the plan and carries it out. `None`: it was only shown.
+fn plan_and_run(
+    context: &Context,
+    command: Locking,
+    exec: bool,
+    make: &dyn Fn() -> Result<Plan, RunError>,
+) -> Result<Option<Done>, CommandError> {
+    if !exec {
+        let plan = make()?;
+        if context.json {
+            output::json(&plan)?;
+        } else {
+            output::text(&plan.text(context.offset()).to_string())?;
+            if !plan.steps.is_empty() {
+                output::text("This was a dry run. Add --exec to do it.\n")?;
+            }
+        }
+        return Ok(None);
+    }
+    let session = context.lock(command)?;
+    let plan = make()?;
+    let _ = write!(std::io::stderr(), "{}", plan.text(context.offset()));
+    let finished = context.run(&plan, session.as_deref())?;
+    release(session)?;
+    for warning in &finished.warnings {
+        let _ = writeln!(std::io::stderr(), "WARNING: {warning}");
+    }
+    for gap in &finished.incomplete {
+        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {gap}");
+    }
+    Ok(Some(Done { plan, finished }))
+}
+
+fn release(session: Option<Box<dyn Session>>) -> Result<(), CommandError> {
+    match session {
+        Some(session) => Ok(session.release()?),
+        None => Ok(()),
+    }
+}
+
+/// The exit code of a plan that was shown or run.
+fn code_of(incomplete: &[String]) -> u8 {
+    if incomplete.is_empty() { exit_code::DONE } else { exit_code::INCOMPLETE }
+}

@@ -1,0 +1,35 @@
+//! `dbbak reindex --manifest`.
+
+use crate::{CommandError, args::ReindexArgs, context::Context, exit_code, output};
+use dbbak_core::{
+    record::rebuild_manifest,
+    store::{LockRequest, LockScope, Store, StoreKey, StoreReader},
+};
+use serde_json::json;
+use std::io::Write;
+
+pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
+    if !args.exec.exec {
+        let backups = context.store.list(&StoreKey::root())?;
+        let is_backup =
+            |name: Option<&str>| name.is_some_and(|name| name.parse::<dbbak_core::model::BackupId>().is_ok());
+        let count = backups.iter().filter(|info| is_backup(info.key.file_name())).count();
+        output::text(&format!(
+            "Plan: rebuild manifest.json from the facts in {count} backup directories\nThis was a dry run. Add --exec to do it.\n"
+        ))?;
+        return Ok(exit_code::DONE);
+    }
+    let session = context.store.lock(LockScope::Backups, &LockRequest::new("dbbak reindex --manifest"))?;
+    let (entries, unreadable) = rebuild_manifest(&*session)?;
+    session.release()?;
+    for error in &unreadable {
+        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {error}");
+    }
+    if context.json {
+        let problems: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+        output::json(&json!({ "version": 1, "backups": entries.len(), "unreadable": problems }))?;
+    } else {
+        output::text(&format!("manifest.json lists {} backups\n", entries.len()))?;
+    }
+    Ok(if unreadable.is_empty() { exit_code::DONE } else { exit_code::INCOMPLETE })
+}

@@ -1,0 +1,87 @@
+//! Tells a person at a terminal, or a log, what a run does.
+
+use dbbak_core::execute::{Event, Reporter};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::{IsTerminal, Write},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI32, Ordering},
+    },
+};
+
+/// Reports on standard error: with bars on a terminal, in plain lines otherwise.
+#[derive(Debug)]
+pub struct TerminalReporter {
+    bar: Mutex<Option<ProgressBar>>,
+    interactive: bool,
+    signal: Arc<AtomicI32>,
+}
+
+impl TerminalReporter {
+    /// A reporter that also says which signal has come.
+    pub fn new(signal: Arc<AtomicI32>) -> Self {
+        TerminalReporter { bar: Mutex::new(None), interactive: std::io::stderr().is_terminal(), signal }
+    }
+
+    fn line(&self, text: &str) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*bar {
+            Some(bar) if self.interactive => bar.println(text),
+            // A closed standard error must not end a backup.
+            _ => drop(writeln!(std::io::stderr(), "{text}")),
+        }
+    }
+
+    fn set_bar(&self, bar: Option<ProgressBar>) {
+        let mut held = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = held.take() {
+            old.finish_and_clear();
+        }
+        *held = bar;
+    }
+}
+
+impl Reporter for TerminalReporter {
+    fn report(&self, event: &Event<'_>) {
+        match event {
+            Event::StepStarted { number, of, title, bytes } => {
+                if !self.interactive {
+                    self.line(&format!("[{number}/{of}] {title}"));
+                    return;
+                }
+                let bar = match bytes {
+                    Some(bytes) => ProgressBar::new(*bytes).with_style(style(
+                        "[{prefix}] {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+                    )),
+                    None => ProgressBar::new_spinner().with_style(style("[{prefix}] {spinner} {msg} {elapsed}")),
+                };
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(std::time::Duration::from_millis(200));
+                self.set_bar(Some(bar.with_prefix(format!("{number}/{of}")).with_message((*title).to_owned())));
+            }
+            Event::Progress { bytes } => {
+                if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+                    bar.inc(*bytes);
+                }
+            }
+            Event::StepFinished { number, title, took } => {
+                self.set_bar(None);
+                if self.interactive {
+                    self.line(&format!("[{number}] {title} ({})", HumanDuration(*took)));
+                }
+            }
+            Event::Note { text } => self.line(text),
+            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            _ => {}
+        }
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        Some(self.signal.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

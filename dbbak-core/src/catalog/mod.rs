@@ -1,0 +1,206 @@
+//! One snapshot of a store, and the questions that planners ask of it.
+
+mod backup;
+mod chain;
+mod entry;
+mod timeline;
+
+pub use backup::{Backup, Link};
+pub use chain::ChainError;
+pub use timeline::{Located, Run, RunEnd, Timeline};
+
+use crate::{
+    model::{BackupKind, Stamp},
+    store::{
+        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, ObjectInfo, Operation, StoreError,
+        StoreFile, StoreKey, StoreReader, classify, layout, sums_of,
+    },
+    tools::RecordedCommand,
+};
+use chrono::{DateTime, Utc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// One snapshot of a store.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// The store's own file; a basic store, which may be read and not written, has none.
+    pub store: Option<StoreFile>,
+    /// The store as a directory, where it is one.
+    pub root: Option<PathBuf>,
+    /// The backups, in the order in which they were recorded.
+    pub backups: Vec<Backup>,
+    /// The archived binlogs, in the order in which they were archived.
+    pub binlogs: Vec<BinlogEntry>,
+    /// What nothing names.
+    pub orphans: Vec<Orphan>,
+    /// The names at the top of the store.
+    names: BTreeSet<String>,
+}
+
+/// Something in the store that nothing names: what a killed run left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Where it lies.
+    pub key: StoreKey,
+    /// When it was last changed, by the store's clock.
+    pub modified: Option<DateTime<Utc>>,
+}
+
+impl Catalog {
+    /// Reads a store: its own file, the manifest, the binlog index, and the names at its top. The facts about a backup
+    /// are read only where the manifest's entry lacks them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store is missing, damaged, or newer than this program.
+    pub fn load(reader: &dyn StoreReader) -> Result<Self, StoreError> {
+        let store = StoreFile::load(reader)?.map(|(file, _)| file);
+        let sums = sums_of(store.as_ref());
+        let manifest = Manifest::load(reader, sums)?.map(|(manifest, _)| manifest).unwrap_or_default();
+        let index = BinlogIndex::load(reader, sums)?.map(|(index, _)| index).unwrap_or_default();
+        let top = reader.list(&StoreKey::root())?;
+        if store.is_none() && manifest.entries.is_empty() && index.is_empty() {
+            let known = top.iter().any(|info| {
+                matches!(classify(&info.key), KeyClass::Manifest | KeyClass::BinlogIndex | KeyClass::Binlogs)
+            });
+            if !known {
+                return Err(StoreError::NotFound { key: layout::store_file(), operation: Operation::Read });
+            }
+        }
+        let mut entries = Vec::with_capacity(manifest.entries.len());
+        let mut commands = Vec::with_capacity(manifest.entries.len());
+        for entry in manifest.entries {
+            let is_basic = entry.to_lsn.is_none() || (entry.base.is_some() && entry.parent.is_none());
+            match is_basic {
+                true => {
+                    let meta = BackupMeta::load(reader, &entry.id(), entry.meta_digest.as_ref(), sums)?;
+                    commands.push(meta.tool.cmd.clone());
+                    entries.push(completed(entry, &meta));
+                }
+                false => {
+                    commands.push(None);
+                    entries.push(entry);
+                }
+            }
+        }
+        let backups = link(entries, &commands);
+        let mut catalog = Catalog {
+            store,
+            root: reader.local_dir().map(|dir| dir.root().to_owned()),
+            backups,
+            binlogs: index.entries().cloned().collect(),
+            orphans: Vec::new(),
+            names: top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect(),
+        };
+        catalog.orphans = catalog.find_orphans(&top);
+        Ok(catalog)
+    }
+
+    /// The backup of a stamp.
+    pub fn backup(&self, ts: Stamp) -> Option<&Backup> {
+        self.backups.iter().find(|backup| backup.ts() == ts)
+    }
+
+    /// Whether a backup, or what is left of one, has this stamp.
+    pub fn stamp_taken(&self, ts: Stamp) -> bool {
+        let text = ts.to_string();
+        let own = |name: &String| {
+            let id = name.strip_prefix("full_").or_else(|| name.strip_prefix("incr_"));
+            id.and_then(|id| id.split('_').next()) == Some(text.as_str())
+        };
+        self.backup(ts).is_some() || self.names.iter().any(own)
+    }
+
+    /// The directory of the store's logs, where the store is a directory.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.root.as_deref().unwrap_or(Path::new("/")).join("logs")
+    }
+
+    fn find_orphans(&self, top: &[ObjectInfo]) -> Vec<Orphan> {
+        let named: BTreeSet<String> = self.backups.iter().map(|backup| backup.id.to_string()).collect();
+        let is_orphan = |info: &&ObjectInfo| match classify(&info.key) {
+            KeyClass::Backup { id, .. } => !named.contains(&id.to_string()),
+            _ => false,
+        };
+        let orphan = |info: &ObjectInfo| Orphan { key: info.key.clone(), modified: info.modified };
+        top.iter().filter(is_orphan).map(orphan).collect()
+    }
+
+    /// Finds the archived binlogs that the index does not name; that takes a listing of the whole archive.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn find_binlog_orphans(&mut self, reader: &dyn StoreReader) -> Result<(), StoreError> {
+        let named: BTreeSet<&str> = self.binlogs.iter().map(|entry| entry.stored_as.as_str()).collect();
+        let listed = reader.list(&layout::binlogs())?;
+        let is_orphan = |info: &&ObjectInfo| match classify(&info.key) {
+            KeyClass::Binlog(name) => !named.contains(name.as_str()),
+            KeyClass::Transactions(name) => !named.contains(name.as_str()),
+            _ => false,
+        };
+        let found = listed.iter().filter(is_orphan);
+        let found: Vec<Orphan> = found.map(|info| Orphan { key: info.key.clone(), modified: info.modified }).collect();
+        self.orphans.extend(found);
+        Ok(())
+    }
+}
+
+/// A basic entry with what its backup's own facts add.
+fn completed(entry: ManifestEntry, meta: &BackupMeta) -> ManifestEntry {
+    let own = &meta.entry;
+    ManifestEntry {
+        parent: entry.parent.or(own.parent),
+        from_lsn: entry.from_lsn.or(own.from_lsn),
+        to_lsn: entry.to_lsn.or(own.to_lsn),
+        ended_at: entry.ended_at.or(own.ended_at),
+        binlog: entry.binlog.clone().or_else(|| own.binlog.clone()),
+        engine: entry.engine.clone().or_else(|| own.engine.clone()),
+        ..entry
+    }
+}
+
+/// Finds each backup's parent: by its own word, else by the recorded command's base directory, else by the only backup of
+/// its base that ends where it starts.
+fn link(entries: Vec<ManifestEntry>, commands: &[Option<String>]) -> Vec<Backup> {
+    let ends: Vec<(Stamp, Stamp, Option<crate::model::Lsn>)> =
+        entries.iter().map(|entry| (entry.ts, entry.id().root(), entry.to_lsn)).collect();
+    let parent_of = |entry: &ManifestEntry, command: Option<&String>| {
+        if entry.kind == BackupKind::Full {
+            return Link::Root;
+        }
+        if let Some(parent) = entry.parent.or_else(|| command.and_then(|line| parent_in(line))) {
+            return Link::Parent(parent);
+        }
+        let fits = |(ts, root, to_lsn): &&(Stamp, Stamp, Option<crate::model::Lsn>)| {
+            *ts < entry.ts && Some(*root) == entry.base && to_lsn.is_some() && *to_lsn == entry.from_lsn
+        };
+        let mut candidates = ends.iter().filter(fits);
+        match (candidates.next(), candidates.count()) {
+            (Some((parent, ..)), 0) => Link::Parent(*parent),
+            (None, _) => Link::Unknown { candidates: 0 },
+            (Some(_), more) => Link::Unknown { candidates: more + 1 },
+        }
+    };
+    let links: Vec<Link> =
+        entries.iter().zip(commands).map(|(entry, command)| parent_of(entry, command.as_ref())).collect();
+    let backup = |(entry, link): (ManifestEntry, Link)| Backup {
+        id: entry.id(),
+        link,
+        from_lsn: entry.from_lsn,
+        to_lsn: entry.to_lsn,
+        ended_at: entry.ended_at.unwrap_or_else(|| entry.ts.at()),
+        entry,
+    };
+    entries.into_iter().zip(links).map(backup).collect()
+}
+
+/// The backup whose directory a recorded command names as its base.
+fn parent_in(line: &str) -> Option<Stamp> {
+    let base = RecordedCommand::parse(line).incremental_basedir()?;
+    let parts = base.components().rev().filter_map(|part| part.as_os_str().to_str());
+    parts.filter_map(|part| part.parse::<crate::model::BackupId>().ok()).map(|id| id.ts).next()
+}

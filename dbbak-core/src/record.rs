@@ -1,0 +1,246 @@
+//! Enters what a run brought into the store: files and meta first, the manifest or the index last.
+
+use crate::{
+    execute::{NewBackup, Outcome, TreeListing},
+    model::{BackupId, BackupKind, TreeName},
+    plan::RecordBackup,
+    store::{
+        BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, Manifest, ManifestEntry,
+        Operation, Session, StoreError, StoreFile, StoreKey, Sums, ToolRecord, layout, sums_of,
+    },
+    tools::masked,
+};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Why something could not be entered into the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run did not bring what the record needs: somebody edited the plan.
+    #[error("nothing to record: {missing} is missing")]
+    Incomplete {
+        /// What is missing.
+        missing: &'static str,
+    },
+}
+
+/// Enters a new backup: `files.json`, `meta.json`, and last its entry in the manifest, which makes it exist.
+///
+/// # Errors
+///
+/// [`RecordError`]; the backup does not exist then.
+pub fn record_backup(
+    session: &dyn Session,
+    plan: &RecordBackup,
+    outcome: &Outcome,
+) -> Result<ManifestEntry, RecordError> {
+    let missing = |missing| RecordError::Incomplete { missing };
+    let id = plan.backup_id().ok_or(missing("the backup's name"))?;
+    let backup = outcome.backup.as_ref().ok_or(missing("what the tool says of the backup"))?;
+    let list = file_list(&outcome.listings)?;
+    let bytes = list.to_bytes();
+    publish(session, &layout::files(&id), &bytes)?;
+    let raw = outcome.listings.get(&TreeName::Raw).ok_or(missing("the list of the backup's files"))?;
+    let entry = entry_of(plan, id, backup, raw, Digest::of(&bytes));
+    let meta = BackupMeta::new(entry, paths(&plan.trees), tool_record(plan, id, backup));
+    let bytes = meta.to_bytes();
+    publish(session, &layout::meta(&id), &bytes)?;
+    let entry = meta.manifest_entry(Digest::of(&bytes));
+    let sums = sums(session)?;
+    let (mut manifest, version) = split(Manifest::load(session, sums)?);
+    manifest.entries.push(entry.clone());
+    manifest.save(session, version.as_ref())?;
+    Ok(entry)
+}
+
+/// Enters an archived binlog into the index.
+///
+/// # Errors
+///
+/// [`RecordError`]; the binlog is an orphan then.
+pub fn record_binlog(session: &dyn Session, entry: &BinlogEntry) -> Result<(), RecordError> {
+    let (mut index, version) = split(BinlogIndex::load(session, sums(session)?)?);
+    index.append(entry.clone());
+    index.save(session, version.as_ref())?;
+    Ok(())
+}
+
+/// Keeps the server's variables and copies of its option files with a backup, secrets masked.
+///
+/// # Errors
+///
+/// When the store cannot be written.
+pub fn record_server_files(
+    session: &dyn Session,
+    to: &StoreKey,
+    variables: &BTreeMap<String, String>,
+    files: &[(PathBuf, String)],
+) -> Result<(), RecordError> {
+    let json = serde_json::to_vec_pretty(variables).map_err(|_| RecordError::Incomplete { missing: "variables" })?;
+    let key = |name: &str| to.join_text(name).map_err(|_| RecordError::Incomplete { missing: "a file's name" });
+    publish(session, &key("variables.json")?, &json)?;
+    for (path, text) in files {
+        let name: String = path.to_string_lossy().trim_start_matches('/').replace('/', "__");
+        publish(session, &key(&name)?, mask_options(text).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// An option file's text with the values of all secrets masked.
+fn mask_options(text: &str) -> String {
+    const SECRETS: [&str; 4] = ["password", "passphrase", "secret", "encrypt-key"];
+    let line = |line: &str| {
+        let name = line.split('=').next().unwrap_or_default().trim().replace('_', "-").to_ascii_lowercase();
+        match line.split_once('=') {
+            Some((key, _)) if SECRETS.iter().any(|secret| name.contains(secret)) => format!("{key}= ***"),
+            _ => masked(line),
+        }
+    };
+    let mut out: String = text.lines().map(line).collect::<Vec<_>>().join("\n");
+    out.push('\n');
+    out
+}
+
+/// Creates the layout of a store where it is missing. Returns what was created.
+///
+/// # Errors
+///
+/// When the store cannot be read or written, or is newer than this program.
+pub fn record_layout(session: &dyn Session, file: &StoreFile) -> Result<Vec<StoreKey>, RecordError> {
+    let mut created = Vec::new();
+    // The store's own file comes last: only with it may the rest lack nothing.
+    let existing = StoreFile::load(session)?;
+    if let Some((existing, _)) = &existing {
+        existing.check_writable()?;
+    }
+    let sums = existing.as_ref().map_or(Sums::Optional, |(file, _)| file.sums());
+    let (mut manifest, manifest_version) = split(Manifest::load(session, sums)?);
+    if manifest_version.is_none() {
+        created.push(layout::manifest());
+    }
+    let (mut index, index_version) = split(BinlogIndex::load(session, sums)?);
+    if index_version.is_none() {
+        created.push(layout::binlog_index());
+    }
+    if existing.is_none() {
+        // Entries of a basic store get their sums by the rewrite.
+        manifest.entries.iter_mut().for_each(|_| {});
+        manifest.save(session, manifest_version.as_ref())?;
+        index.save(session, index_version.as_ref())?;
+        file.save(session, None)?;
+        created.push(layout::store_file());
+    }
+    Ok(created)
+}
+
+/// Rebuilds a lost manifest from the facts that lie with the backups. Returns the backups found and what could not be
+/// read.
+///
+/// # Errors
+///
+/// When the store cannot be read or written.
+pub fn rebuild_manifest(session: &dyn Session) -> Result<(Vec<ManifestEntry>, Vec<StoreError>), RecordError> {
+    let sums = sums(session)?;
+    let mut entries = Vec::new();
+    let mut unreadable = Vec::new();
+    for info in session.list(&StoreKey::root())? {
+        let id: Option<BackupId> = info.key.file_name().and_then(|name| name.parse().ok());
+        let Some(id) = id.filter(|_| info.is_prefix) else { continue };
+        // A directory without facts is what a killed run left: an orphan, no backup.
+        let Some((bytes, _)) = crate::store::read_version(session, &layout::meta(&id))? else { continue };
+        match BackupMeta::parse(&bytes, &id, None, sums) {
+            Ok(meta) => entries.push(meta.manifest_entry(Digest::of(&bytes))),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    entries.sort_by_key(|entry| (entry.ended_at, entry.ts));
+    let current = crate::store::read_version(session, &layout::manifest())?;
+    let manifest = Manifest { entries };
+    manifest.save(session, current.as_ref().map(|(_, version)| version))?;
+    Ok((manifest.entries, unreadable))
+}
+
+fn split<T: Default, V>(loaded: Option<(T, V)>) -> (T, Option<V>) {
+    loaded.map_or((T::default(), None), |(value, version)| (value, Some(version)))
+}
+
+fn sums(session: &dyn Session) -> Result<Sums, StoreError> {
+    Ok(sums_of(StoreFile::load(session)?.map(|(file, _)| file).as_ref()))
+}
+
+fn publish(session: &dyn Session, key: &StoreKey, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut file = session.publish(key)?;
+    file.write_all(bytes).map_err(|error| StoreError::from_io(key, Operation::Write, error))?;
+    file.commit().map(|_| ())
+}
+
+fn file_list(listings: &BTreeMap<TreeName, TreeListing>) -> Result<FileList, RecordError> {
+    let mut entries = Vec::new();
+    for (tree, listing) in listings {
+        let key = |path: &str| {
+            StoreKey::new(format!("{}/{path}", tree.as_str()))
+                .map_err(|_| RecordError::Incomplete { missing: "a usable file name" })
+        };
+        for directory in &listing.directories {
+            entries.push(FileEntry::directory(key(directory)?));
+        }
+        for file in &listing.files {
+            entries.push(FileEntry::file(key(&file.path)?, file.size, file.digest));
+        }
+    }
+    Ok(FileList::new(entries))
+}
+
+fn entry_of(
+    plan: &RecordBackup,
+    id: BackupId,
+    backup: &NewBackup,
+    raw: &TreeListing,
+    files_digest: Digest,
+) -> ManifestEntry {
+    let source = backup.slave_info.as_ref().and_then(|info| {
+        let position = info.sources.first()?.position.clone()?;
+        let gtid = info.gtid_slave_pos.clone().or_else(|| info.gtid_purged.clone());
+        Some(crate::model::BinlogCoordinates { file: position.file, position: position.position, gtid })
+    });
+    ManifestEntry {
+        parent: plan.parent,
+        from_lsn: Some(backup.from_lsn),
+        to_lsn: Some(backup.to_lsn),
+        started_at: Some(backup.started_at),
+        ended_at: Some(backup.ended_at),
+        binlog: backup.binlog.clone(),
+        source_binlog: source,
+        binlog_head: backup.binlog_head,
+        pitr: Some(backup.pitr.clone()),
+        server: Some(plan.server.clone()),
+        engine: Some(plan.engine.clone()),
+        tool_version: Some(plan.tool_version.clone()),
+        lock_seconds: backup.lock_seconds.map(|seconds| seconds as f64),
+        format: Some("directory".into()),
+        files_digest: Some(files_digest),
+        ..ManifestEntry::basic(id, Some(raw.files.iter().map(|file| file.size).sum()))
+    }
+}
+
+fn paths(trees: &[TreeName]) -> BackupPaths {
+    let path = |tree: TreeName| trees.contains(&tree).then(|| format!("{}/", tree.as_str()));
+    BackupPaths {
+        raw: path(TreeName::Raw),
+        prepared_redo: path(TreeName::PreparedRedo),
+        prepared_final: path(TreeName::PreparedFinal),
+        ..BackupPaths::default()
+    }
+}
+
+fn tool_record(plan: &RecordBackup, id: BackupId, backup: &NewBackup) -> ToolRecord {
+    let (from, to) = (Some(backup.from_lsn), Some(backup.to_lsn));
+    let record = ToolRecord { cmd: Some(plan.command.clone()), ..ToolRecord::default() };
+    match id.kind() {
+        BackupKind::Full => ToolRecord { lsn_start: from, lsn_end: to, ..record },
+        BackupKind::Incremental => ToolRecord { lsn_from: from, lsn_to: to, ..record },
+    }
+}

@@ -1,0 +1,331 @@
+//! Puts the parts together: one value that loads, surveys, plans and runs, for frontends and embedders alike.
+
+use crate::{
+    catalog::Catalog,
+    clock::Clock,
+    config::Config,
+    execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
+    facts::Facts,
+    plan::{
+        Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, ShipRequest, Step, Summary,
+        check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
+    },
+    probe::Probe,
+    record::{RecordError, record_backup, record_binlog, record_server_files},
+    setup::{Finding, judge},
+    store::{LockRequest, LockScope, Session, Store, StoreError, StoreReader},
+    survey::{self, SurveyError},
+    tools::{Family, ToolRole},
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The store could not be read, written or locked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The world could not be asked.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    /// No plan is possible.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A plan breaks a rule that every plan keeps: a bug.
+    #[error("the plan breaks a rule: {0}")]
+    Broken(crate::plan::Violation),
+    /// The plan could not be carried out.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// What was done could not be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// What planning needs: it reads the store, asks the world, and changes nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Planning<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The store's read side.
+    pub store: &'a dyn StoreReader,
+    /// Asks the world.
+    pub probe: &'a dyn Probe,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+}
+
+impl Planning<'_> {
+    /// Plans a backup.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn backup(&self, request: &BackupRequest) -> Result<Plan, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let mut facts = survey::host(self.probe);
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        survey::server(&mut facts, self.config, self.probe)?;
+        let family = facts.server_family();
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
+        survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
+        checked(plan_backup(self.config, &catalog, &facts, self.clock.now(), request)?)
+    }
+
+    /// Plans the archiving of binlogs.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn ship(&self, request: &ShipRequest) -> Result<Plan, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let mut facts = survey::host(self.probe);
+        if request.rescue.is_none() {
+            survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+            survey::server(&mut facts, self.config, self.probe)?;
+        }
+        survey::source_binlogs(&mut facts, self.config, &catalog, self.probe, request.rescue.as_deref())?;
+        checked(plan_ship(self.config, &catalog, &facts, self.clock.now(), request)?)
+    }
+
+    /// Plans a restore.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn restore(&self, request: &RestoreRequest) -> Result<Plan, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let now = self.clock.now();
+        let mut facts = survey::host(self.probe);
+        let aim = resolve_aim(self.config, &catalog, now, request)?;
+        if let Aim::Moment { at, .. } = aim {
+            survey::cuts(&mut facts, self.store, &catalog, at)?;
+        }
+        let selection = select(&catalog, request, &aim, &facts.cuts)?;
+        survey::stored_chain(&mut facts, self.store, &selection.chain)?;
+        if let (Some(window), Some(last)) = (&selection.window, selection.chain.last())
+            && let Some(file) = window.files.first()
+        {
+            survey::start(&mut facts, self.store, last.ts(), file, &window.coordinates)?;
+        }
+        let family = selection.chain.first().and_then(|full| family_of(full.entry.engine.as_deref()?));
+        let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
+        survey::tools(&mut facts, self.config, self.probe, &roles, family);
+        survey::live_server(&mut facts, self.config, self.probe);
+        survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
+        checked(plan_restore(self.config, &catalog, &facts, now, request)?)
+    }
+
+    /// Proves the setup.
+    ///
+    /// # Errors
+    ///
+    /// Only when the machine itself cannot be looked at: everything else is a finding.
+    pub fn check(&self) -> Result<Vec<Finding>, RunError> {
+        let catalog = Catalog::load(self.store);
+        let mut facts = survey::host(self.probe);
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        survey::server(&mut facts, self.config, self.probe)?;
+        let family = facts.server_family();
+        let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
+        survey::tools(&mut facts, self.config, self.probe, &roles, family);
+        survey::check_paths(&mut facts, self.config, self.probe)?;
+        if let Ok(catalog) = &catalog
+            && survey::source_binlogs(&mut facts, self.config, catalog, self.probe, None).is_err()
+        {
+            facts.source = None;
+        }
+        Ok(judge(self.config, catalog.as_ref(), &facts, self.clock.now()))
+    }
+
+    /// Plans the removal of orphans.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn orphans(&self, request: &OrphansRequest) -> Result<Plan, RunError> {
+        let mut catalog = Catalog::load(self.store)?;
+        catalog.find_binlog_orphans(self.store)?;
+        checked(plan_orphans(&catalog, self.clock.now(), request))
+    }
+}
+
+fn family_of(engine: &str) -> Option<Family> {
+    crate::engine::engine_named(engine).map(|engine| engine.tool().family())
+}
+
+fn checked(plan: Plan) -> Result<Plan, RunError> {
+    match check(&plan).into_iter().next() {
+        Some(violation) => Err(RunError::Broken(violation)),
+        None => Ok(plan),
+    }
+}
+
+/// The locks that a command needs, to be taken before its plan is made.
+pub fn locks_of(command: Command) -> &'static [LockScope] {
+    match command {
+        Command::Backup => &[LockScope::Backups],
+        Command::Ship => &[LockScope::Binlogs],
+        Command::Restore => &[LockScope::Read],
+        Command::Prune => &[LockScope::Backups, LockScope::Binlogs, LockScope::Prune],
+    }
+}
+
+/// The commands that lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Full or incremental backup.
+    Backup,
+    /// Archiving of binlogs.
+    Ship,
+    /// Restore.
+    Restore,
+    /// Removal from the store.
+    Prune,
+}
+
+/// Takes the locks of a command.
+///
+/// # Errors
+///
+/// [`StoreError::Locked`] when somebody else holds one.
+pub fn lock(store: &dyn Store, command: Command, request: &LockRequest) -> Result<Box<dyn Session>, StoreError> {
+    store.lock_many(locks_of(command), request)
+}
+
+/// What running needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Running<'a> {
+    /// The store's read side.
+    pub store: &'a dyn StoreReader,
+    /// The locks; a restore can do without where the store cannot be written.
+    pub session: Option<&'a dyn Session>,
+    /// Starts programs.
+    pub executor: &'a dyn Executor,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Takes what is to be said.
+    pub reporter: &'a dyn Reporter,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// What it found out.
+    pub outcome: Outcome,
+    /// The report of a restore.
+    pub report: Option<RestoreReport>,
+    /// What could not be done all the same.
+    pub incomplete: Vec<String>,
+    /// What the user must know.
+    pub warnings: Vec<String>,
+}
+
+/// Runs a plan as it stands, and enters into the store what it brings.
+///
+/// # Errors
+///
+/// [`RunError`]. What the plan had begun is discarded; what was recorded before stays.
+pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
+    let Running { store, session, executor, clock, reporter } = *running;
+    let mut walk = Walk::new(Effects { store, session, executor, clock, reporter });
+    let mut finished = Finished {
+        outcome: Outcome::default(),
+        report: None,
+        incomplete: plan.incomplete.clone(),
+        warnings: Vec::new(),
+    };
+    for (number, step) in plan.steps.iter().enumerate() {
+        let result = walk
+            .step(step, (number + 1, plan.steps.len()))
+            .map_err(RunError::from)
+            .and_then(|()| record(step, &walk, session, clock, &mut finished));
+        if let Err(error) = result {
+            clean_up(plan, running, &error);
+            return Err(error);
+        }
+    }
+    finished.outcome = walk.into_outcome();
+    Ok(finished)
+}
+
+fn record(
+    step: &Step,
+    walk: &Walk<'_>,
+    session: Option<&dyn Session>,
+    clock: &dyn Clock,
+    finished: &mut Finished,
+) -> Result<(), RunError> {
+    let locked = || session.ok_or(RecordError::Incomplete { missing: "the lock" });
+    let outcome = walk.outcome();
+    match step {
+        Step::KeepServerFiles { variables, to, .. } => {
+            record_server_files(locked()?, to, variables, &outcome.server_files)?;
+        }
+        Step::RecordBackup(plan) => {
+            let entry = record_backup(locked()?, plan, outcome)?;
+            if let Some(crate::store::PitrState::No(reason)) = &entry.pitr {
+                finished.warnings.push(format!("this backup cannot start a point-in-time recovery: {reason}"));
+            }
+        }
+        Step::ShipBinlog(_) => {
+            let entry = outcome.shipped.last().ok_or(RecordError::Incomplete { missing: "the archived binlog" })?;
+            record_binlog(locked()?, entry)?;
+            if let Some(damage) = &entry.damaged {
+                let (name, what, last_good) = (&entry.name, &damage.what, damage.last_good);
+                finished.incomplete.push(format!(
+                    "binlog {name} is damaged ({what}): it was kept, and can be replayed up to byte {last_good}"
+                ));
+            }
+        }
+        Step::RemoveStored { keys } => {
+            for key in keys {
+                locked()?.remove_tree(key)?;
+            }
+        }
+        Step::WriteReport { path, report } => {
+            let report = RestoreReport {
+                finished_at: Some(clock.now()),
+                proof: outcome.replay.clone(),
+                phases: outcome.phases.clone(),
+                ..(**report).clone()
+            };
+            write_report(path, &report)?;
+            finished.report = Some(report);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it.
+fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError) {
+    let unproven = matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. }));
+    if !unproven {
+        discard(&plan.discard_dirs, running.reporter);
+    }
+    let Some(session) = running.session else { return };
+    // Once a backup is recorded it stays; a failed run never comes that far, since recording is its last step.
+    for key in &plan.discard_on_failure {
+        if let Err(error) = session.remove_tree(key) {
+            running.reporter.report(&Event::Warning { text: &format!("could not clean up {key}: {error}") });
+        }
+    }
+}
+
+impl Facts {
+    /// The family of the server that answered.
+    pub fn server_family(&self) -> Option<Family> {
+        match &self.server {
+            Some(Ok(server)) => Some(server.family()),
+            _ => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether running the plan would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() || matches!(self.summary, Summary::Ship { files: 0, .. } if self.steps.is_empty())
+    }
+}

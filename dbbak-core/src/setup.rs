@@ -1,0 +1,443 @@
+//! Proves a setup: what `check` finds out about store, tools, server, account, binlogs, clock, files and space.
+
+use crate::{
+    catalog::Catalog,
+    config::Config,
+    engine::engine_for,
+    facts::{Facts, ServerFacts},
+    plan::scratch_root,
+    probe::PathState,
+    store::StoreError,
+    tools::{Family, ToolRole},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// One thing that was looked at. Its remedy, where it needs one, is for the frontend to say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Finding {
+    /// The store can be read and holds this.
+    Store {
+        /// Backups.
+        backups: usize,
+        /// Archived binlogs.
+        binlogs: usize,
+        /// What nothing names.
+        orphans: usize,
+    },
+    /// The store cannot be used.
+    StoreUnusable {
+        /// Why.
+        problem: String,
+        /// Whether it is not there at all.
+        missing: bool,
+    },
+    /// The store was made by another program: it can be read and not written.
+    StoreWithoutFile,
+    /// This process may not write to the store.
+    StoreNotWritable {
+        /// The store.
+        path: PathBuf,
+    },
+    /// A usable program.
+    Tool {
+        /// What it is for.
+        role: ToolRole,
+        /// Where it is.
+        path: PathBuf,
+        /// What it is.
+        version: String,
+    },
+    /// A program that is missing or unusable.
+    ToolUnusable {
+        /// What it is for.
+        role: ToolRole,
+        /// Where it was looked for.
+        path: Option<PathBuf>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A program of the other vendor, or of another series than the server's.
+    ToolMisfit {
+        /// What it is for.
+        role: ToolRole,
+        /// What would fit.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// The server answers.
+    Server {
+        /// Its version.
+        version: String,
+        /// Its data directory.
+        datadir: PathBuf,
+    },
+    /// The server does not answer.
+    ServerUnreachable {
+        /// What its client said.
+        problem: String,
+        /// Whether the credentials were refused.
+        access_denied: bool,
+    },
+    /// The account may do what dbbak needs.
+    Grants,
+    /// The account lacks privileges.
+    GrantsMissing {
+        /// Which.
+        missing: Vec<String>,
+    },
+    /// The server writes a binlog.
+    Binlog {
+        /// `binlog_format`.
+        format: String,
+    },
+    /// The server writes no binlog.
+    BinlogOff,
+    /// Binlog events carry no checksums, so that damage goes unnoticed.
+    BinlogChecksumOff,
+    /// The server does not sync its binlog at each commit: a crash of the machine may lose its end.
+    BinlogNotSynced {
+        /// `sync_binlog`.
+        value: String,
+    },
+    /// The binlogs' directory can be read.
+    BinlogDir {
+        /// The directory.
+        path: PathBuf,
+        /// Closed binlogs that are not archived.
+        waiting: usize,
+    },
+    /// The binlogs' directory cannot be read.
+    BinlogDirUnreadable {
+        /// The directory, where it is known.
+        path: Option<PathBuf>,
+        /// Why.
+        problem: String,
+    },
+    /// The server keeps its binlogs for this long; none: until somebody purges them.
+    Expiry {
+        /// Seconds.
+        seconds: Option<u64>,
+    },
+    /// The server purges binlogs before they are surely archived.
+    ExpiryTooShort {
+        /// Seconds for which the server keeps them.
+        seconds: u64,
+        /// Seconds since the oldest binlog that is not archived was begun, where there is one.
+        waiting_seconds: Option<i64>,
+    },
+    /// The clocks of the server and of this machine agree.
+    Clock,
+    /// They do not.
+    ClockSkew {
+        /// Seconds that the server is ahead.
+        seconds: i64,
+    },
+    /// Only its owner may read the option file.
+    OptionFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others may read the option file.
+    OptionFileMode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The option file is not there.
+    OptionFileMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The data directory cannot be read by this process.
+    DatadirUnreadable {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is room.
+    Space {
+        /// A path on the file system.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes that the next full needs there, about.
+        needed: u64,
+    },
+    /// There is not enough room for the next full.
+    SpaceLow {
+        /// A path on the file system.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes that the next full needs there, about.
+        needed: u64,
+    },
+    /// No local directory for prepares and restores.
+    NoScratch {
+        /// Why.
+        problem: String,
+    },
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// It works, and it may hurt one day.
+    Warning,
+    /// dbbak cannot do its work.
+    Problem,
+}
+
+/// Clocks further apart than this are a finding, in seconds.
+const CLOCK_TOLERANCE: i64 = 5;
+/// A server that purges sooner than this leaves no time to repair a broken shipping, in seconds.
+const EXPIRY_FLOOR: u64 = 24 * 3600;
+
+impl Finding {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Finding::Store { .. }
+            | Finding::Tool { .. }
+            | Finding::Server { .. }
+            | Finding::Grants
+            | Finding::Binlog { .. }
+            | Finding::BinlogDir { .. }
+            | Finding::Expiry { .. }
+            | Finding::Clock
+            | Finding::OptionFile { .. }
+            | Finding::Space { .. } => Severity::Ok,
+            Finding::StoreWithoutFile
+            | Finding::BinlogChecksumOff
+            | Finding::BinlogNotSynced { .. }
+            | Finding::ExpiryTooShort { waiting_seconds: None, .. }
+            | Finding::ClockSkew { .. }
+            | Finding::OptionFileMode { .. }
+            | Finding::SpaceLow { .. } => Severity::Warning,
+            _ => Severity::Problem,
+        }
+    }
+}
+
+/// Judges a setup by what a survey found.
+pub fn judge(
+    config: &Config,
+    catalog: Result<&Catalog, &StoreError>,
+    facts: &Facts,
+    now: DateTime<Utc>,
+) -> Vec<Finding> {
+    let mut findings = vec![store(catalog)];
+    if let Ok(catalog) = catalog {
+        if catalog.store.is_none() {
+            findings.push(Finding::StoreWithoutFile);
+        }
+        if let Some(PathState::Directory { writable: false, .. }) = facts.paths.get(&config.nfs_root) {
+            findings.push(Finding::StoreNotWritable { path: config.nfs_root.clone() });
+        }
+    }
+    option_file(config, facts, &mut findings);
+    let server = match &facts.server {
+        Some(Ok(server)) => Some(server),
+        Some(Err(problem)) => {
+            let (problem, access_denied) = (problem.text.clone(), problem.access_denied);
+            findings.push(Finding::ServerUnreachable { problem, access_denied });
+            None
+        }
+        None => None,
+    };
+    for role in [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server] {
+        findings.push(tool(facts, role, server));
+    }
+    if let Some(server) = server {
+        of_server(config, facts, server, now, catalog.ok(), &mut findings);
+    }
+    space(config, facts, server, &mut findings);
+    findings
+}
+
+fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {
+    match catalog {
+        Ok(catalog) => Finding::Store {
+            backups: catalog.backups.len(),
+            binlogs: catalog.binlogs.len(),
+            orphans: catalog.orphans.len(),
+        },
+        Err(error) => {
+            Finding::StoreUnusable { problem: error.to_string(), missing: matches!(error, StoreError::NotFound { .. }) }
+        }
+    }
+}
+
+fn option_file(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(path) = config.mysql_option_file.clone() else { return };
+    findings.push(match facts.paths.get(&path) {
+        Some(PathState::File { mode, .. }) if mode & 0o077 == 0 => Finding::OptionFile { path },
+        Some(PathState::File { mode, .. }) => Finding::OptionFileMode { path, mode: *mode },
+        _ => Finding::OptionFileMissing { path },
+    });
+}
+
+fn tool(facts: &Facts, role: ToolRole, server: Option<&ServerFacts>) -> Finding {
+    let fact = facts.tool(role);
+    let path = fact.and_then(|fact| fact.path.clone());
+    let (Some(fact), Some(path)) = (fact, path.clone()) else {
+        return Finding::ToolUnusable { role, path, problem: "none was named or found on PATH".into() };
+    };
+    let Some(version) = &fact.version else {
+        let problem = fact.problem.clone().unwrap_or_else(|| "it does not say its version".into());
+        return Finding::ToolUnusable { role, path: Some(path), problem };
+    };
+    if let Some(server) = server {
+        let misfit = |expected: String| Finding::ToolMisfit {
+            role,
+            expected,
+            found: format!("{} {}", version.kind, version.full),
+        };
+        if version.kind.family() != server.family() {
+            let vendor = if server.family() == Family::Mariadb { "MariaDB's" } else { "MySQL's or Percona's" };
+            return misfit(format!("{vendor} program, for a {} server", server.version_text));
+        }
+        let unsuited =
+            engine_for(version.kind).and_then(|engine| engine.suits(version, server.flavor, server.version).err());
+        if let Some(unsuited) = unsuited {
+            return misfit(unsuited.expected);
+        }
+        let series = version.version.map(|version| version.series());
+        if role == ToolRole::Server && series.is_some_and(|series| series != server.version.series()) {
+            let (major, minor) = server.version.series();
+            return misfit(format!("series {major}.{minor}, the server's own"));
+        }
+    }
+    Finding::Tool { role, path, version: format!("{} {}", version.kind, version.full) }
+}
+
+fn of_server(
+    config: &Config,
+    facts: &Facts,
+    server: &ServerFacts,
+    now: DateTime<Utc>,
+    catalog: Option<&Catalog>,
+    findings: &mut Vec<Finding>,
+) {
+    findings.push(Finding::Server { version: server.version_text.clone(), datadir: server.datadir.clone() });
+    let missing = server.grants.missing(needed_privileges(config, server));
+    findings.push(match missing.is_empty() {
+        true => Finding::Grants,
+        false => Finding::GrantsMissing { missing: missing.into_iter().map(str::to_owned).collect() },
+    });
+    if !facts.sizes.contains_key(&server.datadir) {
+        findings.push(Finding::DatadirUnreadable { path: server.datadir.clone() });
+    }
+    if let Some(at) = server.now {
+        let seconds = (at - now).num_seconds();
+        findings.push(if seconds.abs() > CLOCK_TOLERANCE { Finding::ClockSkew { seconds } } else { Finding::Clock });
+    }
+    binlog(facts, server, now, catalog, findings);
+}
+
+/// What the account needs, by the makers' word and by trial (MariaDB 10.11: RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR).
+fn needed_privileges(config: &Config, server: &ServerFacts) -> &'static [&'static str] {
+    match (server.family(), config.slave_info) {
+        (Family::Mariadb, false) => &["RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR"],
+        (Family::Mariadb, true) => &["RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR", "SLAVE MONITOR"],
+        (Family::Mysql, _) if server.version.series() >= (8, 0) => {
+            &["BACKUP_ADMIN", "PROCESS", "RELOAD", "LOCK TABLES", "REPLICATION CLIENT"]
+        }
+        (Family::Mysql, _) => &["PROCESS", "RELOAD", "LOCK TABLES", "REPLICATION CLIENT"],
+    }
+}
+
+fn binlog(
+    facts: &Facts,
+    server: &ServerFacts,
+    now: DateTime<Utc>,
+    catalog: Option<&Catalog>,
+    findings: &mut Vec<Finding>,
+) {
+    if !server.log_bin {
+        findings.push(Finding::BinlogOff);
+        return;
+    }
+    let variable = |name: &str| server.variables.get(name).cloned();
+    findings.push(Finding::Binlog { format: variable("binlog_format").unwrap_or_default() });
+    if variable("binlog_checksum").is_some_and(|value| value.eq_ignore_ascii_case("none")) {
+        findings.push(Finding::BinlogChecksumOff);
+    }
+    if let Some(value) = variable("sync_binlog").filter(|value| value != "1") {
+        findings.push(Finding::BinlogNotSynced { value });
+    }
+    let archived = |file: &crate::facts::SourceBinlog| {
+        let head = file.head.as_ref().map(|head| head.digest);
+        catalog.is_some_and(|catalog| {
+            catalog.binlogs.iter().any(|entry| entry.name == file.name && (entry.head.is_none() || entry.head == head))
+        })
+    };
+    let waiting: Vec<_> = match &facts.source {
+        Some(source) => {
+            let closed: Vec<_> = source.files.iter().filter(|file| !file.open && !archived(file)).collect();
+            findings.push(Finding::BinlogDir { path: source.dir.clone(), waiting: closed.len() });
+            closed
+        }
+        None => {
+            let path = server.log_bin_basename.as_ref().and_then(|base| base.parent()).map(PathBuf::from);
+            findings.push(Finding::BinlogDirUnreadable { path, problem: "it could not be read".into() });
+            Vec::new()
+        }
+    };
+    let seconds = expiry(server);
+    let oldest = waiting.iter().filter_map(|file| file.head.as_ref()).map(|head| head.first_event_time.at()).min();
+    let waiting_seconds = oldest.map(|oldest| (now - oldest).num_seconds());
+    findings.push(match seconds {
+        Some(seconds) => {
+            let limit = TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1000)).num_seconds() / 2;
+            let late = waiting_seconds.filter(|waiting| *waiting > limit);
+            match late {
+                Some(_) => Finding::ExpiryTooShort { seconds, waiting_seconds: late },
+                None if seconds < EXPIRY_FLOOR => Finding::ExpiryTooShort { seconds, waiting_seconds: None },
+                None => Finding::Expiry { seconds: Some(seconds) },
+            }
+        }
+        None => Finding::Expiry { seconds: None },
+    });
+}
+
+/// For how long the server keeps its binlogs; `None`: for ever.
+fn expiry(server: &ServerFacts) -> Option<u64> {
+    let number = |name: &str| server.variables.get(name)?.parse::<f64>().ok().filter(|value| *value > 0.0);
+    let seconds =
+        number("binlog_expire_logs_seconds").or_else(|| number("expire_logs_days").map(|days| days * 86400.0));
+    seconds.map(|seconds| seconds as u64)
+}
+
+fn space(config: &Config, facts: &Facts, server: Option<&ServerFacts>, findings: &mut Vec<Finding>) {
+    let scratch = match scratch_root(config, facts, &config.nfs_root) {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            findings.push(Finding::NoScratch { problem: error.to_string() });
+            return;
+        }
+    };
+    let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map_or(0, |size| size.bytes);
+    let trees = 1 + u64::from(config.prepared.redo()) + u64::from(config.prepared.finished());
+    let mut judge = |path: &PathBuf, needed: u64| {
+        if let Some(filesystem) = facts.filesystems.get(path) {
+            let (path, free) = (path.clone(), filesystem.free);
+            findings.push(match free >= needed {
+                true => Finding::Space { path, free, needed },
+                false => Finding::SpaceLow { path, free, needed },
+            });
+        }
+    };
+    judge(&config.nfs_root, data * trees);
+    if config.scratch_dir.is_some() {
+        judge(&scratch, data);
+    }
+}

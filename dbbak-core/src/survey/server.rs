@@ -1,0 +1,129 @@
+//! Asks the server.
+
+use super::SurveyError;
+use crate::{
+    config::Config,
+    facts::{Facts, ListedBinlog, ServerFacts, ServerProblem},
+    model::Lsn,
+    probe::{Probe, QueryOutput},
+    tools::{
+        AnswerError, Client, FailureClass, Login, Query, ToolRole, masked, parse_binary_logs, parse_client_error,
+        parse_clock, parse_grants, parse_server_version, parse_status, parse_variables,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The client with the configured login.
+pub fn client_of(config: &Config, program: &Path) -> Client {
+    Client {
+        program: program.to_owned(),
+        login: config.mysql_option_file.clone().map_or(Login::Defaults, Login::OptionFile),
+        socket: config.server.socket.clone(),
+    }
+}
+
+/// Asks the server for its identity, its variables, its binlogs and the account's grants. A server that does not answer is
+/// a fact.
+///
+/// # Errors
+///
+/// When the client cannot be started.
+pub fn server(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    let Some(program) = facts.tool(ToolRole::Client).and_then(|tool| tool.version.as_ref().and(tool.path.clone()))
+    else {
+        return Ok(());
+    };
+    let questions = Questions { client: client_of(config, &program), probe };
+    facts.server = Some(match questions.all() {
+        Ok(server) => Ok(server),
+        Err(Unanswered::Problem(problem)) => Err(problem),
+        Err(Unanswered::Survey(error)) => return Err(error),
+    });
+    Ok(())
+}
+
+/// Asks the server as [`server()`] does, for a restore: there it only matters which data directory is in use, so that
+/// nothing may come of it.
+pub fn live_server(facts: &mut Facts, config: &Config, probe: &dyn Probe) {
+    if server(facts, config, probe).is_err() {
+        facts.server = None;
+    }
+}
+
+enum Unanswered {
+    Problem(ServerProblem),
+    Survey(SurveyError),
+}
+
+impl From<AnswerError> for Unanswered {
+    fn from(error: AnswerError) -> Self {
+        Unanswered::Problem(ServerProblem { text: error.to_string(), access_denied: false })
+    }
+}
+
+struct Questions<'a> {
+    client: Client,
+    probe: &'a dyn Probe,
+}
+
+impl Questions<'_> {
+    fn ask(&self, query: Query) -> Result<String, Unanswered> {
+        let command = self.client.query(query).map_err(|error| Unanswered::Survey(error.into()))?;
+        let output = self.probe.query(&command).map_err(|error| Unanswered::Survey(error.into()))?;
+        match output.code {
+            Some(0) => Ok(output.stdout),
+            _ => Err(Unanswered::Problem(problem(&output))),
+        }
+    }
+
+    fn all(&self) -> Result<ServerFacts, Unanswered> {
+        let variables = parse_variables(&self.ask(Query::Variables)?)?;
+        let text = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let path = |name: &str| text(name).map(PathBuf::from);
+        let version_text = text("version").unwrap_or_default().to_owned();
+        let parsed = parse_server_version(&version_text, text("version_comment").unwrap_or_default());
+        let (flavor, version) = parsed
+            .map_err(|error| Unanswered::Problem(ServerProblem { text: error.to_string(), access_denied: false }))?;
+        let log_bin = text("log_bin").is_some_and(|value| value.eq_ignore_ascii_case("on") || value == "1");
+        let binlogs = if log_bin { parse_binary_logs(&self.ask(Query::BinaryLogs)?)? } else { Vec::new() };
+        let status = self.ask(Query::InnodbLsn).ok().and_then(|text| parse_status(&text).ok()).unwrap_or_default();
+        Ok(ServerFacts {
+            flavor,
+            version,
+            server_id: text("server_id").and_then(|id| id.parse().ok()).unwrap_or(0),
+            uuid: text("server_uuid").map(str::to_owned),
+            datadir: path("datadir").unwrap_or_default(),
+            log_bin,
+            log_bin_basename: path("log_bin_basename"),
+            lsn: lsn(&status),
+            binlogs: binlogs.into_iter().map(|log| ListedBinlog { name: log.name, size: log.size }).collect(),
+            now: self.ask(Query::Clock).ok().and_then(|text| parse_clock(&text).ok()),
+            grants: self.ask(Query::Grants).ok().and_then(|text| parse_grants(&text).ok()).unwrap_or_default(),
+            version_text,
+            variables,
+        })
+    }
+}
+
+/// Where InnoDB stands: `Innodb_lsn_current` (MariaDB, Percona Server) or `Innodb_redo_log_current_lsn` (MySQL 8.0.30 and
+/// later).
+fn lsn(status: &BTreeMap<String, String>) -> Option<Lsn> {
+    let names = ["innodb_lsn_current", "innodb_redo_log_current_lsn"];
+    names.iter().find_map(|name| status.get(*name)?.parse().ok())
+}
+
+fn problem(output: &QueryOutput) -> ServerProblem {
+    match parse_client_error(&output.stderr) {
+        Some(error) => {
+            let access_denied = matches!(error.class(), FailureClass::AccessDenied | FailureClass::MissingPrivilege);
+            ServerProblem { text: error.to_string(), access_denied }
+        }
+        None => {
+            let line = output.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+            ServerProblem { text: masked(line.trim()), access_denied: false }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Looks at what the store holds of the backups of a chain.
+
+use super::SurveyError;
+use crate::{
+    catalog::Backup,
+    facts::{Facts, StoredBackup},
+    model::TreeName,
+    store::{BackupMeta, FileList, StoreFile, StoreKey, StoreReader, layout, read_version, sums_of},
+    tools::{MetadataFile, parse_backup_cnf, parse_isl, parse_tablespaces},
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// Looks at each backup of a chain: which trees stand there, how large they are, and what a server needs to start on them.
+///
+/// # Errors
+///
+/// When the store cannot be read, or a file of a backup is damaged.
+pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup]) -> Result<(), SurveyError> {
+    let sums = sums_of(StoreFile::load(store)?.map(|(file, _)| file).as_ref());
+    for backup in chain {
+        let entry = &backup.entry;
+        let meta = BackupMeta::load(store, &backup.id, entry.meta_digest.as_ref(), sums)?;
+        let list_digest = entry.files_digest.or(meta.entry.files_digest);
+        let list = match store.head(&layout::files(&backup.id))? {
+            Some(_) => Some(FileList::load(store, &backup.id, list_digest.as_ref())?),
+            None if list_digest.is_some() => {
+                // Recorded, so that its absence is damage: loading it says so.
+                Some(FileList::load(store, &backup.id, list_digest.as_ref())?)
+            }
+            None => None,
+        };
+        let mut trees = BTreeMap::new();
+        for info in store.list(&layout::backup(&backup.id))? {
+            let tree = match info.key.file_name() {
+                Some("raw") => TreeName::Raw,
+                Some("prepared-redo") => TreeName::PreparedRedo,
+                Some("prepared-final") => TreeName::PreparedFinal,
+                _ => continue,
+            };
+            trees.insert(tree, list.as_ref().map(|list| bytes_of(list, tree)));
+        }
+        let stored = StoredBackup {
+            trees,
+            list_digest,
+            outside_paths: outside_paths(store, backup)?,
+            settings: settings(store, backup)?,
+            variables: variables(store, backup)?,
+        };
+        facts.stored.insert(backup.id.to_string(), stored);
+    }
+    Ok(())
+}
+
+fn bytes_of(list: &FileList, tree: TreeName) -> u64 {
+    let in_tree = |path: &StoreKey| path.parts().next() == Some(tree.as_str());
+    list.entries.iter().filter(|entry| in_tree(&entry.path)).filter_map(|entry| entry.size).sum()
+}
+
+fn read(store: &dyn StoreReader, key: &StoreKey) -> Result<Option<Vec<u8>>, SurveyError> {
+    Ok(read_version(store, key)?.map(|(bytes, _)| bytes))
+}
+
+/// The settings of the tool's own option file.
+fn settings(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String, String>, SurveyError> {
+    let name = MetadataFile::BackupCnf.names().first().copied().unwrap_or("backup-my.cnf");
+    let key = layout::raw(&backup.id).join_text(name).map_err(|error| bad(backup, name, &error))?;
+    match read(store, &key)? {
+        Some(bytes) => Ok(parse_backup_cnf(&bytes).map_err(|error| bad(backup, name, &error))?.settings),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// The server's variables as they were kept with the backup.
+fn variables(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String, String>, SurveyError> {
+    match read(store, &layout::server_variables(&backup.id))? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| bad(backup, "server/variables.json", &error)),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// Paths in a backup that lead out of a data directory: a server on a copy would write over the originals.
+fn outside_paths(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<String>, SurveyError> {
+    let raw = layout::raw(&backup.id);
+    let mut outside = Vec::new();
+    for name in MetadataFile::Tablespaces.names() {
+        let key = raw.join_text(name).map_err(|error| bad(backup, name, &error))?;
+        if let Some(bytes) = read(store, &key)? {
+            let listed = parse_tablespaces(&bytes).map_err(|error| bad(backup, name, &error))?;
+            let tables = listed.iter().filter(|space| space.tablespace_type != crate::tools::TablespaceType::UndoLog);
+            outside.extend(tables.map(|space| space.file_name.display().to_string()));
+        }
+    }
+    for database in store.list(&raw)?.into_iter().filter(|info| info.is_prefix) {
+        for file in store.list(&database.key)? {
+            if Path::new(file.key.as_str()).extension().is_some_and(|extension| extension == "isl")
+                && let Some(bytes) = read(store, &file.key)?
+                && let Some(path) = parse_isl(&bytes)
+            {
+                outside.push(path.display().to_string());
+            }
+        }
+    }
+    Ok(outside)
+}
+
+fn bad(backup: &Backup, what: &str, problem: &dyn std::fmt::Display) -> SurveyError {
+    SurveyError::BackupFile { backup: backup.ts(), what: what.to_owned(), problem: problem.to_string() }
+}

@@ -1,0 +1,60 @@
+//! Looks for the programs.
+
+use crate::{
+    config::Config,
+    facts::{Facts, ToolFact},
+    probe::Probe,
+    tools::{Family, ToolRole, names_for, parse_version, version_query},
+};
+use std::path::{Path, PathBuf};
+
+/// Looks for the programs of some roles: the configured one, else the first on the search path, those of the preferred
+/// vendor first. What a program is, its own word decides, not its name.
+pub fn tools(facts: &mut Facts, config: &Config, probe: &dyn Probe, roles: &[ToolRole], prefer: Option<Family>) {
+    for role in roles {
+        let path = match configured(config, *role) {
+            Some(path) => Some(path.to_owned()),
+            None => found(probe, *role, prefer),
+        };
+        let fact = look_at(probe, *role, path);
+        facts.tools.retain(|tool| tool.role != *role);
+        facts.tools.push(fact);
+    }
+}
+
+fn configured(config: &Config, role: ToolRole) -> Option<&Path> {
+    match role {
+        ToolRole::Backup => config.xtrabackup.as_deref(),
+        ToolRole::BinlogReader => config.mysqlbinlog.as_deref(),
+        ToolRole::Client => config.mysql.as_deref(),
+        ToolRole::Server => config.mysqld.as_deref(),
+        ToolRole::Dump => config.mysqldump.as_deref(),
+    }
+}
+
+fn found(probe: &dyn Probe, role: ToolRole, prefer: Option<Family>) -> Option<PathBuf> {
+    let other = |family| if family == Family::Mysql { Family::Mariadb } else { Family::Mysql };
+    let first = prefer.unwrap_or(Family::Mariadb);
+    let names: Vec<&str> = [first, other(first)].iter().flat_map(|family| names_for(role, *family)).copied().collect();
+    probe.find_program(&names)
+}
+
+fn look_at(probe: &dyn Probe, role: ToolRole, path: Option<PathBuf>) -> ToolFact {
+    let mut fact = ToolFact { role, path, version: None, problem: None };
+    let Some(path) = &fact.path else { return fact };
+    match probe.query(&version_query(path)) {
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            fact.problem = Some(format!("{error}{source}"));
+        }
+        Ok(output) => {
+            // XtraBackup prints its version on standard error.
+            let text = format!("{}{}", output.stdout, output.stderr);
+            match parse_version(role, &text) {
+                Ok(version) => fact.version = Some(version),
+                Err(error) => fact.problem = Some(error.to_string()),
+            }
+        }
+    }
+    fact
+}

@@ -1,0 +1,46 @@
+//! The binlog reader on real logs, on damaged ones, and on every shape that servers write.
+
+mod damage;
+mod oracle;
+mod samples;
+mod shapes;
+mod size;
+
+use dbbak_core::binlog::{BinlogError, FileScan, Transaction, scan};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Where the samples lie.
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/binlog")
+}
+
+/// The samples of both vendors, by path below [`fixtures`]; the vendor tools' readings beside them are left out.
+fn sample_names() -> Vec<String> {
+    let mut names = Vec::new();
+    for vendor in ["mysql-9.7.4", "mariadb-10.11.19"] {
+        for entry in std::fs::read_dir(fixtures().join(vendor)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if !name.ends_with(".txt") {
+                names.push(format!("{vendor}/{name}"));
+            }
+        }
+    }
+    names.sort();
+    assert!(names.len() > 20, "the samples are missing: {names:?}");
+    names
+}
+
+fn sample(name: &str) -> Vec<u8> {
+    std::fs::read(fixtures().join(name)).unwrap()
+}
+
+/// Scans bytes and collects the transactions.
+fn scan_all(mut bytes: &[u8]) -> Result<(FileScan, Vec<Transaction>), BinlogError> {
+    let mut transactions = Vec::new();
+    let found = scan(&mut bytes, &mut |transaction| {
+        transactions.push(transaction.clone());
+        ControlFlow::Continue(())
+    })?;
+    Ok((found, transactions))
+}

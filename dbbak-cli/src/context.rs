@@ -57,6 +57,13 @@ impl Context {
         context
     }
 
+    /// As [`Context::new`], reporting warnings alone.
+    pub(crate) fn quiet(config: Config, signal: Arc<AtomicI32>) -> Self {
+        let mut context = Context::new(config, false, signal);
+        context.reporter.quiet();
+        context
+    }
+
     /// A password that everybody may read is no secret.
     fn warn_about_option_file(&self) {
         let Some(path) = &self.config.mysql_option_file else { return };

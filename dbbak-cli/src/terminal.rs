@@ -15,13 +15,19 @@ use std::{
 pub struct TerminalReporter {
     bar: Mutex<Option<ProgressBar>>,
     interactive: bool,
+    quiet: bool,
     signal: Arc<AtomicI32>,
 }
 
 impl TerminalReporter {
     /// A reporter that also says which signal has come.
     pub fn new(signal: Arc<AtomicI32>) -> Self {
-        TerminalReporter { bar: Mutex::new(None), interactive: std::io::stderr().is_terminal(), signal }
+        TerminalReporter { bar: Mutex::new(None), interactive: std::io::stderr().is_terminal(), quiet: false, signal }
+    }
+
+    /// Says warnings alone from now on.
+    pub fn quiet(&mut self) {
+        self.quiet = true;
     }
 
     fn line(&self, text: &str) {
@@ -44,6 +50,9 @@ impl TerminalReporter {
 
 impl Reporter for TerminalReporter {
     fn report(&self, event: &Event<'_>) {
+        if self.quiet && !matches!(event, Event::Warning { .. }) {
+            return;
+        }
         match event {
             Event::StepStarted { number, of, title, bytes } => {
                 if !self.interactive {

@@ -1,6 +1,7 @@
 //! Writes binlogs event by event, as servers of both vendors do, for tests and benchmarks.
 
 use dbbak_core::model::{MariadbGtidState, MysqlGtidSet};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Whose binlog is written.
@@ -59,6 +60,9 @@ pub enum RowChange {
     Delete,
 }
 
+/// First and last transaction numbers, both included.
+type Intervals = Vec<(u64, u64)>;
+
 /// MariaDB: the group has no terminating event.
 pub const STANDALONE: u8 = 1;
 /// MariaDB: the group is transactional.
@@ -73,6 +77,8 @@ pub struct BinlogWriter {
     /// Added to every offset: as if so many bytes stood before.
     base: u64,
     in_payload: bool,
+    /// Leave out the end positions of the next events, as MariaDB 11.4 and later do within a transaction.
+    pub without_positions: bool,
     /// Stamp of the next events, seconds since 1970.
     pub time: u32,
     /// Commit stamps of the next GTID events, microseconds since 1970: of the original server, and of this one.
@@ -90,6 +96,7 @@ impl BinlogWriter {
             bytes: vec![0xfe, 0x62, 0x69, 0x6e],
             base: 0,
             in_payload: false,
+            without_positions: false,
             time,
             commit: (u64::from(time) * 1_000_000, u64::from(time) * 1_000_000),
             server_id: 1,
@@ -131,6 +138,7 @@ impl BinlogWriter {
             bytes: Vec::new(),
             base: 0,
             in_payload: true,
+            without_positions: false,
             time,
             commit: (0, 0),
             server_id: 1,
@@ -166,7 +174,7 @@ impl BinlogWriter {
         self.bytes.push(event_type);
         self.bytes.extend_from_slice(&self.server_id.to_le_bytes());
         self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
-        let position = if self.in_payload { 0 } else { end as u32 };
+        let position = if self.in_payload || self.without_positions { 0 } else { end as u32 };
         self.bytes.extend_from_slice(&position.to_le_bytes());
         self.bytes.extend_from_slice(&flags.to_le_bytes());
         self.bytes.extend_from_slice(body);
@@ -179,18 +187,15 @@ impl BinlogWriter {
 
     /// Previous_gtids, in the tagged form where a tag is in the set.
     pub fn previous_gtids(&mut self, set: &MysqlGtidSet) -> u64 {
-        let mut owners: Vec<(Uuid, Option<&str>, Vec<(u64, u64)>)> = Vec::new();
+        let mut owners: BTreeMap<(Uuid, Option<&str>), Intervals> = BTreeMap::new();
         for (uuid, tag, first, last) in set.intervals() {
-            match owners.last_mut().filter(|owner| (owner.0, owner.1) == (*uuid, tag)) {
-                Some(owner) => owner.2.push((first, last)),
-                None => owners.push((*uuid, tag, vec![(first, last)])),
-            }
+            owners.entry((*uuid, tag)).or_default().push((first, last));
         }
-        let tagged = owners.iter().any(|owner| owner.1.is_some());
+        let tagged = owners.keys().any(|(_, tag)| tag.is_some());
         let count = owners.len() as u64;
         let first = if tagged { count << 8 | 1 << 56 | 1 } else { count };
         let mut body = first.to_le_bytes().to_vec();
-        for (uuid, tag, intervals) in owners {
+        for ((uuid, tag), intervals) in owners {
             body.extend_from_slice(uuid.as_bytes());
             if tagged {
                 let tag = tag.unwrap_or_default();

@@ -7,5 +7,6 @@ pub mod faulty;
 pub mod mem_store;
 pub mod real;
 pub mod server;
+pub mod shim;
 pub mod store_suite;
 pub mod workload;

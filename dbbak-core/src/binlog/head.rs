@@ -72,7 +72,7 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> 
     let mut offsets = vec![reader.offset()];
     let mut head = first_event(reader, &mut hasher)?;
     offsets.push(head.length);
-    reader.set_checksum(head.checksum);
+    reader.set_format(head.checksum, head.flavor);
     if reader.peek_type()? == Some(event_type::START_ENCRYPTION) {
         return Err(BinlogError::EncryptedEvents);
     }

@@ -1,7 +1,7 @@
 //! Cuts a binlog into events: framing, positions and the checksum of every event, in bounded memory.
 
 use super::error::{Damage, DamageKind};
-use super::format::ChecksumAlgorithm;
+use super::format::{ChecksumAlgorithm, LogFlavor};
 use super::header::{CHECKSUM_LENGTH, EventHeader, FLAG_IN_USE, FLAGS_AT, HEADER_LENGTH, event_type};
 use super::source::Source;
 use std::io::{self, Read};
@@ -22,12 +22,23 @@ pub(super) struct EventReader<'r> {
     /// Offset in the file of the first unread byte.
     offset: u64,
     checksum: ChecksumAlgorithm,
-    /// Off for events inside a compressed transaction, which have no place in the file.
-    positions: bool,
+    positions: Positions,
     read_size: usize,
     whole: usize,
     /// Whether the events read are the file's first: a larger one than `whole` is then no event.
     in_head: bool,
+}
+
+/// What the `end_log_pos` of events must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Positions {
+    /// Where the event ends.
+    Exact,
+    /// That, or 0: MariaDB 11.4 and later set it only in the first and the last event of a transaction
+    /// (`binlog_legacy_event_pos=OFF`). What is missing between shows in the last one's.
+    OrZero,
+    /// Anything: events inside a compressed transaction have no place in the file.
+    Any,
 }
 
 /// What comes next in a binlog.
@@ -77,7 +88,7 @@ pub(super) struct LargeBody<'e, 'r> {
 }
 
 impl<'r> EventReader<'r> {
-    /// Reads a file from its start; checksums are off until [`Self::set_checksum`], but the format description's own.
+    /// Reads a file from its start; checksums are off until [`Self::set_format`], but the format description's own.
     ///
     /// Starts with few bytes at a time and events held whole, for the head; [`Self::stream`] goes on in bulk.
     pub(super) fn new(input: &'r mut dyn Read) -> Self {
@@ -88,7 +99,7 @@ impl<'r> EventReader<'r> {
             to: 0,
             offset: 0,
             checksum: ChecksumAlgorithm::None,
-            positions: true,
+            positions: Positions::Exact,
             read_size: 8 << 10,
             whole: WHOLE_HEAD_EVENT,
             in_head: true,
@@ -98,7 +109,7 @@ impl<'r> EventReader<'r> {
     /// Reads events that stand in no file: without checksums, their positions meaningless.
     pub(super) fn of_payload(input: &'r mut dyn Read) -> Self {
         let mut reader = EventReader::new(input);
-        reader.positions = false;
+        reader.positions = Positions::Any;
         reader.stream();
         reader
     }
@@ -110,19 +121,17 @@ impl<'r> EventReader<'r> {
         self.in_head = false;
     }
 
-    /// What follows bears these checksums.
-    pub(super) fn set_checksum(&mut self, checksum: ChecksumAlgorithm) {
+    /// What follows is written so.
+    pub(super) fn set_format(&mut self, checksum: ChecksumAlgorithm, flavor: LogFlavor) {
         self.checksum = checksum;
+        if flavor == LogFlavor::Mariadb {
+            self.positions = Positions::OrZero;
+        }
     }
 
     /// Offset of the next event.
     pub(super) fn offset(&self) -> u64 {
         self.offset
-    }
-
-    #[cfg(test)]
-    pub(super) fn set_offset(&mut self, offset: u64) {
-        self.offset = offset;
     }
 
     /// The next bytes that are no event, such as the magic; fewer at the input's end.
@@ -173,7 +182,7 @@ impl<'r> EventReader<'r> {
         };
         // The format description alone has a checksum whatever the algorithm is.
         let secured = self.checksum == ChecksumAlgorithm::Crc32
-            || (self.positions && header.event_type == event_type::FORMAT_DESCRIPTION);
+            || (self.positions != Positions::Any && header.event_type == event_type::FORMAT_DESCRIPTION);
         let trailer = if secured { CHECKSUM_LENGTH } else { 0 };
         let length = header.length as usize;
         if length < HEADER_LENGTH + trailer {
@@ -181,7 +190,12 @@ impl<'r> EventReader<'r> {
         }
         let end = at + u64::from(header.length);
         // The field has 32 bits, and files grow past 4 GiB.
-        if self.positions && header.end_position != end as u32 {
+        let fits = match self.positions {
+            Positions::Exact => header.end_position == end as u32,
+            Positions::OrZero => header.end_position == end as u32 || header.end_position == 0,
+            Positions::Any => true,
+        };
+        if !fits {
             return damaged(DamageKind::EndPosition, u64::from(end as u32), header.end_position.into());
         }
         if length > self.whole {

@@ -35,8 +35,8 @@ pub struct TableChange {
 /// The most tables of one transaction that are told apart, and the most table maps kept at a time.
 pub(super) const MAX_TABLES: usize = 4096;
 
-/// The most columns that a server lets a table have, generously.
-const MAX_COLUMNS: u64 = 1 << 14;
+/// The most columns that a server lets a table have.
+const MAX_COLUMNS: u64 = 4096;
 
 /// In a row event's flags: the statement is over, and with it the validity of its table maps.
 const STATEMENT_END: u16 = 1;

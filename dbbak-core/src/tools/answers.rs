@@ -197,13 +197,13 @@ pub fn parse_status(stdout: &str) -> Result<BTreeMap<String, String>, AnswerErro
     parse_variables(stdout)
 }
 
-/// Variables that hold a credential rather than a setting about credentials.
+/// Variables that hold a credential rather than a setting about credentials: `report_password`, `wsrep_sst_auth` and
+/// those of keyring plugins, not `default_password_lifetime`, `disconnect_on_expired_password` or `ngram_token_size`.
 fn is_secret(name: &str) -> bool {
-    let setting = ["policy", "length", "lifetime", "_path", "_file", "_dir", "expired", "validat", "errors"];
-    let credential = ["password", "secret", "token", "passphrase", "sst_auth", "credential"];
-    credential.iter().any(|word| name.contains(word))
-        && !setting.iter().any(|word| name.contains(word))
-        && !name.starts_with("innodb_ft_")
+    let credential = ["_password", "_passphrase", "_token", "_sst_auth", "_credentials"];
+    let place = ["_path", "_file", "_dir"];
+    (credential.iter().any(|end| name.ends_with(end)) && !name.ends_with("_expired_password"))
+        || (name.contains("secret") && !place.iter().any(|end| name.ends_with(end)))
 }
 
 /// Reads `SHOW BINARY LOGS`, in the server's order: oldest first, the last is the one being written.
@@ -421,14 +421,16 @@ mod tests {
         let text = "Variable_name\tValue\nserver_id\t11\nreport_password\thunter2\nwsrep_sst_auth\tu:p\n\
                     default_password_lifetime\t0\ninnodb_ft_max_token_size\t84\nreport_host\t\n\
                     gtid_executed\tu1:1-5,\\nu2:1\nmax_password_errors\t9\nCaching_sha2_password_private_key_path\tp.pem\n\
-                    innodb_buffer_pool_filename\tNULL\nvalidate_password.policy\tMEDIUM\nkeyring_vault_token\tx\n";
+                    innodb_buffer_pool_filename\tNULL\nvalidate_password.policy\tMEDIUM\nkeyring_vault_token\tx\n\
+                    ngram_token_size\t2\ndisconnect_on_expired_password\tON\nkeyring_hashicorp_secret_id\ty\n";
         let variables = parse_variables(text).unwrap();
         let get = |name: &str| variables.get(name).map(String::as_str);
         assert_eq!(get("server_id"), Some("11"));
-        for masked in ["report_password", "wsrep_sst_auth", "keyring_vault_token"] {
+        for masked in ["report_password", "wsrep_sst_auth", "keyring_vault_token", "keyring_hashicorp_secret_id"] {
             assert_eq!(get(masked), Some("***"), "{masked}");
         }
         assert_eq!(get("default_password_lifetime"), Some("0"));
+        assert_eq!((get("ngram_token_size"), get("disconnect_on_expired_password")), (Some("2"), Some("ON")));
         assert_eq!(get("innodb_ft_max_token_size"), Some("84"));
         assert_eq!(get("caching_sha2_password_private_key_path"), Some("p.pem"));
         assert_eq!(get("gtid_executed"), Some("u1:1-5,\nu2:1"));

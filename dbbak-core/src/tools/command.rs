@@ -361,6 +361,12 @@ pub fn version_query(program: &Path) -> QueryCommand {
     QueryCommand::of(CommandSpec::new(program).args(["--no-defaults", "--version"]))
 }
 
+/// The command that prints a tool's help, for [`parse_version`](super::parse_version) where the version does not tell the
+/// vendor.
+pub fn help_query(program: &Path) -> QueryCommand {
+    QueryCommand::of(CommandSpec::new(program).args(["--no-defaults", "--help"]))
+}
+
 /// A text as one word of a POSIX shell, quoted only where it must be.
 pub fn shell_quoted(text: &str) -> Cow<'_, str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=/.,:@%+".contains(&byte);

@@ -34,7 +34,9 @@ pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
-pub use command::{Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, shell_quoted, version_query};
+pub use command::{
+    Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
+};
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use info::{BackupInfo, parse_info};
 pub use login::Login;

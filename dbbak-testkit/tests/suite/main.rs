@@ -3,4 +3,7 @@
 
 mod binlog;
 mod real_server;
+mod real_tools;
+mod shims;
 mod store;
+mod tools_props;

@@ -323,6 +323,36 @@ fn a_missing_event_breaks_the_positions() {
 }
 
 #[test]
+fn mariadb_leaves_out_positions_within_a_transaction() {
+    let write = |vendor| {
+        let mut log = writer(vendor);
+        let start = log.offset();
+        if vendor == Vendor::Mariadb {
+            log.mariadb_gtid(0, 10, TRANSACTIONAL)
+        } else {
+            log.gtid(uuid(), 1)
+        };
+        log.without_positions = true;
+        log.begin();
+        let cut = log.offset() as usize;
+        insert_one(&mut log);
+        let cut = cut..log.offset() as usize;
+        log.without_positions = false;
+        log.xid(1);
+        (log.into_bytes(), start, cut)
+    };
+    let (mut bytes, start, cut) = write(Vendor::Mariadb);
+    let (found, transactions) = scan_all(&bytes).unwrap();
+    assert_eq!((found.ending, transactions[0].tables[0].inserts), (Ending::Open, 1));
+    // What is missing shows at the latest in the event that ends the transaction.
+    bytes.drain(cut);
+    let (found, transactions) = scan_all(&bytes).unwrap();
+    let damaged = |ending| matches!(ending, Ending::Damaged(Damage { what: DamageKind::EndPosition, .. }));
+    assert!(damaged(found.ending) && transactions.is_empty() && found.good_end == start);
+    assert!(damaged(scan_all(&write(Vendor::Mysql).0).unwrap().0.ending));
+}
+
+#[test]
 fn what_is_unknown_or_ignorable_is_passed_over() {
     let mut log = writer(Vendor::Mysql);
     log.event(99, 0x80, b"something of a newer server");

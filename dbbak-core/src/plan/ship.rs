@@ -262,6 +262,7 @@ fn source_of(head: &HeadFact, server: Option<BackedUpServer>) -> BinlogSource {
         uuid: server.uuid,
         version: Some(head.server_version.clone()),
         flavor: server.flavor,
+        ..BinlogSource::default()
     }
 }
 

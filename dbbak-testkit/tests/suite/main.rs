@@ -6,4 +6,5 @@ mod real_server;
 mod real_tools;
 mod shims;
 mod store;
+mod tidy;
 mod tools_props;

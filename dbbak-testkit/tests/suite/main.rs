@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod binlog;
+mod cli;
 mod real_server;
 mod real_tools;
 mod shims;

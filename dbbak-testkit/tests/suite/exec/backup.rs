@@ -6,7 +6,7 @@ use dbbak_core::{
     catalog::Catalog,
     clock::Clock,
     config::Config,
-    execute::{ExecuteError, ExitStatus, Launch},
+    execute::{ExecuteError, ExitStatus},
     facts::{Facts, ServerFacts, ToolFact},
     plan::{BackupRequest, Plan, plan_backup},
     probe::Probe,
@@ -14,7 +14,7 @@ use dbbak_core::{
     run::{self, Command, Finished, RunError, Running},
     store::{LocalStore, LockRequest, LockScope, Store, StoreFile},
     survey,
-    tools::{Flavor, Grants, ToolKind, ToolRole, ToolRunError, ToolVersion, Version},
+    tools::{Flavor, Grants, Launch, ToolKind, ToolRole, ToolRunError, ToolVersion, Version},
 };
 use dbbak_testkit::{
     fake_clock::FakeClock,
@@ -46,7 +46,7 @@ fn bench() -> Bench {
     for name in ["store", "scratch", "data"] {
         fs::create_dir(path(name)).unwrap();
     }
-    let store = LocalStore::new(&path("store"));
+    let store = LocalStore::new(path("store"));
     let session = store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("init")).unwrap();
     let clock = FakeClock::default();
     record_layout(&*session, &StoreFile::new(Uuid::from_u128(7), clock.now())).unwrap();

@@ -7,11 +7,13 @@ use crate::{
 };
 use chrono::Utc;
 use dbbak_core::model::{MariadbGtidState, MysqlGtidSet};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fmt, fs, io,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -234,13 +236,21 @@ impl Bench {
         self.finish(child, args)
     }
 
-    /// Waits for the end of a `dbbak` that was started with these arguments.
+    /// Waits for the end of a `dbbak` that was started with these arguments; one that hangs is killed in the end.
     ///
     /// # Errors
     ///
     /// When its output cannot be read.
     pub fn finish(&self, child: Child, args: &[&str]) -> io::Result<Spoken> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let (done, ended) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if let (Err(mpsc::RecvTimeoutError::Timeout), Some(pid)) = (ended.recv_timeout(PATIENCE), pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
         let output = child.wait_with_output()?;
+        drop(done);
         Ok(Spoken {
             line: format!("dbbak {}", args.join(" ")),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,10 +1,12 @@
 //! One snapshot of a store, and the questions that planners ask of it.
 
+mod archive;
 mod backup;
 mod chain;
 mod entry;
 mod timeline;
 
+use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
 pub use chain::ChainError;
 pub use timeline::{Located, Run, RunEnd, Timeline};
@@ -19,8 +21,9 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 /// One snapshot of a store.
@@ -38,6 +41,12 @@ pub struct Catalog {
     pub orphans: Vec<Orphan>,
     /// The names at the top of the store.
     names: BTreeSet<String>,
+    /// Each backup's place in `backups`, by its stamp.
+    by_stamp: HashMap<Stamp, usize>,
+    /// Made when it is first asked for.
+    archive: OnceLock<ArchiveIndex>,
+    /// Whether the chain of each backup is whole; made when it is first asked for.
+    whole: OnceLock<Vec<bool>>,
 }
 
 /// Something in the store that nothing names: what a killed run left.
@@ -86,22 +95,44 @@ impl Catalog {
                 }
             }
         }
-        let backups = link(entries, &commands);
-        let mut catalog = Catalog {
-            store,
-            root: reader.local_dir().map(|dir| dir.root().to_owned()),
-            backups,
-            binlogs: index.entries().cloned().collect(),
-            orphans: Vec::new(),
-            names: top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect(),
-        };
+        let root = reader.local_dir().map(|dir| dir.root().to_owned());
+        let names = top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect();
+        let mut catalog = Catalog::from_parts(store, root, entries, &commands, index.into_entries(), names);
         catalog.orphans = catalog.find_orphans(&top);
         Ok(catalog)
     }
 
+    /// Puts a snapshot together from what a store's files say: the manifest's entries, the command line recorded with
+    /// each (where it is needed to tell the parent), the index, and the names at the store's top.
+    pub fn from_parts(
+        store: Option<StoreFile>,
+        root: Option<PathBuf>,
+        entries: Vec<ManifestEntry>,
+        commands: &[Option<String>],
+        binlogs: Vec<BinlogEntry>,
+        names: BTreeSet<String>,
+    ) -> Self {
+        let backups = link(entries, commands);
+        let mut by_stamp = HashMap::with_capacity(backups.len());
+        for (place, backup) in backups.iter().enumerate() {
+            by_stamp.entry(backup.ts()).or_insert(place);
+        }
+        Catalog {
+            store,
+            root,
+            backups,
+            binlogs,
+            orphans: Vec::new(),
+            names,
+            by_stamp,
+            archive: OnceLock::new(),
+            whole: OnceLock::new(),
+        }
+    }
+
     /// The backup of a stamp.
     pub fn backup(&self, ts: Stamp) -> Option<&Backup> {
-        self.backups.iter().find(|backup| backup.ts() == ts)
+        self.by_stamp.get(&ts).and_then(|place| self.backups.get(*place))
     }
 
     /// Whether a backup, or what is left of one, has this stamp.
@@ -185,8 +216,9 @@ fn link(entries: Vec<ManifestEntry>, commands: &[Option<String>]) -> Vec<Backup>
             (Some(_), more) => Link::Unknown { candidates: more + 1 },
         }
     };
+    let command = |number: usize| commands.get(number).and_then(Option::as_ref);
     let links: Vec<Link> =
-        entries.iter().zip(commands).map(|(entry, command)| parent_of(entry, command.as_ref())).collect();
+        entries.iter().enumerate().map(|(number, entry)| parent_of(entry, command(number))).collect();
     let backup = |(entry, link): (ManifestEntry, Link)| Backup {
         id: entry.id(),
         link,

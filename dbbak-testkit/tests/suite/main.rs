@@ -4,6 +4,8 @@
 mod binlog;
 mod cli;
 mod exec;
+mod plan;
+mod props;
 mod real_server;
 mod real_tools;
 mod shims;

@@ -241,7 +241,7 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
             .map_err(RunError::from)
             .and_then(|()| record(step, &walk, session, clock, &mut finished));
         if let Err(error) = result {
-            clean_up(plan, running, &error);
+            clean_up(plan, running, &error, walk.outcome());
             return Err(error);
         }
     }
@@ -298,10 +298,11 @@ fn record(
     Ok(())
 }
 
-/// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it.
-fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError) {
+/// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
+/// that was proven is kept although its report could not be written.
+fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outcome) {
     let unproven = matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. }));
-    if !unproven {
+    if !unproven && outcome.replay.is_none() {
         discard(&plan.discard_dirs, running.reporter);
     }
     let Some(session) = running.session else { return };

@@ -3,7 +3,7 @@
 use crate::{CommandError, context::Context, exit_code, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
-    catalog::{Backup, Catalog, Located},
+    catalog::{Backup, Catalog, Located, RunEnd},
     model::{LogTime, Stamp},
 };
 use serde_json::{Value, json};
@@ -58,7 +58,9 @@ fn as_json(catalog: &Catalog) -> Value {
         })
         .collect();
     let orphans: Vec<String> = catalog.orphans.iter().map(|orphan| orphan.key.to_string()).collect();
-    json!({ "version": 1, "backups": backups, "binlogs": timelines, "orphans": orphans })
+    let gaps: Vec<Value> =
+        gaps(catalog).into_iter().map(|(timeline, gap)| json!({ "timeline": timeline, "gap": gap })).collect();
+    json!({ "version": 1, "backups": backups, "binlogs": timelines, "gaps": gaps, "orphans": orphans })
 }
 
 fn as_text(catalog: &Catalog) -> String {
@@ -101,6 +103,9 @@ fn as_text(catalog: &Catalog) -> String {
             first.first_event_time,
         ));
     }
+    for (timeline, gap) in gaps(catalog) {
+        text.push_str(&format!("GAP in timeline {timeline}: {gap}\n"));
+    }
     if !catalog.orphans.is_empty() {
         text.push_str("Orphans (`dbbak prune --orphans` removes them):\n");
         for orphan in &catalog.orphans {
@@ -108,6 +113,28 @@ fn as_text(catalog: &Catalog) -> String {
         }
     }
     text
+}
+
+/// Where a timeline has holes, or a file that a replay cannot go through.
+fn gaps(catalog: &Catalog) -> Vec<(String, String)> {
+    let mut gaps = Vec::new();
+    for timeline in catalog.timelines() {
+        let mut index = 0;
+        while index < timeline.files.len() {
+            let run = timeline.run_from(index);
+            index += run.files.len();
+            let Some(last) = run.files.last() else { break };
+            let gap = match &run.end {
+                RunEnd::ArchiveEnds => continue,
+                RunEnd::Gap { next } => format!("files between {} and {next} were never archived", last.name),
+                RunEnd::Incomplete { what, last_good } => {
+                    format!("{} is damaged after byte {last_good}: {what}", last.name)
+                }
+            };
+            gaps.push((timeline.id.clone(), gap));
+        }
+    }
+    gaps
 }
 
 fn rows(catalog: &Catalog, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize, table: &mut Table) {

@@ -62,11 +62,17 @@ fn judge_coordinates(
     // archive before it replays anything.
     let Some(dir) = &step.binlog_dir else { return Ok((PitrState::Yes, None)) };
     let path = dir.join(coordinates.file.as_str());
-    let binlog_error = |source| ExecuteError::Binlog { path: path.clone(), source };
     let Ok(file) = files::open(&path) else { return Ok((PitrState::Yes, None)) };
-    let head = binlog::read_head(&mut BufReader::new(file)).map_err(binlog_error)?;
+    let head = match binlog::read_head(&mut BufReader::new(file)) {
+        Ok(head) => head,
+        Err(error) => return no(format!("its binlog {} cannot be read: {error}", path.display())),
+    };
     let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
-    match binlog::boundary(&mut input, coordinates.position).map_err(binlog_error)? {
+    let boundary = match binlog::boundary(&mut input, coordinates.position) {
+        Ok(boundary) => boundary,
+        Err(error) => return no(format!("its binlog {} cannot be read: {error}", path.display())),
+    };
+    match boundary {
         Boundary::Yes => Ok((PitrState::Yes, head.digest.parse().ok())),
         other => {
             let place = coordinates.place();

@@ -8,19 +8,18 @@ use super::{
     request::RestoreRequest,
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Aim, NoReplay, Selection, Window, resolve_aim, select},
-    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, UnpackBinlogs},
+    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
 };
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
-    execute::{Launch, SyncSide},
     facts::{Facts, StoredBackup, ToolFact},
     model::{BinlogPosition, TreeName},
     probe::PathState,
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
+        Client, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
         carried_settings,
     },
 };
@@ -77,6 +76,7 @@ pub fn plan_restore(
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());
+    plan.discard_dirs.extend(restore.own_dirs());
     plan.summary = Summary::Restore { report: Box::new(report.clone()) };
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
     Ok(plan)
@@ -182,6 +182,13 @@ impl<'a> Restore<'a> {
         let restore = Restore { config, catalog, facts, request, chain, window, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
+    }
+
+    /// What a failed restore leaves behind of no use to anybody; its logs stay.
+    fn own_dirs(&self) -> Vec<PathBuf> {
+        let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
+        let names = ["data", "binlogs", "load", "tmp", "replay-log"].map(str::to_owned);
+        names.into_iter().chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
     fn datadir(&self) -> PathBuf {
@@ -385,7 +392,10 @@ impl<'a> Restore<'a> {
         let server = self.private_server()?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
-        plan.steps.push(Step::CreateDir { path: load_dir.clone() });
+        let tmp_dir = self.workdir.join("tmp");
+        for path in [&load_dir, &tmp_dir] {
+            plan.steps.push(Step::CreateDir { path: path.clone() });
+        }
         let reader = ReplayReader {
             program: program(reader)?.to_owned(),
             family: self.engine.tool().family(),
@@ -405,8 +415,9 @@ impl<'a> Restore<'a> {
             cut: window.cut.clone(),
             bytes,
         })));
-        plan.steps.push(Step::RemoveTree { path: dir });
-        plan.steps.push(Step::RemoveTree { path: load_dir });
+        for path in [dir, load_dir, tmp_dir] {
+            plan.steps.push(Step::RemoveTree { path });
+        }
         Ok(reported)
     }
 
@@ -463,7 +474,8 @@ impl<'a> Restore<'a> {
             socket: socket.clone(),
             pid_file: run_dir.join("pid"),
             log_error: None,
-            tmpdir: run_dir.clone(),
+            // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
+            tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
             log_bin: Some(log_dir.join("replay")),
             server_id: PRIVATE_SERVER_ID,

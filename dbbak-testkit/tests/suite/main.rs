@@ -1,6 +1,8 @@
 //! Every test that is not a unit test, in one binary.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod binlog;
+mod cli;
 mod real_server;
 mod real_tools;
 mod shims;

@@ -4,6 +4,7 @@ pub mod binlog_writer;
 pub mod fake_clock;
 pub mod fake_processes;
 pub mod faulty;
+pub mod history;
 pub mod mem_store;
 pub mod real;
 pub mod server;

@@ -87,7 +87,7 @@ fn entry_of(
         Ok(scan) => scan,
         // No binlog at all, as far as can be told: kept for a person to look at, never replayed.
         Err(error) => {
-            entry.damaged = Some(BinlogDamage { what: error.to_string(), last_good: 0 });
+            entry.damaged = Some(BinlogDamage { what: error.to_string(), last_good: 0, ..BinlogDamage::default() });
             return Ok(entry);
         }
     };
@@ -118,11 +118,12 @@ fn entry_of(
             entry.ending = Some(BinlogEnding::Crashed);
         }
         other => {
-            entry.damaged = Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end });
+            entry.damaged =
+                Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end, ..BinlogDamage::default() });
         }
     }
     if step.partial {
-        entry.partial = Some(PartialBinlog { last_good: scan.good_end });
+        entry.partial = Some(PartialBinlog { last_good: scan.good_end, ..PartialBinlog::default() });
     }
     // What a closed file's successor does not hold either: everything before the moment at which the file was closed.
     // That is its last event's stamp, not the newest: a client can set a transaction's into the future. No archive

@@ -2,7 +2,6 @@
 
 use crate::{
     catalog::Backup,
-    execute::{Phase, ReplayProof},
     facts::TransactionFact,
     model::{BinlogCoordinates, BinlogPosition, Lsn},
 };
@@ -81,4 +80,20 @@ impl ReportedBackup {
             to_lsn: backup.to_lsn,
         }
     }
+}
+
+/// What a replay was proven to have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayProof {
+    /// Transactions that the archive holds in the window and the private server logged, one by one the same.
+    pub transactions: u64,
+}
+
+/// How long a step took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it did.
+    pub title: String,
+    /// Seconds.
+    pub seconds: f64,
 }

@@ -8,19 +8,18 @@ use super::{
     request::RestoreRequest,
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Aim, NoReplay, Selection, Window, resolve_aim, select},
-    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, UnpackBinlogs},
+    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
 };
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
-    execute::{Launch, SyncSide},
     facts::{Facts, StoredBackup, ToolFact},
     model::{BinlogPosition, TreeName},
     probe::PathState,
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Family, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
+        Client, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
         carried_settings,
     },
 };

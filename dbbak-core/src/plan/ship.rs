@@ -9,12 +9,11 @@ use super::{
 use crate::{
     catalog::Catalog,
     config::Config,
-    execute::Launch,
     facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
     model::{BinlogName, LogTime, Stamp},
     store::{BackedUpServer, BinlogEntry, BinlogSource, KeyError, KeyPart, LockScope, StoredBinlog, layout},
     survey::client_of,
-    tools::ToolRole,
+    tools::{Launch, ToolRole},
 };
 use chrono::{DateTime, Utc};
 
@@ -67,6 +66,7 @@ pub fn plan_ship(
             continue;
         }
         archive.gap_before(&mut plan, file);
+        archive.lost_end(&mut plan, file);
         let Some(path) = &file.path else {
             plan.incomplete.push(format!(
                 "binlog {} is listed by the server, but is not in {}",
@@ -176,6 +176,30 @@ impl<'a> Archive<'a> {
         }
     }
 
+    /// Reports the end of a history that was reset before it was archived: its last archived file names a successor, and
+    /// the server has begun anew.
+    fn lost_end(&self, plan: &mut Plan, file: &SourceBinlog) {
+        if !self.first || !matches!(self.held(file), Held::No) || self.continued(file).is_some() {
+            return;
+        }
+        let timelines = self.catalog.timelines();
+        let server = file.head.as_ref().map(|head| head.server_id);
+        let same_server = |last: &BinlogEntry| {
+            let recorded = last.source.as_ref().and_then(|source| source.server_id);
+            last.name.base() == file.name.base() && (recorded.is_none() || recorded == server)
+        };
+        let before = timelines.iter().rev().find_map(|timeline| {
+            let last = timeline.files.last().filter(|last| same_server(last))?;
+            Some((&timeline.id, last.successor.as_ref()?))
+        });
+        if let Some((timeline, successor)) = before {
+            plan.incomplete.push(format!(
+                "the server began a new history with {}: of the one before it (timeline {timeline}) nothing was archived from {successor} on",
+                file.name
+            ));
+        }
+    }
+
     /// The archived timeline that a file continues, with or without a gap, and its last file.
     fn continued(&self, file: &SourceBinlog) -> Option<(String, &'a BinlogEntry)> {
         let timelines = self.catalog.timelines();
@@ -271,6 +295,7 @@ fn source_of(head: &HeadFact, server: Option<BackedUpServer>) -> BinlogSource {
         uuid: server.uuid,
         version: Some(head.server_version.clone()),
         flavor: server.flavor,
+        ..BinlogSource::default()
     }
 }
 

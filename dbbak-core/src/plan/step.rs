@@ -1,10 +1,9 @@
 //! The closed vocabulary of steps that plans are made of.
 
 use crate::{
-    execute::{Launch, SyncSide},
     model::{BackupId, BinlogName, BinlogPosition, TreeName},
     store::{BackedUpServer, BinlogEntry, Digest, StoreKey},
-    tools::{CommandSpec, Expected},
+    tools::{CommandSpec, Expected, Launch},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -100,6 +99,18 @@ pub struct PassTree {
     /// How many bytes the tree holds, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+}
+
+/// What is to be on disk when a pass ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncSide {
+    /// Nothing: the copy is a private one, which a power failure may take.
+    Nothing,
+    /// The tree that is read: another program wrote it, and nobody synced it yet.
+    Source,
+    /// The copy.
+    Copy,
 }
 
 /// A tree of a backup in the store.

@@ -160,10 +160,12 @@ impl History {
             ending: Some(if copy.partial { BinlogEnding::Crashed } else { BinlogEnding::Rotate }),
             successor: whole.then(|| file.name.successor()),
             reaches: (!copy.damaged).then_some(reaches),
-            damaged: copy
-                .damaged
-                .then(|| BinlogDamage { what: format!("checksum mismatch at byte {last_good}"), last_good }),
-            partial: copy.partial.then_some(PartialBinlog { last_good }),
+            damaged: copy.damaged.then(|| BinlogDamage {
+                what: format!("checksum mismatch at byte {last_good}"),
+                last_good,
+                ..BinlogDamage::default()
+            }),
+            partial: copy.partial.then_some(PartialBinlog { last_good, ..PartialBinlog::default() }),
             archived_at: Some(copy.at),
             ..BinlogEntry::basic(file.name.clone(), stored_as, size, seconds(file.opened), seconds(newest))
         }

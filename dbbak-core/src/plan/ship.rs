@@ -97,6 +97,7 @@ pub fn plan_ship(
                     gzip: config.compress,
                     threads: config.parallel,
                     head: file.head.as_ref().map(|head| head.digest),
+                    open: file.open,
                     partial: last_of_the_dead,
                     entry,
                 })));

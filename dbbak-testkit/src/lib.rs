@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod fake_clock;
 pub mod fake_processes;
 pub mod faulty;
+pub mod history;
 pub mod mem_store;
 pub mod real;
 pub mod redact;

@@ -86,7 +86,10 @@ pub fn plan_restore(
 
 fn describe_aim(aim: &Aim) -> String {
     match aim {
-        Aim::Moment { at, latest: true, .. } => format!("the latest reachable moment, floored: {}", utc(at)),
+        Aim::Moment { at, asked: Some(_), latest: true } => {
+            format!("the latest reachable moment, floored: {}", utc(at))
+        }
+        Aim::Moment { at, latest: true, .. } => format!("the latest reachable moment: {}", utc(at)),
         Aim::Moment { at, .. } => format!("just before {}", utc(at)),
         Aim::Backup { ts, .. } => format!("backup {ts} as it is"),
     }
@@ -378,7 +381,7 @@ impl<'a> Restore<'a> {
         }
         let files: Vec<BinlogEntry> = window.files.iter().map(|entry| (*entry).clone()).collect();
         let last_file = window.files.last();
-        let whole = window.fact.cut.is_none() && last_file.is_none_or(|last| last.partial.is_none());
+        let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
         let stop = (!whole).then_some(window.cut.position);
         let dir = self.workdir.join("binlogs");
         let bytes = bytes_between(&from, &window.cut, &files);
@@ -432,7 +435,7 @@ impl<'a> Restore<'a> {
             all += file.transactions?;
         }
         let behind_cut = match (&window.fact.cut, window.files.last()) {
-            (Some(cut), Some(last)) => last.transactions?.checked_sub(cut.transactions_before)?,
+            (Some(cut), Some(last)) if !window.to_end => last.transactions?.checked_sub(cut.transactions_before)?,
             _ => 0,
         };
         all.checked_sub(start.transactions_before)?.checked_sub(behind_cut)

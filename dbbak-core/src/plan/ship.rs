@@ -97,6 +97,7 @@ pub fn plan_ship(
                     gzip: config.compress,
                     threads: config.parallel,
                     head: file.head.as_ref().map(|head| head.digest),
+                    open: file.open,
                     partial: last_of_the_dead,
                     entry,
                 })));
@@ -144,7 +145,10 @@ impl<'a> Archive<'a> {
         };
         let longest = self.catalog.binlogs.iter().filter(same).max_by_key(|entry| entry.size);
         match longest {
-            Some(entry) if entry.partial.is_none() || entry.size >= file.good_end.unwrap_or(file.size) => {
+            // A closed file that was saved while it was open is archived as a closed one: only that proves its end.
+            Some(entry)
+                if entry.partial.is_none() || (file.open && entry.size >= file.good_end.unwrap_or(file.size)) =>
+            {
                 Held::Whole(entry.timeline.clone().unwrap_or_default())
             }
             _ => Held::No,
@@ -238,7 +242,12 @@ impl<'a> Archive<'a> {
         if let Some((timeline, _)) = self.continued(file) {
             return timeline;
         }
-        let next = || format!("t{}", self.catalog.timelines().len() + 1);
+        let next = || {
+            let known: std::collections::BTreeSet<String> =
+                self.catalog.timelines().into_iter().map(|timeline| timeline.id).collect();
+            let ids = (known.len() + 1..).map(|number| format!("t{number}"));
+            ids.skip_while(|id| known.contains(id)).next().unwrap_or_default()
+        };
         self.new_timeline.clone().unwrap_or_else(next)
     }
 

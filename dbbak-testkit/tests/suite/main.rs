@@ -3,6 +3,8 @@
 
 mod binlog;
 mod cli;
+mod plan;
+mod props;
 mod real_server;
 mod real_tools;
 mod shims;

@@ -5,6 +5,7 @@ mod binlog;
 mod cli;
 mod plan;
 mod props;
+mod exec;
 mod real_server;
 mod real_tools;
 mod shims;

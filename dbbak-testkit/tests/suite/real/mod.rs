@@ -1,0 +1,4 @@
+//! The built `dbbak` on real servers: every test compares what the restored tables hold.
+
+mod backups;
+mod pitr;

@@ -179,7 +179,7 @@ fn manifest_that_was_tampered_with() {
 /// Holds a lock in this process while `dbbak` asks for it.
 fn locked(scope: LockScope, args: &[&str]) -> String {
     let (bench, _) = with_store(Series::Xtrabackup80);
-    let store = LocalStore::new(&bench.path("store"));
+    let store = LocalStore::new(bench.path("store"));
     let session = store.lock(scope, &LockRequest::new("dbbak backup-full --exec")).unwrap();
     let spoken: Spoken = run(&bench, args);
     assert_eq!(spoken.code(), Some(8), "{spoken}");
@@ -213,7 +213,7 @@ fn a_backup_keeps_no_binlogs_away() {
     bench.binlog(1, 2, true).unwrap();
     bench.binlog(2, 1, false).unwrap();
     bench.play(&bench.scenario()).unwrap();
-    let store = LocalStore::new(&bench.path("store"));
+    let store = LocalStore::new(bench.path("store"));
     let session = store.lock(LockScope::Backups, &LockRequest::new("a full")).unwrap();
     let shipped = run(&bench, &["ship-binlogs", "--exec"]);
     assert_eq!(shipped.code(), Some(0), "{shipped}");

@@ -46,7 +46,7 @@ fn bench() -> Bench {
     for name in ["store", "scratch", "data"] {
         fs::create_dir(path(name)).unwrap();
     }
-    let store = LocalStore::new(&path("store"));
+    let store = LocalStore::new(path("store"));
     let session = store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("init")).unwrap();
     let clock = FakeClock::default();
     record_layout(&*session, &StoreFile::new(Uuid::from_u128(7), clock.now())).unwrap();

@@ -1,7 +1,7 @@
 //! The real executor: programs in process groups of their own, dead when dbbak dies.
 
-use dbbak_core::execute::{ExecError, Executor, ExitStatus, Launch, MemberExit, Process};
-use dbbak_core::tools::{Arg, CommandSpec, Stdin};
+use dbbak_core::execute::{ExecError, Executor, ExitStatus, MemberExit, Process};
+use dbbak_core::tools::{Arg, CommandSpec, Launch, Stdin};
 use duct::Expression;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{

@@ -60,6 +60,9 @@ pub struct Config {
     /// Stop the replica's SQL thread while no temporary table is open (`--safe-slave-backup`).
     #[serde(default)]
     pub safe_slave_backup: bool,
+    /// Seconds to wait for a lock that somebody else holds; a dead holder on another host is only told after 60.
+    #[serde(default)]
+    pub lock_wait_seconds: u64,
     /// More options for the backup tool's `--backup`, as they are.
     #[serde(default)]
     pub extra_backup_options: Vec<String>,
@@ -273,6 +276,7 @@ pub const KEYS: &[&str] = &[
     "slave_info",
     "galera_info",
     "safe_slave_backup",
+    "lock_wait_seconds",
     "extra_backup_options",
     "extra_prepare_options",
     "server",

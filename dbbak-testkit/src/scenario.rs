@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,6 +74,22 @@ impl Scenario {
             self.root.join("scratch").display(),
         );
         fs::write(self.root.join("dbbak.yml"), text).expect("writing the configuration");
+    }
+
+    /// Has the backup tool wait, before it begins, until the file exists whose path is returned: a slow backup.
+    #[track_caller]
+    pub fn hold_backups(&self) -> PathBuf {
+        let (program, go) = (self.root.join("mariadb-backup"), self.root.join("go"));
+        let real = crate::real::find_program("mariadb-backup").expect("mariadb-backup is installed");
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in *--backup*) while ! [ -e '{}' ]; do sleep 0.05; done;; esac\nexec '{}' \"$@\"\n",
+            go.display(),
+            real.display()
+        );
+        fs::write(&program, script).expect("writing the script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("making the script executable");
+        self.configure(&format!("xtrabackup: {}", program.display()));
+        go
     }
 
     /// The directory in which everything lies.

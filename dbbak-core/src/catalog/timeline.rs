@@ -35,7 +35,7 @@ pub enum RunEnd {
         /// The first file after the gap.
         next: BinlogName,
     },
-    /// The last file is damaged, or only its beginning was saved.
+    /// The last file is damaged.
     Incomplete {
         /// What is wrong with it.
         what: String,
@@ -73,7 +73,7 @@ impl<'a> Timeline<'a> {
                 return Run { files, end: RunEnd::Incomplete { what, last_good } };
             }
             match self.files.get(position + 1) {
-                Some(next) if !follows(file, next) => {
+                Some(next) if !file.is_followed_by(next) => {
                     return Run { files, end: RunEnd::Gap { next: next.name.clone() } };
                 }
                 _ => {}
@@ -88,13 +88,6 @@ impl Run<'_> {
     pub fn reaches(&self) -> Option<LogTime> {
         self.files.iter().filter_map(|file| file.reach()).max()
     }
-}
-
-/// Whether a file continues another without a hole: the server counted on by one, and where the first says how the next is
-/// called, it is that name.
-fn follows(file: &BinlogEntry, next: &BinlogEntry) -> bool {
-    let successor = file.successor.clone().unwrap_or_else(|| file.name.successor());
-    next.name == successor
 }
 
 impl Catalog {

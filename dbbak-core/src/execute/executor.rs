@@ -1,6 +1,6 @@
 //! The seam behind which programs run.
 
-use crate::tools::CommandSpec;
+use crate::tools::Launch;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -18,15 +18,6 @@ pub trait Executor: fmt::Debug + Send + Sync {
     ///
     /// [`ExecError`] when a member cannot be started; those already started have been killed.
     fn spawn(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecError>;
-}
-
-/// One member of a pipeline: a command, and the file that takes its standard error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Launch {
-    /// The command.
-    pub command: CommandSpec,
-    /// Standard error is appended to this file.
-    pub log: PathBuf,
 }
 
 /// Running programs. Dropping it kills what still runs.

@@ -15,10 +15,10 @@ mod unpack;
 mod walk;
 
 pub use error::ExecuteError;
-pub use executor::{ExecError, Executor, ExitStatus, Launch, MemberExit, Process};
-pub use outcome::{NewBackup, Outcome, Phase, ReplayProof};
+pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
+pub use outcome::{NewBackup, Outcome};
 pub use reporter::{Event, Reporter, Silent};
-pub use tree::{ExpectedFiles, SyncSide, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
+pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
 pub use walk::{Effects, Walk, discard, write_report};
 
 use std::io;

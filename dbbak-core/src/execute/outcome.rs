@@ -3,11 +3,11 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, TreeName},
+    plan::{Phase, ReplayProof},
     store::{BinlogEntry, Digest, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// What a run found out that no plan could know.
@@ -50,20 +50,4 @@ pub struct NewBackup {
     pub galera_info: Option<GaleraInfo>,
     /// How long the tool held its locks, in seconds.
     pub lock_seconds: Option<u64>,
-}
-
-/// What a replay was proven to have done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayProof {
-    /// Transactions that the archive holds in the window and the private server logged, one by one the same.
-    pub transactions: u64,
-}
-
-/// How long a step took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Phase {
-    /// What it did.
-    pub title: String,
-    /// Seconds.
-    pub seconds: f64,
 }

@@ -1,9 +1,9 @@
 //! Replays a window on a private server: start, one pipeline, proof, clean shutdown.
 
-use super::{Event, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running};
+use super::{Event, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running};
 use crate::{
     plan::{PrivateServer, Replay},
-    tools::{Exit, judge_binlog_reader},
+    tools::{Exit, Launch, judge_binlog_reader},
 };
 use std::time::Duration;
 use uuid::Uuid;

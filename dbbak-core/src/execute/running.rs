@@ -1,11 +1,11 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{Executor, ExitStatus, Launch, MemberExit, Process, Reporter, error::ExecuteError, files};
+use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files};
 use crate::{
     clock::Clock,
     plan::RunTool,
     store::{ProcessGroup, Session},
-    tools::{Checkpoints, Exit, MetadataFile, RunEnd, StderrScan, judge_backup_run},
+    tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, judge_backup_run},
 };
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Running<'_> {
     pub(super) fn spawn(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecuteError> {
         let process = self.start(members)?;
         if let Some(session) = self.session {
-            let groups: Vec<ProcessGroup> = process.groups().into_iter().filter_map(files::process_group).collect();
+            let groups: Vec<ProcessGroup> = process.groups().into_iter().filter_map(ProcessGroup::led_by).collect();
             session.note_children(&groups)?;
         }
         Ok(process)

@@ -87,7 +87,7 @@ fn entry_of(
         Ok(scan) => scan,
         // No binlog at all, as far as can be told: kept for a person to look at, never replayed.
         Err(error) => {
-            entry.damaged = Some(BinlogDamage { what: error.to_string(), last_good: 0 });
+            entry.damaged = Some(BinlogDamage { what: error.to_string(), last_good: 0, ..BinlogDamage::default() });
             return Ok(entry);
         }
     };
@@ -118,18 +118,21 @@ fn entry_of(
             entry.ending = Some(BinlogEnding::Crashed);
         }
         other => {
-            entry.damaged = Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end });
+            entry.damaged =
+                Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end, ..BinlogDamage::default() });
         }
     }
     if step.partial {
-        entry.partial = Some(PartialBinlog { last_good: scan.good_end });
+        entry.partial = Some(PartialBinlog { last_good: scan.good_end, ..PartialBinlog::default() });
     }
     // What a closed file's successor does not hold either: everything before the moment at which the file was closed.
-    // A client can set stamps, so that they may lie in the future: no archive reaches beyond the moment of archiving.
+    // That is its last event's stamp, not the newest: a client can set a transaction's into the future. No archive
+    // reaches beyond the moment of archiving.
     if entry.damaged.is_none() {
+        let closed = entry.last_event_time;
         let archived = entry.archived_at.map(LogTime::from_utc);
         entry.reaches =
-            Some(archived.map_or(newest, |archived| if step.partial { archived } else { newest.min(archived) }));
+            Some(archived.map_or(closed, |archived| if step.partial { archived } else { closed.min(archived) }));
     }
     Ok(entry)
 }

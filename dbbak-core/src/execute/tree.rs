@@ -2,8 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the trees of a backup are read and written here")]
 
 use super::reporter::{Event, Reporter};
-use crate::store::Digest;
-use serde::{Deserialize, Serialize};
+use crate::{plan::SyncSide, store::Digest};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
@@ -51,18 +50,6 @@ pub struct TreePass<'a> {
     pub sync: SyncSide,
     /// Files that are worked on at the same time.
     pub threads: NonZero<usize>,
-}
-
-/// What is to be on disk when a pass ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SyncSide {
-    /// Nothing: the copy is a private one, which a power failure may take.
-    Nothing,
-    /// The tree that is read: another program wrote it, and nobody synced it yet.
-    Source,
-    /// The copy.
-    Copy,
 }
 
 /// Why a tree could not be gone through.

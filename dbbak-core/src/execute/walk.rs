@@ -1,13 +1,13 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Phase, ReplayProof, Reporter, TreePass, files, proof::ExpectedLog,
-    read_backup, replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, files, proof::ExpectedLog, read_backup, replay,
+    running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
     model::BackupId,
-    plan::{PassTree, Replay, RestoreReport, Step, StoredTree},
+    plan::{PassTree, Phase, Replay, ReplayProof, RestoreReport, Step, StoredTree},
     store::{FileList, Session, StoreKey, StoreReader},
     tools::consumed_deltas,
 };

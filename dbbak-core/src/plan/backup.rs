@@ -5,17 +5,16 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
-    step::{PassTree, ReadBackup, RecordBackup, RunTool, Step},
+    step::{PassTree, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
 };
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
     engine::{BackupJob, Engine, PrepareJob, engine_for},
-    execute::{Launch, SyncSide},
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
-    tools::{Expected, ToolRole, ToolVersion},
+    tools::{Expected, Launch, ToolRole, ToolVersion},
 };
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};

@@ -14,19 +14,21 @@ mod scratch;
 mod select;
 mod ship;
 mod step;
+mod time_zone;
 
 pub use backup::plan_backup;
 pub use check::{Violation, check};
 pub use error::PlanError;
 pub use orphans::plan_orphans;
-pub use report::{ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Aim, NoReplay, Selection, Window, candidates, resolve_aim, select};
 pub use ship::plan_ship;
 pub use step::{
-    PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree, UnpackBinlogs,
+    PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide,
+    UnpackBinlogs,
 };
 
 use crate::{

@@ -1,10 +1,9 @@
 //! What a restore says of itself, before and after.
 
 use crate::{
-    catalog::Backup,
-    execute::{Phase, ReplayProof},
+    catalog::{Backup, Link},
     facts::TransactionFact,
-    model::{BinlogCoordinates, BinlogPosition, Lsn},
+    model::{BinlogCoordinates, BinlogPosition, Lsn, Stamp},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -45,6 +44,9 @@ pub struct RestoreReport {
 pub struct ReportedBackup {
     /// Its directory in the store.
     pub backup: String,
+    /// The backup that it was taken on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Stamp>,
     /// When it ended.
     pub ended_at: DateTime<Utc>,
     /// The LSN that it starts at.
@@ -76,9 +78,29 @@ impl ReportedBackup {
     pub(super) fn of(backup: &Backup) -> Self {
         ReportedBackup {
             backup: backup.id.to_string(),
+            parent: match backup.link {
+                Link::Parent(parent) => Some(parent),
+                Link::Root | Link::Unknown { .. } => None,
+            },
             ended_at: backup.ended_at,
             from_lsn: backup.from_lsn,
             to_lsn: backup.to_lsn,
         }
     }
+}
+
+/// What a replay was proven to have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayProof {
+    /// Transactions that the archive holds in the window and the private server logged, one by one the same.
+    pub transactions: u64,
+}
+
+/// How long a step took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it did.
+    pub title: String,
+    /// Seconds.
+    pub seconds: f64,
 }

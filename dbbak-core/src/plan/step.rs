@@ -1,10 +1,9 @@
 //! The closed vocabulary of steps that plans are made of.
 
 use crate::{
-    execute::{Launch, SyncSide},
     model::{BackupId, BinlogName, BinlogPosition, TreeName},
     store::{BackedUpServer, BinlogEntry, Digest, StoreKey},
-    tools::{CommandSpec, Expected},
+    tools::{CommandSpec, Expected, Launch},
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -102,6 +101,18 @@ pub struct PassTree {
     pub bytes: Option<u64>,
 }
 
+/// What is to be on disk when a pass ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncSide {
+    /// Nothing: the copy is a private one, which a power failure may take.
+    Nothing,
+    /// The tree that is read: another program wrote it, and nobody synced it yet.
+    Source,
+    /// The copy.
+    Copy,
+}
+
 /// A tree of a backup in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredTree {
@@ -184,6 +195,9 @@ pub struct ShipBinlog {
     pub threads: u32,
     /// Digest of the file's head as it was surveyed: another file under this name is another history.
     pub head: Option<Digest>,
+    /// Whether the server still wrote it when it was looked at.
+    #[serde(default)]
+    pub open: bool,
     /// Whether the file is a dead server's last one, to be kept up to its last whole transaction.
     pub partial: bool,
     /// The index entry as far as it is known.

@@ -94,6 +94,9 @@ pub struct BinlogSource {
     /// Its flavour: `mysql`, `percona` or `mariadb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavor: Option<String>,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// How a binlog ends.
@@ -111,19 +114,25 @@ pub enum BinlogEnding {
 }
 
 /// What is wrong with a binlog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BinlogDamage {
     /// In words.
     pub what: String,
     /// Bytes from the file's start to the end of the last transaction that is good.
     pub last_good: u64,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 /// How much of a binlog there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PartialBinlog {
     /// Bytes from the file's start to the end of the last whole transaction.
     pub last_good: u64,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
 }
 
 impl BinlogEntry {

@@ -381,6 +381,7 @@ mod tests {
     #[test]
     fn reads_the_basic_form_and_keeps_what_it_does_not_know() {
         let text = br#"{"note": "x", "files": [{"name": "mysql-bin.000123", "size": 1048576, "more": [1],
+            "source": {"server_id": 1, "zone": "a"}, "damaged": {"what": "checksum", "last_good": 4, "by": "x"},
             "stored_as": "binlog_2025-10-02T14-00Z_mysql-bin.000123.gz",
             "first_event_time": "2025-10-02 14:00:00", "last_event_time": "2025-10-02 14:05:00"}]}"#;
         let index = BinlogIndex::parse(text, Sums::Optional, |_| Ok(None)).unwrap();
@@ -388,7 +389,10 @@ mod tests {
         let again = round_trip(&index, &mut BTreeMap::new());
         assert_eq!(again, index);
         assert_eq!(again.unknown["note"], "x");
-        assert_eq!(again.newest[0].unknown["more"], serde_json::json!([1]));
+        let entry = &again.newest[0];
+        assert_eq!(entry.unknown["more"], serde_json::json!([1]));
+        assert_eq!(entry.source.as_ref().map(|source| &source.unknown["zone"]), Some(&Value::from("a")));
+        assert_eq!(entry.damaged.as_ref().map(|damage| &damage.unknown["by"]), Some(&Value::from("x")));
         assert!(BinlogIndex::parse(br#"{"file": []}"#, Sums::Optional, |_| Ok(None)).is_err());
     }
 

@@ -14,6 +14,7 @@ mod command;
 mod coordinates;
 mod extra_options;
 mod info;
+mod launch;
 mod login;
 mod mysqlbinlog;
 mod mysqld;
@@ -39,6 +40,7 @@ pub use command::{
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use info::{BackupInfo, parse_info};
+pub use launch::Launch;
 pub use login::Login;
 pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, judge_binlog_reader};
 pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings};

@@ -2,8 +2,8 @@
 
 use super::server::{DemoError, DemoServer, Programs};
 use dbbak_core::{
-    execute::{Executor, Launch},
-    tools::{CommandSpec, Stdin},
+    execute::Executor,
+    tools::{CommandSpec, Launch, Stdin},
 };
 use std::{
     io::Write,

@@ -33,7 +33,7 @@ fn real_reset_begins_a_timeline_of_its_own() {
     scenario.ship();
 
     let list = scenario.dbbak(&["list", "--json"]).exits(0).json();
-    let timelines = list["timelines"].as_array().unwrap();
+    let timelines = list["binlogs"].as_array().unwrap();
     assert_eq!(timelines.len(), 2, "{list:#}");
     assert_eq!(timelines[0]["first"], timelines[1]["first"], "the names repeat: {list:#}");
 

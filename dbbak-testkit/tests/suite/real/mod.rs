@@ -2,5 +2,6 @@
 
 mod archive;
 mod backups;
+mod damage;
 mod pitr;
 mod together;

@@ -116,7 +116,7 @@ fn in_the_binlog_index_and_its_segments() {
         digest: Some(Digest::of(b"x")),
         ending: Some(BinlogEnding::Rotate),
         successor: Some("b.000402".parse().unwrap()),
-        damaged: Some(BinlogDamage { what: "checksum".to_owned(), last_good: 7 }),
+        damaged: Some(BinlogDamage { what: "checksum".to_owned(), last_good: 7, ..BinlogDamage::default() }),
         ..binlog(401)
     };
     index.append(last);

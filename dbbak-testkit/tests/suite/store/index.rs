@@ -95,6 +95,7 @@ fn archiving_one_binlog_writes_less_than_a_megabyte() {
             uuid: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562".to_owned()),
             version: Some("8.0.36-28".to_owned()),
             flavor: Some("percona".to_owned()),
+            ..BinlogSource::default()
         }),
         digest: Some(Digest::of(b"a")),
         head: Some(Digest::of(b"b")),

@@ -1,22 +1,16 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
 
 pub mod binlog_writer;
-<<<<<<< HEAD
 pub mod cli;
-=======
 pub mod command_line;
->>>>>>> main
 pub mod fake_clock;
 pub mod fake_processes;
 pub mod faulty;
 pub mod history;
 pub mod mem_store;
 pub mod real;
-<<<<<<< HEAD
 pub mod scenario;
-=======
 pub mod redact;
->>>>>>> main
 pub mod server;
 pub mod shim;
 pub mod store_suite;

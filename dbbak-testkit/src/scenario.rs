@@ -52,6 +52,12 @@ impl Scenario {
     /// A server and a store with more lines of configuration.
     #[track_caller]
     pub fn with(options: Options, config: &str) -> Self {
+        Self::with_store(options, config, |_| ())
+    }
+
+    /// The same, with a store's directory that the test has prepared: its path is given before anything lies there.
+    #[track_caller]
+    pub fn with_store(options: Options, config: &str, prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::Builder::new().prefix("real-").tempdir().expect("a temporary directory");
         let root = dir.path().to_owned();
         let server = MariadbServer::start(&root.join("server"), options).expect("the server starts");
@@ -60,6 +66,7 @@ impl Scenario {
             fs::create_dir(scenario.root.join(dir)).expect("creating a directory");
         }
         scenario.configure(config);
+        prepare(&scenario.store());
         scenario.dbbak(&["init"]).exits(0);
         scenario
     }

@@ -3,5 +3,8 @@
 mod archive;
 mod backups;
 mod damage;
+mod disk_full;
+mod kill;
 mod pitr;
+mod secrets;
 mod together;

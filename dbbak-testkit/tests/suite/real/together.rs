@@ -25,6 +25,8 @@ fn real_ship_works_beside_a_full_and_a_second_full_waits_its_turn() {
     assert!(second.stderr.contains(&format!("process {pid} on ")), "pid {pid}: {second}");
     assert!(second.stderr.contains("backup-full --exec"), "{second}");
     scenario.dbbak(&["backup-incr", "--exec"]).exits(8);
+    // That the search for survivors finds what is there is what the tests of kills rely on.
+    assert!(scenario.strangers().iter().any(|line| line.contains("mariadb-backup")), "{:?}", scenario.strangers());
     workload.run(20).unwrap();
     let shipped = scenario.ship();
     assert!(!shipped.stdout.starts_with("0 binlogs"), "{shipped}");

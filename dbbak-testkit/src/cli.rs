@@ -1,9 +1,7 @@
-//! Finds (and builds, once a test run) the `dbbak` program, and runs it.
+//! Runs the `dbbak` program on real servers and looks at what came of it.
 
 use std::env;
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
 
 /// The environment variable that names the `dbbak` to test; without it the one beside the test binary is built.
 pub const DBBAK_BIN: &str = "DBBAK_BIN";
@@ -14,28 +12,10 @@ pub const DBBAK_BIN: &str = "DBBAK_BIN";
 ///
 /// When it cannot be built: no test can go on without it.
 pub fn dbbak() -> PathBuf {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| env::var_os(DBBAK_BIN).map_or_else(build, PathBuf::from)).clone()
-}
-
-fn build() -> PathBuf {
-    let test = env::current_exe().expect("the test binary has a path");
-    // target/PROFILE/deps/suite-HASH
-    let profile_dir = test.ancestors().nth(2).expect("the test binary lies in target/PROFILE/deps").to_owned();
-    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(other) => other,
-    };
-    let target = profile_dir.parent().expect("target/PROFILE has a parent");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["build", "--quiet", "-p", "dbbak-cli", "--profile", profile, "--target-dir"])
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo can be run");
-    assert!(output.status.success(), "building dbbak failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    profile_dir.join("dbbak")
+    match env::var_os(DBBAK_BIN) {
+        Some(path) => path.into(),
+        None => crate::command_line::dbbak().expect("dbbak can be built").to_owned(),
+    }
 }
 
 /// What a run of `dbbak` came to.

@@ -12,6 +12,8 @@ pub mod mem_store;
 pub mod real;
 pub mod redact;
 pub mod scenario;
+pub mod scenario;
+pub mod redact;
 pub mod server;
 pub mod shim;
 pub mod store_suite;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +52,12 @@ impl Scenario {
     /// A server and a store with more lines of configuration.
     #[track_caller]
     pub fn with(options: Options, config: &str) -> Self {
+        Self::with_store(options, config, |_| ())
+    }
+
+    /// The same, with a store's directory that the test has prepared: its path is given before anything lies there.
+    #[track_caller]
+    pub fn with_store(options: Options, config: &str, prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::Builder::new().prefix("real-").tempdir().expect("a temporary directory");
         let root = dir.path().to_owned();
         let server = MariadbServer::start(&root.join("server"), options).expect("the server starts");
@@ -59,6 +66,7 @@ impl Scenario {
             fs::create_dir(scenario.root.join(dir)).expect("creating a directory");
         }
         scenario.configure(config);
+        prepare(&scenario.store());
         scenario.dbbak(&["init"]).exits(0);
         scenario
     }
@@ -73,6 +81,22 @@ impl Scenario {
             self.root.join("scratch").display(),
         );
         fs::write(self.root.join("dbbak.yml"), text).expect("writing the configuration");
+    }
+
+    /// Has the backup tool wait, before it begins, until the file exists whose path is returned: a slow backup.
+    #[track_caller]
+    pub fn hold_backups(&self) -> PathBuf {
+        let (program, go) = (self.root.join("mariadb-backup"), self.root.join("go"));
+        let real = crate::real::find_program("mariadb-backup").expect("mariadb-backup is installed");
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in *--backup*) while ! [ -e '{}' ]; do sleep 0.05; done;; esac\nexec '{}' \"$@\"\n",
+            go.display(),
+            real.display()
+        );
+        fs::write(&program, script).expect("writing the script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("making the script executable");
+        self.configure(&format!("xtrabackup: {}", program.display()));
+        go
     }
 
     /// The directory in which everything lies.

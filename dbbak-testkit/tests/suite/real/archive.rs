@@ -30,10 +30,12 @@ fn real_reset_begins_a_timeline_of_its_own() {
     workload.run(20).unwrap();
     let newest = workload.snapshot(&scenario.server).unwrap();
     scenario.next_second();
-    scenario.ship();
+    // What the open file of the old history held at the reset nobody can archive any more: that is told.
+    scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(9).says("the server began a new history");
+    scenario.dbbak(&["ship-binlogs", "--exec"]).exits(0);
 
     let list = scenario.dbbak(&["list", "--json"]).exits(0).json();
-    let timelines = list["timelines"].as_array().unwrap();
+    let timelines = list["binlogs"].as_array().unwrap();
     assert_eq!(timelines.len(), 2, "{list:#}");
     assert_eq!(timelines[0]["first"], timelines[1]["first"], "the names repeat: {list:#}");
 

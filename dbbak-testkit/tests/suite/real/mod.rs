@@ -2,5 +2,9 @@
 
 mod archive;
 mod backups;
+mod damage;
+mod disk_full;
+mod kill;
 mod pitr;
+mod secrets;
 mod together;

@@ -1,8 +1,8 @@
 //! An executor on `std::process` that prints each command before it starts it.
 
 use dbbak_core::{
-    execute::{ExecError, Executor, ExitStatus, Launch, MemberExit, Process},
-    tools::{Arg, Stdin},
+    execute::{ExecError, Executor, ExitStatus, MemberExit, Process},
+    tools::{Arg, Launch, Stdin},
 };
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{

@@ -3,8 +3,10 @@
 
 mod binlog;
 mod cli;
+mod exec;
 mod plan;
 mod props;
+mod real;
 mod real_server;
 mod real_tools;
 mod shims;

@@ -118,7 +118,7 @@ fn interrupted(signal: Signal) -> (Bench, Spoken) {
     let (bench, scenario) = with_store(Series::Xtrabackup80);
     bench.play(&scenario.fail(ShimTool::Backup, "--backup", 1, Effect::Hang { done: Done::Half })).unwrap();
     let args = ["backup-full", "--exec"];
-    let child = bench.command(&args).unwrap().spawn().unwrap();
+    let child = bench.command(&args).spawn().unwrap();
     bench.wait_until("the tool runs", || bench.shims_running().iter().any(|line| line.contains("--backup"))).unwrap();
     kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
     let spoken = bench.finish(child, &args).unwrap();

@@ -1,6 +1,7 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
 
 pub mod binlog_writer;
+pub mod cli;
 pub mod command_line;
 pub mod fake_clock;
 pub mod fake_executor;
@@ -9,6 +10,9 @@ pub mod faulty;
 pub mod history;
 pub mod mem_store;
 pub mod real;
+pub mod redact;
+pub mod scenario;
+pub mod scenario;
 pub mod redact;
 pub mod server;
 pub mod shim;

@@ -122,10 +122,10 @@ fn problem(output: &QueryOutput) -> ServerProblem {
             ServerProblem { text: error.to_string(), access_denied }
         }
         None => {
-            // The client says what is wrong first, and that it gives up last.
+            // What cannot be read of an option file is said in two lines, the cause first.
             let lines: Vec<&str> = output.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             let text = lines[lines.len().saturating_sub(2)..].join("; ");
-            let text = if text.is_empty() { "its client failed without a message".to_owned() } else { masked(&text) };
+            let text = if text.is_empty() { "its client printed nothing".to_owned() } else { masked(&text) };
             ServerProblem { text, access_denied: false }
         }
     }

@@ -6,6 +6,7 @@ mod cli;
 mod exec;
 mod plan;
 mod props;
+mod real;
 mod real_server;
 mod real_tools;
 mod shims;

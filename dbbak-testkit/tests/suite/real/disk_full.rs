@@ -1,0 +1,84 @@
+//! A store whose file system is full: a clear message, nothing listed, and the next run works once there is room.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dbbak_testkit::real::require_servers;
+use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::server::Options;
+
+/// A small file system of its own, unmounted at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this user or this machine cannot mount one.
+    fn mount(at: &Path, megabytes: u32) -> Option<Self> {
+        let size = format!("size={megabytes}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        mount.is_ok_and(|output| output.status.success()).then(|| SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn real_full_disk_fails_clearly_and_the_next_run_works() {
+    if !require_servers() {
+        return;
+    }
+    let mut disk = None;
+    let scenario = Scenario::with_store(Options::default(), "prepared: none", |store| {
+        std::fs::create_dir(store).unwrap();
+        disk = SmallDisk::mount(store, 80);
+    });
+    if disk.is_none() {
+        let _ = writeln!(std::io::stderr(), "NOT RUN: real_full_disk needs to mount a tmpfs, which takes root");
+        return;
+    }
+    let mut workload = scenario.workload("shop", 71);
+    workload.run(40).unwrap();
+    let filler = scenario.store().join("tmp/filler");
+    let fill = |leave: u64| {
+        let free = rustix::fs::statvfs(&scenario.store()).unwrap();
+        let bytes = (free.f_bavail * free.f_frsize).saturating_sub(leave);
+        std::fs::File::create(&filler).unwrap().write_all(&vec![0; usize::try_from(bytes).unwrap()]).unwrap();
+    };
+    let failed = |args: &[&str]| {
+        let ran = scenario.dbbak(args);
+        assert!(matches!(ran.code, Some(4 | 6)), "{ran}");
+        let text = ran.stderr.to_lowercase();
+        assert!(text.contains("space"), "{ran}");
+        scenario.nothing_survives();
+        scenario.server_is_free();
+    };
+    for leave in [8 << 20, 200 << 10] {
+        fill(leave);
+        failed(&["backup-full", "--exec"]);
+        assert!(scenario.listed().is_empty());
+        std::fs::remove_file(&filler).unwrap();
+    }
+    let full = scenario.full();
+    workload.run(300).unwrap();
+    for leave in [24 << 10, 0] {
+        scenario.server.sql("FLUSH BINARY LOGS");
+        fill(leave);
+        failed(&["ship-binlogs", "--exec"]);
+        failed(&["backup-incr", "--exec"]);
+        assert_eq!(scenario.listed(), [full.as_str()]);
+        std::fs::remove_file(&filler).unwrap();
+    }
+    scenario.incr();
+    workload.run(20).unwrap();
+    let wanted = workload.snapshot(&scenario.server).unwrap();
+    scenario.next_second();
+    scenario.ship();
+    let restored = scenario.restore(&[]);
+    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted.checksums);
+    drop(scenario);
+    drop(disk);
+}

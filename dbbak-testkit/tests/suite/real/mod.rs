@@ -1,0 +1,10 @@
+//! The built `dbbak` on real servers: every test compares what the restored tables hold.
+
+mod archive;
+mod backups;
+mod damage;
+mod disk_full;
+mod kill;
+mod pitr;
+mod secrets;
+mod together;

@@ -3,18 +3,18 @@
 use std::env;
 use std::path::PathBuf;
 
-/// The environment variable that names the `dbbak` to test; without it the one beside the test binary is built.
+/// The environment variable that names the `dbbak` to test; without it the one of this build is taken.
 pub const DBBAK_BIN: &str = "DBBAK_BIN";
 
-/// The `dbbak` program: what `DBBAK_BIN` names, else the one of this build, brought up to date first.
+/// The `dbbak` program: what `DBBAK_BIN` names, else the one of this build.
 ///
 /// # Panics
 ///
-/// When it cannot be built: no test can go on without it.
+/// When there is none: no test can go on without it.
 pub fn dbbak() -> PathBuf {
     match env::var_os(DBBAK_BIN) {
         Some(path) => path.into(),
-        None => crate::command_line::dbbak().expect("dbbak can be built").to_owned(),
+        None => crate::command_line::dbbak().expect("cargo builds it with the tests"),
     }
 }
 

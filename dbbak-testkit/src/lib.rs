@@ -12,8 +12,6 @@ pub mod mem_store;
 pub mod real;
 pub mod redact;
 pub mod scenario;
-pub mod scenario;
-pub mod redact;
 pub mod server;
 pub mod shim;
 pub mod store_suite;

@@ -32,17 +32,6 @@ macro_rules! dbbak_program {
     };
 }
 
-/// The `dbbak` of this build, found beside the program that asks or one directory above it, where tests lie.
-///
-/// # Errors
-///
-/// When it is in neither place.
-pub fn dbbak() -> io::Result<PathBuf> {
-    let asking = std::env::current_exe()?;
-    let found = asking.ancestors().skip(1).take(2).map(|dir| dir.join("dbbak-dup")).find(|path| path.is_file());
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no dbbak-dup beside {}", asking.display())))
-}
-
 /// A directory with shims, a server's data and binlogs, a configuration, and room for a store and a restore.
 #[derive(Debug)]
 pub struct Bench {

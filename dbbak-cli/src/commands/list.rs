@@ -3,7 +3,7 @@
 use crate::{CommandError, context::Context, exit_code, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
-    catalog::{Backup, Catalog, Located, RunEnd},
+    catalog::{Backup, Catalog, RunEnd},
     model::{LogTime, Stamp},
 };
 use serde_json::{Value, json};

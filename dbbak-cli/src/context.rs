@@ -90,7 +90,8 @@ impl Context {
     /// Takes the locks of a command. A restore does without where the store cannot be written.
     pub(crate) fn lock(&self, command: Command) -> Result<Option<Box<dyn Session>>, RunError> {
         let line: Vec<String> = std::env::args().map(|arg| arg.replace('\n', " ")).collect();
-        match run::lock(&self.store, command, &LockRequest::new(line.join(" "))) {
+        let wait = std::time::Duration::from_secs(self.config.lock_wait_seconds);
+        match run::lock(&self.store, command, &LockRequest::new(line.join(" ")).waiting(wait)) {
             Ok(session) => Ok(Some(session)),
             Err(StoreError::ReadOnly { .. }) if command == Command::Restore => {
                 let text = "the store cannot be written, so that no read lease keeps a prune away from it";

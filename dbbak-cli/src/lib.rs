@@ -1,6 +1,7 @@
 //! The dbbak command-line tool as a library, so that embedders can reuse its executor, probe and reporter.
 
 pub mod args;
+mod cli_reference;
 mod command_error;
 mod commands;
 mod context;
@@ -10,6 +11,7 @@ mod output;
 mod system_probe;
 mod terminal;
 
+pub use cli_reference::cli_reference;
 pub use command_error::CommandError;
 pub use commands::main;
 pub use duct_executor::DuctExecutor;

@@ -126,8 +126,11 @@ pub fn record_layout(session: &dyn Session, file: &StoreFile) -> Result<Vec<Stor
         created.push(layout::binlog_index());
     }
     if existing.is_none() {
-        // Entries of a basic store get their sums by the rewrite.
-        manifest.entries.iter_mut().for_each(|_| {});
+        // Entries of a basic store get their sums by the rewrite; facts that have none get their digests noted here.
+        for entry in manifest.entries.iter_mut().filter(|entry| entry.meta_digest.is_none()) {
+            let meta = crate::store::read_version(session, &layout::meta(&entry.id()))?;
+            entry.meta_digest = meta.map(|(bytes, _)| Digest::of(&bytes));
+        }
         manifest.save(session, manifest_version.as_ref())?;
         index.save(session, index_version.as_ref())?;
         file.save(session, None)?;

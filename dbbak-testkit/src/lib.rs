@@ -1,11 +1,17 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
 
 pub mod binlog_writer;
+pub mod cli;
+pub mod command_line;
 pub mod fake_clock;
+pub mod fake_executor;
 pub mod fake_processes;
 pub mod faulty;
+pub mod history;
 pub mod mem_store;
 pub mod real;
+pub mod redact;
+pub mod scenario;
 pub mod server;
 pub mod shim;
 pub mod store_suite;

@@ -1,10 +1,7 @@
 //! An index over the archived binlogs, made once for each catalog: the questions of ten thousand backups about a hundred
 //! thousand files must not each go through all the files.
 
-use super::{
-    Catalog, Timeline,
-    timeline::{BasicTimelines, follows},
-};
+use super::{Catalog, Timeline, timeline::BasicTimelines};
 use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
     store::{BinlogEntry, Digest},
@@ -64,8 +61,9 @@ fn reaches(binlogs: &[BinlogEntry], files: &[usize]) -> Vec<Option<LogTime>> {
     let mut reaches = vec![None; files.len()];
     for place in (0..files.len()).rev() {
         let file = &binlogs[files[place]];
-        let goes_on =
-            files.get(place + 1).is_some_and(|next| file.incomplete().is_none() && follows(file, &binlogs[*next]));
+        let goes_on = files
+            .get(place + 1)
+            .is_some_and(|next| file.incomplete().is_none() && file.is_followed_by(&binlogs[*next]));
         let rest = if goes_on { reaches[place + 1] } else { None };
         reaches[place] = file.reach().max(rest);
     }

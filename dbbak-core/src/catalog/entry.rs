@@ -20,6 +20,24 @@ impl BinlogEntry {
         }
     }
 
+    /// Whether another file continues this one without a hole: the server counted on by one (or to the name that this
+    /// file says), the next knows no GTIDs but those up to here, and of a copy that is not whole these prove that
+    /// nothing was written after it.
+    pub fn is_followed_by(&self, next: &BinlogEntry) -> bool {
+        let successor = self.successor.clone().unwrap_or_else(|| self.name.successor());
+        if next.name != successor {
+            return false;
+        }
+        let before: Option<GtidSet> = next.gtids_before.as_deref().and_then(|text| text.parse().ok());
+        let after = self.gtids_before.as_ref().and_then(|_| self.gtids_after());
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                before.is_subset_of(&after) && (self.partial.is_none() || !before.is_empty())
+            }
+            _ => self.partial.is_none(),
+        }
+    }
+
     /// The moment up to which the file and those before it hold everything. A basic store does not say: there it is the
     /// last event's stamp.
     pub fn reach(&self) -> Option<LogTime> {

@@ -95,24 +95,39 @@ impl Catalog {
                 }
             }
         }
-        let backups = link(entries, &commands);
+        let root = reader.local_dir().map(|dir| dir.root().to_owned());
+        let names = top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect();
+        let mut catalog = Catalog::from_parts(store, root, entries, &commands, index.into_entries(), names);
+        catalog.orphans = catalog.find_orphans(&top);
+        Ok(catalog)
+    }
+
+    /// Puts a snapshot together from what a store's files say: the manifest's entries, the command line recorded with
+    /// each (where it is needed to tell the parent), the index, and the names at the store's top.
+    pub fn from_parts(
+        store: Option<StoreFile>,
+        root: Option<PathBuf>,
+        entries: Vec<ManifestEntry>,
+        commands: &[Option<String>],
+        binlogs: Vec<BinlogEntry>,
+        names: BTreeSet<String>,
+    ) -> Self {
+        let backups = link(entries, commands);
         let mut by_stamp = HashMap::with_capacity(backups.len());
         for (place, backup) in backups.iter().enumerate() {
             by_stamp.entry(backup.ts()).or_insert(place);
         }
-        let mut catalog = Catalog {
+        Catalog {
             store,
-            root: reader.local_dir().map(|dir| dir.root().to_owned()),
+            root,
             backups,
-            binlogs: index.into_entries(),
+            binlogs,
             orphans: Vec::new(),
-            names: top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect(),
+            names,
             by_stamp,
             archive: OnceLock::new(),
             whole: OnceLock::new(),
-        };
-        catalog.orphans = catalog.find_orphans(&top);
-        Ok(catalog)
+        }
     }
 
     /// The backup of a stamp.
@@ -201,8 +216,9 @@ fn link(entries: Vec<ManifestEntry>, commands: &[Option<String>]) -> Vec<Backup>
             (Some(_), more) => Link::Unknown { candidates: more + 1 },
         }
     };
+    let command = |number: usize| commands.get(number).and_then(Option::as_ref);
     let links: Vec<Link> =
-        entries.iter().zip(commands).map(|(entry, command)| parent_of(entry, command.as_ref())).collect();
+        entries.iter().enumerate().map(|(number, entry)| parent_of(entry, command(number))).collect();
     let backup = |(entry, link): (ManifestEntry, Link)| Backup {
         id: entry.id(),
         link,

@@ -34,7 +34,7 @@ pub enum RunEnd {
         /// The first file after the gap.
         next: BinlogName,
     },
-    /// The last file is damaged, or only its beginning was saved.
+    /// The last file is damaged.
     Incomplete {
         /// What is wrong with it.
         what: String,
@@ -72,7 +72,7 @@ impl<'a> Timeline<'a> {
                 return Run { files, end: RunEnd::Incomplete { what, last_good } };
             }
             match self.files.get(position + 1) {
-                Some(next) if !follows(file, next) => {
+                Some(next) if !file.is_followed_by(next) => {
                     return Run { files, end: RunEnd::Gap { next: next.name.clone() } };
                 }
                 _ => {}
@@ -86,15 +86,6 @@ impl Run<'_> {
     /// The moment up to which the piece holds everything; `None` when no file of it says.
     pub fn reaches(&self) -> Option<LogTime> {
         self.files.iter().filter_map(|file| file.reach()).max()
-    }
-}
-
-/// Whether a file continues another without a hole: the server counted on by one, and where the first says how the next is
-/// called, it is that name.
-pub(super) fn follows(file: &BinlogEntry, next: &BinlogEntry) -> bool {
-    match &file.successor {
-        Some(successor) => next.name == *successor,
-        None => next.name == file.name.successor(),
     }
 }
 

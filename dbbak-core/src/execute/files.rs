@@ -2,7 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "the work directory of a run is made and read here")]
 
 use super::{error::ExecuteError, tree::sync_dir};
-use crate::store::ProcessGroup;
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
@@ -144,15 +143,6 @@ pub(super) fn each_line(path: &Path, from: u64, sink: &mut dyn FnMut(&str)) -> R
         }
         sink(&String::from_utf8_lossy(&line));
     }
-}
-
-/// A process group with the start time of its leader, which tells it from a later one of the same number. `None` when the
-/// leader is gone or the system does not tell.
-pub(super) fn process_group(pgid: u32) -> Option<ProcessGroup> {
-    let stat = fs::read_to_string(format!("/proc/{pgid}/stat")).ok()?;
-    // proc(5): the name in parentheses may hold anything; the start time is the 22nd field, the 20th after the name.
-    let start_time = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-    Some(ProcessGroup { pgid, start_time })
 }
 
 /// The last lines of a log.

@@ -27,7 +27,7 @@ impl Running<'_> {
     pub(super) fn spawn(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecuteError> {
         let process = self.start(members)?;
         if let Some(session) = self.session {
-            let groups: Vec<ProcessGroup> = process.groups().into_iter().filter_map(files::process_group).collect();
+            let groups: Vec<ProcessGroup> = process.groups().into_iter().filter_map(ProcessGroup::led_by).collect();
             session.note_children(&groups)?;
         }
         Ok(process)

@@ -126,11 +126,13 @@ fn entry_of(
         entry.partial = Some(PartialBinlog { last_good: scan.good_end, ..PartialBinlog::default() });
     }
     // What a closed file's successor does not hold either: everything before the moment at which the file was closed.
-    // A client can set stamps, so that they may lie in the future: no archive reaches beyond the moment of archiving.
+    // That is its last event's stamp, not the newest: a client can set a transaction's into the future. No archive
+    // reaches beyond the moment of archiving.
     if entry.damaged.is_none() {
+        let closed = entry.last_event_time;
         let archived = entry.archived_at.map(LogTime::from_utc);
         entry.reaches =
-            Some(archived.map_or(newest, |archived| if step.partial { archived } else { newest.min(archived) }));
+            Some(archived.map_or(closed, |archived| if step.partial { archived } else { closed.min(archived) }));
     }
     Ok(entry)
 }

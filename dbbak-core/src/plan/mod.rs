@@ -14,6 +14,7 @@ mod scratch;
 mod select;
 mod ship;
 mod step;
+mod time_zone;
 
 pub use backup::plan_backup;
 pub use check::{Violation, check};

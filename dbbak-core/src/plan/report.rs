@@ -1,9 +1,9 @@
 //! What a restore says of itself, before and after.
 
 use crate::{
-    catalog::Backup,
+    catalog::{Backup, Link},
     facts::TransactionFact,
-    model::{BinlogCoordinates, BinlogPosition, Lsn},
+    model::{BinlogCoordinates, BinlogPosition, Lsn, Stamp},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,9 @@ pub struct RestoreReport {
 pub struct ReportedBackup {
     /// Its directory in the store.
     pub backup: String,
+    /// The backup that it was taken on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Stamp>,
     /// When it ended.
     pub ended_at: DateTime<Utc>,
     /// The LSN that it starts at.
@@ -75,6 +78,10 @@ impl ReportedBackup {
     pub(super) fn of(backup: &Backup) -> Self {
         ReportedBackup {
             backup: backup.id.to_string(),
+            parent: match backup.link {
+                Link::Parent(parent) => Some(parent),
+                Link::Root | Link::Unknown { .. } => None,
+            },
             ended_at: backup.ended_at,
             from_lsn: backup.from_lsn,
             to_lsn: backup.to_lsn,

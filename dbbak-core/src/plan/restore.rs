@@ -9,6 +9,7 @@ use super::{
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Aim, NoReplay, Selection, Window, resolve_aim, select},
     step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
+    time_zone,
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -51,7 +52,8 @@ pub fn plan_restore(
     restore.check_space()?;
     restore.bring_up(&mut plan)?;
     if selection.window.is_some() {
-        restore.warn_about_time_zone(&mut plan);
+        let variables = restore.last_variables();
+        plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
     }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),
@@ -84,7 +86,10 @@ pub fn plan_restore(
 
 fn describe_aim(aim: &Aim) -> String {
     match aim {
-        Aim::Moment { at, latest: true, .. } => format!("the latest reachable moment, floored: {}", utc(at)),
+        Aim::Moment { at, asked: Some(_), latest: true } => {
+            format!("the latest reachable moment, floored: {}", utc(at))
+        }
+        Aim::Moment { at, latest: true, .. } => format!("the latest reachable moment: {}", utc(at)),
         Aim::Moment { at, .. } => format!("just before {}", utc(at)),
         Aim::Backup { ts, .. } => format!("backup {ts} as it is"),
     }
@@ -376,7 +381,7 @@ impl<'a> Restore<'a> {
         }
         let files: Vec<BinlogEntry> = window.files.iter().map(|entry| (*entry).clone()).collect();
         let last_file = window.files.last();
-        let whole = window.fact.cut.is_none() && last_file.is_none_or(|last| last.partial.is_none());
+        let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
         let stop = (!whole).then_some(window.cut.position);
         let dir = self.workdir.join("binlogs");
         let bytes = bytes_between(&from, &window.cut, &files);
@@ -430,7 +435,7 @@ impl<'a> Restore<'a> {
             all += file.transactions?;
         }
         let behind_cut = match (&window.fact.cut, window.files.last()) {
-            (Some(cut), Some(last)) => last.transactions?.checked_sub(cut.transactions_before)?,
+            (Some(cut), Some(last)) if !window.to_end => last.transactions?.checked_sub(cut.transactions_before)?,
             _ => 0,
         };
         all.checked_sub(start.transactions_before)?.checked_sub(behind_cut)
@@ -480,7 +485,7 @@ impl<'a> Restore<'a> {
             log_bin: Some(log_dir.join("replay")),
             server_id: PRIVATE_SERVER_ID,
             settings,
-            time_zone: self.time_zone(&stored.variables),
+            time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
             run_as: self.facts.host.root.then(|| "root".to_owned()),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
@@ -514,33 +519,9 @@ impl<'a> Restore<'a> {
         Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
     }
 
-    fn warn_about_time_zone(&self, plan: &mut Plan) {
-        let stored = self.chain.last().and_then(|last| stored(self.facts, last).ok());
-        let Some(stored) = stored else { return };
-        let variable = |name: &str| stored.variables.get(name).map(String::as_str);
-        let system = variable("system_time_zone").unwrap_or("unknown");
-        let own = variable("time_zone").unwrap_or("SYSTEM") == "SYSTEM" && !matches!(system, "UTC" | "GMT" | "Etc/UTC");
-        let rows = variable("binlog_format") == Some("ROW");
-        if own && !rows && self.config.server.time_zone.is_none() && variable("time_zone").is_some() {
-            let zone = self.facts.host.time_zone.as_deref().unwrap_or("UTC");
-            plan.warnings.push(format!(
-                "the server ran in its system's time zone ({system}) and logged statements: they are replayed in {zone}; if that is another zone, set server.time_zone"
-            ));
-        }
-    }
-
-    /// The source's own time zone: a statement that was logged with `time_zone = 'SYSTEM'` means that zone.
-    fn time_zone(&self, variables: &BTreeMap<String, String>) -> Option<String> {
-        let variable = |name: &str| variables.get(name).map(String::as_str);
-        if let Some(zone) = &self.config.server.time_zone {
-            return Some(zone.clone());
-        }
-        match (variable("time_zone"), variable("system_time_zone")) {
-            (Some("SYSTEM") | None, Some("UTC" | "GMT" | "Etc/UTC")) => None,
-            (Some("SYSTEM") | None, _) => self.facts.host.time_zone.clone(),
-            // A zone of the server's own is logged by name with each statement.
-            _ => None,
-        }
+    /// The variables of the server that was backed up, as far as they were kept.
+    fn last_variables(&self) -> Option<&'a BTreeMap<String, String>> {
+        self.chain.last().and_then(|last| stored(self.facts, last).ok()).map(|stored| &stored.variables)
     }
 
     /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an

@@ -60,6 +60,8 @@ pub struct Window<'a> {
     pub coordinates: BinlogCoordinates,
     /// The cut.
     pub cut: BinlogPosition,
+    /// Whether the last file is gone through up to its end, as far as it is good.
+    pub to_end: bool,
     /// The files from the coordinates' to the cut's.
     pub files: Vec<&'a BinlogEntry>,
     /// Where the moment cuts the timeline.
@@ -107,22 +109,24 @@ pub fn resolve_aim(
     }
 }
 
-/// The latest reachable moment: where the binlogs after the newest usable backup end, floored. Where the archive holds
-/// nothing after that backup, it is the moment of the backup itself.
+/// The latest reachable moment: where the binlogs after some usable backup end, floored. Where no backup reaches the
+/// floored moment, it is taken as it stands; where nothing is archived after the newest backup, it is that backup.
 fn latest_aim(config: &Config, catalog: &Catalog, now: DateTime<Utc>) -> Result<Aim, PlanError> {
     let usable = |backup: &&Backup| catalog.is_whole(backup.ts());
     let Some(newest) = candidates(catalog, now).into_iter().find(usable) else {
         return Err(no_backup_before(catalog, now));
     };
-    let reach = candidates(catalog, now)
+    let reaches: Vec<(DateTime<Utc>, DateTime<Utc>)> = candidates(catalog, now)
         .into_iter()
         .filter(usable)
         .filter_map(|backup| Some((backup.ended_at, reach_after(catalog, backup)?.at())))
-        .map(|(ended, reach)| reach.max(ended))
-        .max();
-    match reach {
+        .filter(|(ended, reach)| reach >= ended)
+        .collect();
+    match reaches.iter().map(|(_, reach)| *reach).max() {
         Some(reach) if reach > newest.ended_at => {
-            let at = floor_time(reach, config.pitr_round_minutes);
+            let floored = floor_time(reach, config.pitr_round_minutes);
+            let reachable = reaches.iter().any(|(ended, reach)| *ended <= floored && floored <= *reach);
+            let at = if reachable { floored } else { reach };
             Ok(Aim::Moment { at, asked: (at != reach).then_some(reach), latest: true })
         }
         _ => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
@@ -178,14 +182,18 @@ pub fn select<'a>(
     Err(most_telling(passed_over, catalog, at))
 }
 
-/// Of the reasons of several backups the one that says most: a target that is not archived yet concerns all of them; else
-/// the newest backup's own.
+/// Of the reasons of several backups the one that says most: that of the backup that gets furthest, else the newest
+/// backup's own.
 fn most_telling(reasons: Vec<(Stamp, PlanError)>, catalog: &Catalog, at: DateTime<Utc>) -> PlanError {
-    let beyond = reasons.iter().position(|(_, error)| matches!(error, PlanError::TargetBeyondBinlogs { .. }));
-    let gap = reasons
-        .iter()
-        .position(|(_, error)| matches!(error, PlanError::BinlogGap { .. } | PlanError::DamagedBinlog { .. }));
-    let chosen = gap.or(beyond).unwrap_or(0);
+    let latest = |error: &PlanError| match error {
+        PlanError::TargetBeyondBinlogs { latest, .. }
+        | PlanError::BinlogGap { latest, .. }
+        | PlanError::DamagedBinlog { latest, .. } => *latest,
+        _ => None,
+    };
+    // The newest backup stands first, and wins where several get equally far.
+    let furthest = reasons.iter().filter_map(|(_, error)| latest(error)).max();
+    let chosen = reasons.iter().position(|(_, error)| latest(error) == furthest).unwrap_or(0);
     reasons.into_iter().nth(chosen).map_or_else(|| no_backup_before(catalog, at), |(_, error)| error)
 }
 
@@ -198,43 +206,48 @@ fn reach_from<'a>(
     let chain = catalog.chain(backup.ts()).map_err(chain_error)?;
     let without = |reason| PlanError::BackupWithoutPitr { backup: backup.ts(), reason };
     let coordinates = backup.coordinates().map_err(without)?;
-    let (timeline, index) = locate(catalog, backup, coordinates, at)?;
+    let (timeline, index) = locate(catalog, backup, coordinates)?;
     let run = timeline.run_from(index);
     let fact = cuts.iter().find(|fact| fact.timeline == timeline.id && fact.target == at);
     let Some(fact) = fact else {
         return Err(without(format!("timeline {} was not searched for the target", timeline.id)));
     };
-    let (cut, files) = match &fact.cut {
-        Some(place) => {
-            let cut = BinlogPosition { file: place.file.clone(), position: place.position };
-            if (&cut.file, cut.position) < (&coordinates.file, coordinates.position) {
-                // A backup ended before the target, yet holds transactions of the target's time or later: clocks differ.
-                return Err(without(format!("it already holds transactions from {cut} on")));
-            }
-            let last = run.files.iter().position(|file| file.name == cut.file);
-            let Some(last) = last else { return Err(blocked(backup, &run)) };
+    // What is held from the backup on reaches up to here; a backup's own end proves nothing of the binlogs.
+    let latest = run.reaches().map(|reach| reach.at()).filter(|reach| *reach >= backup.ended_at);
+    let held = latest.is_some_and(|latest| at <= latest);
+    let cut = fact.cut.as_ref().map(|place| BinlogPosition { file: place.file.clone(), position: place.position });
+    if let Some(cut) = &cut
+        && *cut < coordinates.place()
+    {
+        // A backup ended before the target, yet holds transactions of the target's time or later: clocks differ.
+        return Err(without(format!("it already holds transactions from {cut} on")));
+    }
+    let last = cut.as_ref().and_then(|cut| run.files.iter().position(|file| file.name == cut.file));
+    let (cut, files, to_end) = match (cut, last) {
+        (Some(cut), Some(last)) => {
             if let (RunEnd::Incomplete { what, last_good }, true) = (&run.end, last + 1 == run.files.len())
                 && cut.position > *last_good
             {
-                return Err(damaged(&run, what, *last_good));
+                return Err(damaged(&run, what, *last_good, latest));
             }
-            (cut, run.files[..=last].to_vec())
+            (cut, run.files[..=last].to_vec(), false)
         }
-        None => {
-            if run.end != RunEnd::ArchiveEnds {
-                return Err(blocked(backup, &run));
+        // Nothing from the target on is in the gap-free piece, and it reaches up to the target: it ends there.
+        _ if held => {
+            let Some(last) = run.files.last() else { return Err(blocked(backup, &run, latest)) };
+            let end = BinlogPosition { file: last.name.clone(), position: last.good_bytes() };
+            if end < coordinates.place() {
+                return Err(without(format!("the archive holds {} only up to byte {}", end.file, end.position)));
             }
-            let reach = run.reaches().map(|reach| reach.at());
-            let latest = reach.map(|reach| reach.max(backup.ended_at));
-            if latest.is_none_or(|latest| latest < at) {
-                return Err(PlanError::TargetBeyondBinlogs { target: at, latest });
-            }
-            let Some(last) = run.files.last() else { return Err(blocked(backup, &run)) };
-            (BinlogPosition { file: last.name.clone(), position: last.good_bytes() }, run.files.clone())
+            (end, run.files.clone(), true)
         }
+        (None, _) if run.end == RunEnd::ArchiveEnds => {
+            return Err(PlanError::TargetBeyondBinlogs { target: at, latest });
+        }
+        _ => return Err(blocked(backup, &run, latest)),
     };
-    let window =
-        Window { timeline: timeline.id.clone(), coordinates: coordinates.clone(), cut, files, fact: fact.clone() };
+    let (timeline, coordinates) = (timeline.id.clone(), coordinates.clone());
+    let window = Window { timeline, coordinates, cut, to_end, files, fact: fact.clone() };
     Ok((chain, window))
 }
 
@@ -242,7 +255,6 @@ fn locate<'a>(
     catalog: &'a Catalog,
     backup: &Backup,
     coordinates: &BinlogCoordinates,
-    at: DateTime<Utc>,
 ) -> Result<(Timeline<'a>, usize), PlanError> {
     match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
         Located::At { timeline, index } => Ok((timeline, index)),
@@ -250,20 +262,15 @@ fn locate<'a>(
             let file = coordinates.file.clone();
             Err(PlanError::AmbiguousBinlog { backup: backup.ts(), file, candidates })
         }
-        // Not shipped yet: everything up to the backup's own end is still in the backup.
-        Located::NotArchived if at > backup.ended_at => {
-            Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() })
-        }
         Located::NotArchived => {
             Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() })
         }
     }
 }
 
-fn blocked(backup: &Backup, run: &Run<'_>) -> PlanError {
-    let latest = run.reaches().map(|reach| reach.at());
+fn blocked(backup: &Backup, run: &Run<'_>, latest: Option<DateTime<Utc>>) -> PlanError {
     match (&run.end, run.files.last()) {
-        (RunEnd::Incomplete { what, last_good }, _) => damaged(run, what, *last_good),
+        (RunEnd::Incomplete { what, last_good }, _) => damaged(run, what, *last_good, latest),
         (end, Some(last)) => {
             let next = match end {
                 RunEnd::Gap { next } => Some(next.clone()),
@@ -275,8 +282,7 @@ fn blocked(backup: &Backup, run: &Run<'_>) -> PlanError {
     }
 }
 
-fn damaged(run: &Run<'_>, what: &str, last_good: u64) -> PlanError {
-    let latest = run.reaches().map(|reach| reach.at());
+fn damaged(run: &Run<'_>, what: &str, last_good: u64, latest: Option<DateTime<Utc>>) -> PlanError {
     match run.files.last() {
         Some(file) => PlanError::DamagedBinlog { file: file.name.clone(), last_good, what: what.to_owned(), latest },
         None => PlanError::TargetBeyondBinlogs { target: DateTime::<Utc>::MIN_UTC, latest },

@@ -66,6 +66,7 @@ pub fn plan_ship(
             continue;
         }
         archive.gap_before(&mut plan, file);
+        archive.lost_end(&mut plan, file);
         let Some(path) = &file.path else {
             plan.incomplete.push(format!(
                 "binlog {} is listed by the server, but is not in {}",
@@ -96,6 +97,7 @@ pub fn plan_ship(
                     gzip: config.compress,
                     threads: config.parallel,
                     head: file.head.as_ref().map(|head| head.digest),
+                    open: file.open,
                     partial: last_of_the_dead,
                     entry,
                 })));
@@ -143,7 +145,10 @@ impl<'a> Archive<'a> {
         };
         let longest = self.catalog.binlogs.iter().filter(same).max_by_key(|entry| entry.size);
         match longest {
-            Some(entry) if entry.partial.is_none() || entry.size >= file.good_end.unwrap_or(file.size) => {
+            // A closed file that was saved while it was open is archived as a closed one: only that proves its end.
+            Some(entry)
+                if entry.partial.is_none() || (file.open && entry.size >= file.good_end.unwrap_or(file.size)) =>
+            {
                 Held::Whole(entry.timeline.clone().unwrap_or_default())
             }
             _ => Held::No,
@@ -168,6 +173,30 @@ impl<'a> Archive<'a> {
                 last.name.successor(),
                 predecessor(&file.name),
                 last.reach().map_or("unknown".to_owned(), |reach| reach.to_string()),
+            ));
+        }
+    }
+
+    /// Reports the end of a history that was reset before it was archived: its last archived file names a successor, and
+    /// the server has begun anew.
+    fn lost_end(&self, plan: &mut Plan, file: &SourceBinlog) {
+        if !self.first || !matches!(self.held(file), Held::No) || self.continued(file).is_some() {
+            return;
+        }
+        let timelines = self.catalog.timelines();
+        let server = file.head.as_ref().map(|head| head.server_id);
+        let same_server = |last: &BinlogEntry| {
+            let recorded = last.source.as_ref().and_then(|source| source.server_id);
+            last.name.base() == file.name.base() && (recorded.is_none() || recorded == server)
+        };
+        let before = timelines.iter().rev().find_map(|timeline| {
+            let last = timeline.files.last().filter(|last| same_server(last))?;
+            Some((&timeline.id, last.successor.as_ref()?))
+        });
+        if let Some((timeline, successor)) = before {
+            plan.incomplete.push(format!(
+                "the server began a new history with {}: of the one before it (timeline {timeline}) nothing was archived from {successor} on",
+                file.name
             ));
         }
     }
@@ -213,7 +242,12 @@ impl<'a> Archive<'a> {
         if let Some((timeline, _)) = self.continued(file) {
             return timeline;
         }
-        let next = || format!("t{}", self.catalog.timelines().len() + 1);
+        let next = || {
+            let known: std::collections::BTreeSet<String> =
+                self.catalog.timelines().into_iter().map(|timeline| timeline.id).collect();
+            let ids = (known.len() + 1..).map(|number| format!("t{number}"));
+            ids.skip_while(|id| known.contains(id)).next().unwrap_or_default()
+        };
         self.new_timeline.clone().unwrap_or_else(next)
     }
 

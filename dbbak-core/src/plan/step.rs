@@ -195,6 +195,9 @@ pub struct ShipBinlog {
     pub threads: u32,
     /// Digest of the file's head as it was surveyed: another file under this name is another history.
     pub head: Option<Digest>,
+    /// Whether the server still wrote it when it was looked at.
+    #[serde(default)]
+    pub open: bool,
     /// Whether the file is a dead server's last one, to be kept up to its last whole transaction.
     pub partial: bool,
     /// The index entry as far as it is known.

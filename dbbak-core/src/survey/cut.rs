@@ -31,6 +31,10 @@ pub(super) fn find_cut(
     let mut clock = LogClock::default();
     let mut fact = CutFact { timeline: timeline.id.clone(), target, cut: None, last_included: None };
     for (index, file) in timeline.files.iter().enumerate() {
+        // Kept for a person to look at: nothing of it can be read, or replayed.
+        if unreadable(file) {
+            continue;
+        }
         // The index knows the newest stamp of a file in whole seconds: a commit time of the same second may be later.
         if let Some(newest) = file.max_event_time
             && newest.at().timestamp() < target.timestamp()
@@ -89,7 +93,7 @@ fn last_before(
     clock: LogClock,
 ) -> Result<Option<TransactionFact>, SurveyError> {
     for file in timeline.files[..index].iter().rev() {
-        if file.transactions == Some(0) {
+        if file.transactions == Some(0) || unreadable(file) {
             continue;
         }
         let (mut clock, mut last) = (clock, None);
@@ -103,6 +107,11 @@ fn last_before(
         }
     }
     Ok(None)
+}
+
+/// Whether no part of a file can be read as a binlog.
+fn unreadable(file: &BinlogEntry) -> bool {
+    file.damaged.as_ref().is_some_and(|damage| damage.last_good == 0)
 }
 
 fn scan(

@@ -122,8 +122,11 @@ fn problem(output: &QueryOutput) -> ServerProblem {
             ServerProblem { text: error.to_string(), access_denied }
         }
         None => {
-            let line = output.stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
-            ServerProblem { text: masked(line.trim()), access_denied: false }
+            // The client says what is wrong first, and that it gives up last.
+            let lines: Vec<&str> = output.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let text = lines[lines.len().saturating_sub(2)..].join("; ");
+            let text = if text.is_empty() { "its client failed without a message".to_owned() } else { masked(&text) };
+            ServerProblem { text, access_denied: false }
         }
     }
 }

@@ -84,7 +84,13 @@ fn initialise(datadir: &Path) -> Result<(), ServerError> {
     let redo_option = format!("--innodb-log-file-size={REDO_SIZE}");
     let user = super::user_option();
     let install = Command::new(program("mariadb-install-db")?)
-        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
+        .args([
+            "--no-defaults",
+            "--force",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+        ])
         .args([&datadir_option, &redo_option])
         .args(user)
         .env("LC_ALL", "C")

@@ -2,8 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod binlog;
+mod cli;
+mod exec;
+mod plan;
+mod props;
+mod real;
 mod real_server;
 mod real_tools;
 mod shims;
 mod store;
+mod tidy;
 mod tools_props;

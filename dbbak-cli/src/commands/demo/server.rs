@@ -67,7 +67,8 @@ impl Programs {
             Some(exits) if exits.iter().all(|exit| exit.status.success()) => Ok(output),
             _ => {
                 let log = std::fs::read_to_string(log).unwrap_or_default();
-                let lines: Vec<&str> = log.lines().rev().take(5).collect();
+                // Some of the vendor's scripts complain on standard output.
+                let lines: Vec<&str> = log.lines().rev().chain(output.lines().rev()).take(8).collect();
                 Err(DemoError::Failed { what, output: lines.into_iter().rev().collect::<Vec<_>>().join(" / ") })
             }
         }
@@ -90,7 +91,8 @@ impl<'a> DemoServer<'a> {
         make_private(dir)?;
         let datadir = dir.join("data");
         let install = CommandSpec::new(&programs.install)
-            .args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"])
+            // Without --force it gives up on a machine whose own name cannot be looked up.
+            .args(["--no-defaults", "--force", "--skip-test-db", "--auth-root-authentication-method=normal"])
             .path_option("--datadir", &datadir)?;
         let install = if rustix::process::geteuid().is_root() { install.arg("--user=root") } else { install };
         programs.run("mariadb-install-db", install, &dir.join("install.log"))?;

@@ -1,0 +1,117 @@
+//! Checks a finished plan against the rules that always hold.
+
+mod chain;
+mod places;
+mod tools;
+mod window;
+
+use super::{Plan, Step, Summary};
+use crate::{
+    store::layout,
+    tools::{Arg, CommandSpec},
+};
+use std::fmt;
+
+/// A rule that a plan breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule's number in the design.
+    pub rule: u8,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {}: {}", self.rule, self.what)
+    }
+}
+
+/// The rules that a plan breaks; none for every plan that a planner makes.
+pub fn check(plan: &Plan) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut broken = |rule: u8, what: String| found.push(Violation { rule, what });
+    chain::restored(plan, &mut broken);
+    chain::taken(plan, &mut broken);
+    places::private_copies(plan, &mut broken);
+    places::own_directories(plan, &mut broken);
+    tools::prepares(plan, &mut broken);
+    tools::private_server(plan, &mut broken);
+    window::replay(plan, &mut broken);
+    window::files(plan, &mut broken);
+    shipped(plan, &mut broken);
+    order(plan, &mut broken);
+    found
+}
+
+type Broken<'a> = &'a mut dyn FnMut(u8, String);
+
+/// Rule 6: only closed binlogs are archived, each once; an open one only as the last of a dead server, or after the
+/// server was made to close it.
+fn shipped(plan: &Plan, broken: Broken<'_>) {
+    let mut names = std::collections::BTreeSet::new();
+    let mut flushed = false;
+    for step in &plan.steps {
+        flushed |= matches!(step, Step::FlushBinlogs { .. });
+        let Step::ShipBinlog(ship) = step else { continue };
+        let name = &ship.entry.name;
+        if !names.insert(ship.to.clone()) {
+            broken(6, format!("{} is stored twice", ship.to));
+        }
+        if ship.partial != ship.bytes.is_some() {
+            broken(6, format!("{name} is archived in part, and is not marked so"));
+        }
+        if ship.open && !ship.partial && !flushed {
+            broken(6, format!("{name} is archived while the server still writes it"));
+        }
+        if ship.to != layout::binlog(&ship.entry.stored_as) {
+            broken(6, format!("{name} is stored elsewhere than the index will say"));
+        }
+    }
+}
+
+/// Rule 9: what makes a backup exist, or says that a restore is done, comes last, and what a failed run leaves is known.
+fn order(plan: &Plan, broken: Broken<'_>) {
+    let last = plan.steps.len().saturating_sub(1);
+    for (position, step) in plan.steps.iter().enumerate() {
+        if matches!(step, Step::RecordBackup(_) | Step::WriteReport { .. }) && position != last {
+            broken(9, format!("step {} says that all is done, and is not the last", position + 1));
+        }
+    }
+    match (&plan.summary, plan.steps.last()) {
+        (Summary::Backup { id, .. }, Some(Step::RecordBackup(record))) => {
+            if record.id != *id {
+                broken(9, format!("{id} is taken, and {} is recorded", record.id));
+            }
+            let discarded = |key: &crate::store::StoreKey| key.as_str() == id;
+            if !plan.discard_on_failure.iter().any(discarded) {
+                broken(9, "what a failed run leaves of the backup would stay".into());
+            }
+        }
+        (Summary::Backup { .. }, _) => broken(9, "the backup is never recorded".into()),
+        (Summary::Restore { report }, Some(Step::WriteReport { report: written, .. })) => {
+            if report != written {
+                broken(9, "the report is not that of this restore".into());
+            }
+        }
+        (Summary::Restore { .. }, _) => broken(9, "the restore is never reported".into()),
+        _ => {}
+    }
+}
+
+/// Whether a command has an argument, as it stands.
+fn has(command: &CommandSpec, flag: &str) -> bool {
+    plain(command).any(|text| text == flag)
+}
+
+/// The value of an option; of several the last, as the programs take it.
+fn option<'a>(command: &'a CommandSpec, name: &str) -> Option<&'a str> {
+    plain(command).filter_map(|text| text.strip_prefix(name)?.strip_prefix('=')).last()
+}
+
+fn plain(command: &CommandSpec) -> impl Iterator<Item = &str> {
+    command.args.iter().filter_map(|arg| match arg {
+        Arg::Plain(text) => Some(text.as_str()),
+        Arg::Secret(_) => None,
+    })
+}

@@ -1,0 +1,65 @@
+//! Rules 3, 4 and 8: what the tools and the private server are told.
+
+use super::{Broken, has, option};
+use crate::{
+    model::TreeName,
+    plan::{Plan, RunTool, Step, Summary},
+    tools::ToolKind,
+};
+
+/// Rules 3 and 4: `--apply-log-only` stands on every XtraBackup prepare but the last, and never on mariadb-backup's; each
+/// run must leave something to count as a success.
+pub(super) fn prepares(plan: &Plan, broken: Broken<'_>) {
+    let runs: Vec<&RunTool> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::RunTool(run) => Some(&**run),
+            _ => None,
+        })
+        .collect();
+    let prepares: Vec<&&RunTool> = runs.iter().filter(|run| has(&run.launch.command, "--prepare")).collect();
+    let ends_redo_only =
+        matches!(&plan.summary, Summary::Backup { trees, .. } if !trees.contains(&TreeName::PreparedFinal));
+    for (number, run) in prepares.iter().enumerate() {
+        let last = number + 1 == prepares.len() && !ends_redo_only;
+        let expected = run.expect.kind == ToolKind::Xtrabackup && !last;
+        if has(&run.launch.command, "--apply-log-only") != expected {
+            let word = if expected { "lacks" } else { "has" };
+            broken(3, format!("prepare {} {word} --apply-log-only", number + 1));
+        }
+    }
+    for run in runs {
+        if run.expect.files.is_empty() || run.expect.backup_type.is_none() {
+            broken(4, format!("to {} succeeds without leaving anything", run.title));
+        }
+    }
+}
+
+/// Rule 8: the private server lets nobody in, and nothing in the data runs by itself.
+pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
+    for step in &plan.steps {
+        let Step::Replay(replay) = step else { continue };
+        let server = &replay.server;
+        let command = &server.launch.command;
+        if !has(command, "--skip-networking") {
+            broken(8, "the private server lacks --skip-networking".into());
+        }
+        if option(command, "--event-scheduler") != Some("OFF") {
+            broken(8, "the private server would run events".into());
+        }
+        if !has(command, "--skip-slave-start") && !has(command, "--skip-replica-start") {
+            broken(8, "the private server would begin to replicate".into());
+        }
+        if has(command, "--skip-grant-tables") {
+            broken(8, "the private server lets everybody in".into());
+        }
+        let socket = server.socket.to_str();
+        if option(command, "--socket") != socket || !server.socket.starts_with(&server.run_dir) {
+            broken(8, "the private server does not listen in its private directory".into());
+        }
+        if option(&replay.client.command, "--socket") != socket {
+            broken(8, "the replay could reach another server than the private one".into());
+        }
+    }
+}

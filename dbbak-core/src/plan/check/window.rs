@@ -1,0 +1,113 @@
+//! Rules 5, 6 and 7: a replay starts and stops at positions, goes through whole binlogs of one timeline without a hole,
+//! and is compared with what it should bring.
+
+use super::{Broken, has, option, plain};
+use crate::{
+    model::BinlogPosition,
+    plan::{Plan, Step, Summary, UnpackBinlogs},
+};
+
+fn unpacked(plan: &Plan) -> Option<(usize, &UnpackBinlogs)> {
+    plan.steps.iter().enumerate().find_map(|(number, step)| match step {
+        Step::UnpackBinlogs(unpack) => Some((number, unpack)),
+        _ => None,
+    })
+}
+
+/// Rules 5 and 7: the replay is that of the window, and can be compared with it.
+pub(super) fn replay(plan: &Plan, broken: Broken<'_>) {
+    let unpacked = unpacked(plan);
+    let mut replays = 0;
+    for (number, step) in plan.steps.iter().enumerate() {
+        let Step::Replay(replay) = step else { continue };
+        replays += 1;
+        let (reader, from, cut) = (&replay.reader.command, &replay.from, &replay.cut);
+        for time in ["--start-datetime", "--stop-datetime"] {
+            if plain(reader).any(|text| text.starts_with(time)) {
+                broken(5, format!("the replay uses {time}"));
+            }
+        }
+        if option(reader, "--start-position") != Some(from.position.to_string().as_str()) {
+            broken(5, format!("the replay does not start at {from}"));
+        }
+        if !has(reader, "--verify-binlog-checksum") {
+            broken(5, "the replay does not verify checksums".into());
+        }
+        if cut <= from {
+            broken(5, format!("the replay ends at {cut}, before it starts at {from}"));
+        }
+        let Some((_, unpack)) = unpacked.filter(|(unpacked, _)| *unpacked < number) else {
+            broken(7, "a replay is compared with nothing".into());
+            continue;
+        };
+        let stop = unpack.stop.map(|stop| stop.to_string());
+        if unpack.start != from.position || option(reader, "--stop-position") != stop.as_deref() {
+            broken(7, "the replay's span is not that of the window it is compared with".into());
+        }
+        let names = unpack.files.iter().map(|file| unpack.dir.join(file.name.as_str()));
+        let read: Vec<&str> = plain(reader).filter(|text| !text.starts_with('-')).collect();
+        if !names.map(|path| path.display().to_string()).eq(read) {
+            broken(5, "the replay does not read the window's files, each once and in order".into());
+        }
+        let (first, last) = (unpack.files.first(), unpack.files.last());
+        let end = last
+            .map(|last| BinlogPosition { file: last.name.clone(), position: unpack.stop.unwrap_or(last.good_bytes()) });
+        if first.map(|first| &first.name) != Some(&from.file) || end.as_ref() != Some(cut) {
+            broken(5, format!("the window's files do not lead from {from} to {cut}"));
+        }
+        let log = option(&replay.server.launch.command, "--log-bin").map(std::path::Path::new);
+        if log.is_none_or(|log| log.parent() != Some(&replay.server.log_dir)) {
+            broken(7, "the private server logs nothing that could be compared".into());
+        }
+    }
+    let Summary::Restore { report } = &plan.summary else { return };
+    let coordinates = report.coordinates.as_ref().map(|coordinates| coordinates.place());
+    match &report.window {
+        None if replays > 0 => broken(5, "binlogs are replayed on a backup that is restored as it is".into()),
+        Some(window) if Some(&window.from) != coordinates.as_ref() => {
+            broken(5, "the window does not start at the backup's coordinates".into());
+        }
+        Some(window) if (window.from != window.cut) != (replays == 1) => {
+            broken(5, format!("the window is replayed {replays} times"));
+        }
+        _ => {}
+    }
+    for step in &plan.steps {
+        if let (Step::Replay(replay), Some(window)) = (step, &report.window)
+            && (&window.from, &window.cut) != (&replay.from, &replay.cut)
+        {
+            broken(5, "the replay is not that of the report".into());
+        }
+    }
+}
+
+/// Rules 5 and 6: the window's files follow each other on one timeline, and nothing in them is past its last good
+/// transaction.
+pub(super) fn files(plan: &Plan, broken: Broken<'_>) {
+    let Some((_, unpack)) = unpacked(plan) else { return };
+    if let Summary::Restore { report } = &plan.summary {
+        let timeline = report.window.as_ref().map(|window| &window.timeline);
+        let strays = unpack.files.iter().filter(|file| file.timeline.is_some() && file.timeline.as_ref() != timeline);
+        for stray in strays {
+            broken(5, format!("{} is of another timeline", stray.name));
+        }
+    }
+    for pair in unpack.files.windows(2) {
+        let [before, after] = pair else { continue };
+        if before.timeline != after.timeline {
+            broken(5, format!("{} and {} are of different timelines", before.name, after.name));
+        }
+        if !before.is_followed_by(after) {
+            broken(5, format!("binlogs are missing between {} and {}", before.name, after.name));
+        }
+        if before.damaged.is_some() {
+            broken(6, format!("the window goes through {}, which is damaged", before.name));
+        }
+    }
+    let Some(last) = unpack.files.last() else { return broken(5, "the window has no files".into()) };
+    let good = last.good_bytes();
+    let whole = last.damaged.is_none() && last.partial.is_none();
+    if unpack.stop.map_or(!whole, |stop| stop > good) {
+        broken(6, format!("the window ends behind the good part of {}", last.name));
+    }
+}

@@ -1,0 +1,305 @@
+//! One server, one store, one workload in a directory of their own: the stage for tests that drive the built `dbbak`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dbbak_core::plan::RestoreReport;
+use tempfile::TempDir;
+
+use crate::cli::{Ran, dbbak};
+use crate::server::{Checksums, MariadbServer, Options};
+use crate::workload::{Mix, Workload};
+
+/// A server with a store beside it.
+///
+/// # Panics
+///
+/// Its methods panic when anything fails that the test does not ask about: there is nothing to do after that.
+#[derive(Debug)]
+pub struct Scenario {
+    /// The source server.
+    pub server: MariadbServer,
+    count: AtomicU32,
+    root: PathBuf,
+    // Last, so that the server ends before its directory goes.
+    _dir: TempDir,
+}
+
+/// A restore that was carried out.
+#[derive(Debug)]
+pub struct Restored {
+    /// The data directory that a server can start on.
+    pub datadir: PathBuf,
+    /// What the restore reported.
+    pub report: RestoreReport,
+    /// What it printed.
+    pub ran: Ran,
+}
+
+impl Scenario {
+    /// A server as the test kit sets it up, and an initialised store.
+    #[track_caller]
+    pub fn new() -> Self {
+        Self::with(Options::default(), "")
+    }
+
+    /// A server and a store with more lines of configuration.
+    #[track_caller]
+    pub fn with(options: Options, config: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("real-").tempdir().expect("a temporary directory");
+        let root = dir.path().to_owned();
+        let server = MariadbServer::start(&root.join("server"), options).expect("the server starts");
+        let scenario = Self { server, count: AtomicU32::new(0), root, _dir: dir };
+        for dir in ["scratch", "tmp"] {
+            fs::create_dir(scenario.root.join(dir)).expect("creating a directory");
+        }
+        scenario.configure(config);
+        scenario.dbbak(&["init"]).exits(0);
+        scenario
+    }
+
+    /// Writes the configuration anew, with more lines than the test's own.
+    pub fn configure(&self, more: &str) {
+        let text = format!(
+            "nfs_root: {}\nmysql_option_file: {}\nscratch_dir: {}\npitr_round_minutes: 0\nparallel: 2\n\
+             prepare_memory: 32M\nserver: {{start_timeout_seconds: 120}}\n{more}\n",
+            self.store().display(),
+            self.server.backup_option_file().display(),
+            self.root.join("scratch").display(),
+        );
+        fs::write(self.root.join("dbbak.yml"), text).expect("writing the configuration");
+    }
+
+    /// The directory in which everything lies.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The store's root.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// A workload on a database of its own.
+    #[track_caller]
+    pub fn workload(&self, database: &str, seed: u64) -> Workload {
+        Workload::new(&self.server, database, seed, Mix::default()).expect("the workload's database")
+    }
+
+    /// `dbbak` with the test's configuration, ready to run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(dbbak());
+        command
+            .arg("--config-path")
+            .arg(self.root.join("dbbak.yml"))
+            .args(args)
+            // Private sockets and the like lie in the test's directory too, where survivors are looked for.
+            .env("TMPDIR", self.root.join("tmp"))
+            .env("HOME", &self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `dbbak`.
+    #[track_caller]
+    pub fn dbbak(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().expect("dbbak can be started");
+        Ran {
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Takes a full and returns its stamp.
+    #[track_caller]
+    pub fn full(&self) -> String {
+        self.backup(&["backup-full"])
+    }
+
+    /// Takes an incremental on the latest chain and returns its stamp.
+    #[track_caller]
+    pub fn incr(&self) -> String {
+        self.backup(&["backup-incr"])
+    }
+
+    /// Takes a backup with arguments of the test's own and returns its stamp.
+    #[track_caller]
+    pub fn backup(&self, args: &[&str]) -> String {
+        let args = [args, &["--json", "--exec"]].concat();
+        let mut ran = self.dbbak(&args);
+        // Stamps are whole seconds, and a backup of a small server takes less.
+        while ran.code == Some(5) && ran.stderr.contains("is taken") {
+            std::thread::sleep(Duration::from_millis(200));
+            ran = self.dbbak(&args);
+        }
+        let ran = ran.exits(0);
+        let id = ran.json()["backup"].as_str().expect("the backup's name").to_owned();
+        let end = id.find("_from_").unwrap_or(id.len());
+        id[..end].split_once('_').expect("a backup's name has a stamp").1.to_owned()
+    }
+
+    /// Archives everything up to now.
+    #[track_caller]
+    pub fn ship(&self) -> Ran {
+        self.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(0)
+    }
+
+    /// Restores into a new work directory.
+    #[track_caller]
+    pub fn restore(&self, args: &[&str]) -> Restored {
+        let ran = self.try_restore(args).exits(0);
+        let report: RestoreReport = serde_json::from_str(&ran.stdout).expect("the restore's report");
+        Restored { datadir: report.datadir.clone(), report, ran }
+    }
+
+    /// Restores to just before a moment of the server's clock.
+    #[track_caller]
+    pub fn restore_at(&self, time: &str) -> Restored {
+        self.restore(&["--time", time, "--exact"])
+    }
+
+    /// Tries a restore into a new work directory.
+    #[track_caller]
+    pub fn try_restore(&self, args: &[&str]) -> Ran {
+        let workdir = self.fresh("restore");
+        let workdir = workdir.to_str().expect("a path of plain text");
+        self.dbbak(&[&["restore"], args, &["--workdir", workdir, "--json", "--exec"]].concat())
+    }
+
+    /// A path in the test's directory at which nothing lies yet.
+    pub fn fresh(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{name}-{}", self.count.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// What a database holds in a restored data directory, by a server that is started on it.
+    #[track_caller]
+    pub fn checksums_of(&self, datadir: &Path, database: &str) -> Checksums {
+        let work = self.fresh("check");
+        let options = Options { log_bin: None, ..Options::default() };
+        let mut server = MariadbServer::on_datadir(datadir, &work, options).expect("a server on the restored data");
+        let checksums = server.checksums(database).expect("the sums");
+        server.stop().expect("the server stops");
+        checksums
+    }
+
+    /// Waits until the server's clock has reached another second, and returns it, `YYYY-MM-DD HH:MM:SS`. MariaDB stamps
+    /// events with whole seconds.
+    #[track_caller]
+    pub fn next_second(&self) -> String {
+        let now = || self.server.value("SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%d %H:%i:%s')");
+        let before = now();
+        loop {
+            std::thread::sleep(Duration::from_millis(50));
+            let after = now();
+            if after != before {
+                return after;
+            }
+        }
+    }
+
+    /// The stamps of the backups that `dbbak list` shows.
+    #[track_caller]
+    pub fn listed(&self) -> Vec<String> {
+        let list = self.dbbak(&["list", "--json"]).exits(0).json();
+        let backups = list["backups"].as_array().expect("a list of backups");
+        backups.iter().filter_map(|backup| backup["ts"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// A digest of every file in the store, by its path; locks come and go and are left out.
+    #[track_caller]
+    pub fn store_digests(&self) -> BTreeMap<PathBuf, blake3::Hash> {
+        let mut digests = BTreeMap::new();
+        for path in files_below(&self.store()) {
+            let name = path.strip_prefix(self.store()).expect("a path in the store").to_owned();
+            if !name.starts_with("locks") {
+                digests.insert(name, blake3::hash(&fs::read(&path).expect("reading a stored file")));
+            }
+        }
+        digests
+    }
+
+    /// Processes that mention the test's directory and are not the test's own children.
+    pub fn strangers(&self) -> Vec<String> {
+        processes_that_mention(&self.root)
+    }
+
+    /// Waits until no process of `dbbak` is left.
+    #[track_caller]
+    pub fn nothing_survives(&self) {
+        let mut left = Vec::new();
+        for _ in 0..150 {
+            left = self.strangers();
+            if left.is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("processes outlived dbbak: {left:#?}");
+    }
+
+    /// Checks that nothing blocks the server: a change of the schema and a write succeed at once.
+    #[track_caller]
+    pub fn server_is_free(&self) {
+        self.server.sql(
+            "SET SESSION lock_wait_timeout = 5, innodb_lock_wait_timeout = 5;
+             CREATE DATABASE IF NOT EXISTS probe; CREATE OR REPLACE TABLE probe.t (a INT) ENGINE=InnoDB;
+             INSERT INTO probe.t VALUES (1); DROP DATABASE probe;",
+        );
+    }
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Every file below a directory.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let Ok(entries) = fs::read_dir(dir) else { return files };
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files.extend(files_below(&entry.path())),
+            _ => files.push(entry.path()),
+        }
+    }
+    files.sort();
+    files
+}
+
+fn processes_that_mention(dir: &Path) -> Vec<String> {
+    let own = std::process::id().to_string();
+    let dir = dir.display().to_string();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let proc = entry.path();
+        let Some(command) = read(&proc.join("cmdline")) else { continue };
+        if !command.contains(&dir) {
+            continue;
+        }
+        let status = read(&proc.join("status")).unwrap_or_default();
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        // What ended and was not waited for yet is no process any more.
+        let ended = status.is_empty() || field("State:").starts_with(['Z', 'X']);
+        if !ended && field("PPid:") != own && field("Pid:") != own {
+            found.push(format!("{} {}", proc.display(), command.replace('\0', " ")));
+        }
+    }
+    found
+}
+
+fn read(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}

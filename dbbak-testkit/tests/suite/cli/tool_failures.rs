@@ -1,0 +1,156 @@
+//! A backup tool that fails in each way that it can: exit code 6, nothing listed, nothing left.
+
+use super::{Series, backup, run, with_store};
+use dbbak_testkit::{
+    command_line::{Bench, Spoken},
+    shim::{Done, Effect, ShimTool},
+};
+use insta::assert_snapshot;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Takes a full while the tool's call that has this argument goes wrong; nothing may come of it.
+fn failing(series: Series, argument: &str, call: usize, effect: Effect) -> Spoken {
+    let (bench, scenario) = with_store(series);
+    bench.play(&scenario.fail(ShimTool::Backup, argument, call, effect)).unwrap();
+    let spoken = run(&bench, &["backup-full", "--exec"]);
+    assert_eq!(spoken.code(), Some(6), "{spoken}");
+    assert_nothing_came_of_it(&bench);
+    spoken.without_plan()
+}
+
+fn assert_nothing_came_of_it(bench: &Bench) {
+    assert_eq!(bench.backup_dirs(), [""; 0]);
+    assert_eq!(bench.names_in("scratch"), [""; 0]);
+    assert_eq!(bench.shims_running(), [""; 0]);
+    assert_eq!(bench.names_in("store/locks"), [""; 0]);
+    let list = run(bench, &["list"]);
+    assert_eq!(
+        (list.code(), list.stdout.as_str()),
+        (Some(0), "No backups. Take the first with `dbbak backup-full --exec`.\n")
+    );
+}
+
+fn exit(code: u8, stderr: &str, done: Done) -> Effect {
+    Effect::Exit { code, stderr: stderr.to_owned(), done }
+}
+
+#[test]
+fn exit_status() {
+    let line = "2026-11-21T03:00:00.000000-00:00 0 [ERROR] [MY-011825] [Xtrabackup] log block checksum mismatch";
+    assert_snapshot!(failing(Series::Xtrabackup80, "--backup", 1, exit(1, line, Done::Half)));
+}
+
+#[test]
+fn access_denied_to_the_tool() {
+    let line = "2026-11-21T03:00:00.000000-00:00 0 [ERROR] [MY-011825] [Xtrabackup] Failed to connect to MySQL server: Access denied for user 'backup'@'localhost' (using password: YES).";
+    assert_snapshot!(failing(Series::Xtrabackup80, "--backup", 1, exit(1, line, Done::Nothing)));
+}
+
+#[test]
+fn no_space_for_the_tool() {
+    let line =
+        "[00] 2026-11-21 03:00:00 Error: write to file ./ibdata1 failed: Errcode: 28 \"No space left on device\"";
+    assert_snapshot!(failing(Series::Mariadb1011, "--backup", 1, exit(1, line, Done::Half)));
+}
+
+#[test]
+fn missing_last_line() {
+    assert_snapshot!(failing(Series::Xtrabackup80, "--backup", 1, Effect::NoSuccessLine));
+}
+
+#[test]
+fn missing_file() {
+    let effect = Effect::MissingFile { name: "xtrabackup_checkpoints".into() };
+    assert_snapshot!(failing(Series::Xtrabackup80, "--backup", 1, effect));
+}
+
+#[test]
+fn missing_coordinates() {
+    let effect = Effect::MissingFile { name: "xtrabackup_binlog_info".into() };
+    assert_snapshot!(failing(Series::Mariadb1011, "--backup", 1, effect));
+}
+
+#[test]
+fn wrong_type() {
+    let effect = Effect::WrongType { backup_type: "incremental".into() };
+    assert_snapshot!(failing(Series::Xtrabackup80, "--backup", 1, effect));
+}
+
+#[test]
+fn alarm() {
+    let line = "2026-11-21  3:00:00 0 [Warning] InnoDB: Tablespace 8 was not found at ./shop/orders.ibd when restoring a (partial?) backup. All redo log for this file will be ignored!";
+    assert_snapshot!(failing(Series::Mariadb1011, "--prepare", 1, Effect::Alarm { line: line.into() }));
+}
+
+#[test]
+fn killed_by_a_signal() {
+    assert_snapshot!(failing(Series::Xtrabackup80, "--backup", 1, Effect::Killed { done: Done::Half }));
+}
+
+#[test]
+fn first_prepare_fails() {
+    let line =
+        "2026-11-21T03:00:00.000000-00:00 0 [ERROR] [MY-011825] [Xtrabackup] innodb_init_param(): Error occurred";
+    assert_snapshot!(failing(Series::Xtrabackup80, "--prepare", 1, exit(1, line, Done::Half)));
+}
+
+#[test]
+fn last_prepare_leaves_the_wrong_type() {
+    let effect = Effect::WrongType { backup_type: "log-applied".into() };
+    assert_snapshot!(failing(Series::Xtrabackup84, "--prepare", 2, effect));
+}
+
+#[test]
+fn incremental_fails_and_its_parent_stays() {
+    let (bench, scenario) = with_store(Series::Xtrabackup80);
+    backup(&bench, &["backup-full", "--exec"]);
+    let kept = bench.backup_dirs();
+    bench.play(&scenario.fail(ShimTool::Backup, "--backup", 2, exit(1, "cannot go on", Done::Half))).unwrap();
+    let spoken = run(&bench, &["backup-incr", "--exec"]);
+    assert_eq!(spoken.code(), Some(6), "{spoken}");
+    assert_eq!(bench.backup_dirs(), kept);
+    backup(&bench, &["backup-incr", "--exec"]);
+    assert_eq!(bench.backup_dirs().len(), 2);
+}
+
+/// Sends a signal to a `dbbak` whose tool hangs.
+fn interrupted(signal: Signal) -> (Bench, Spoken) {
+    let (bench, scenario) = with_store(Series::Xtrabackup80);
+    bench.play(&scenario.fail(ShimTool::Backup, "--backup", 1, Effect::Hang { done: Done::Half })).unwrap();
+    let args = ["backup-full", "--exec"];
+    let child = bench.command(&args).spawn().unwrap();
+    bench.wait_until("the tool runs", || bench.shims_running().iter().any(|line| line.contains("--backup"))).unwrap();
+    kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
+    let spoken = bench.finish(child, &args).unwrap();
+    (bench, spoken.without_plan())
+}
+
+#[test]
+fn sigterm() {
+    let (bench, spoken) = interrupted(Signal::TERM);
+    assert_nothing_came_of_it(&bench);
+    assert_snapshot!(spoken);
+}
+
+#[test]
+fn sigint() {
+    let (bench, spoken) = interrupted(Signal::INT);
+    assert_nothing_came_of_it(&bench);
+    assert_snapshot!(spoken);
+}
+
+/// Nothing can be cleaned up then; but nothing is listed, the tool dies too, and the next run takes the lock over.
+#[test]
+fn sigkill() {
+    let (bench, spoken) = interrupted(Signal::KILL);
+    assert_eq!(spoken.code(), None);
+    if bench.path("path/setpriv").exists() {
+        bench.wait_until("the tool is dead", || bench.shims_running().is_empty()).unwrap();
+    }
+    assert_eq!(bench.backup_dirs().len(), 1);
+    assert_snapshot!("sigkill_list", run(&bench, &["list"]));
+    let next = backup(&bench, &["backup-full", "--exec"]);
+    assert_snapshot!("sigkill_next", next.without_plan());
+    assert_snapshot!("sigkill_prune", run(&bench, &["prune", "--orphans", "--older-than", "0", "--exec"]));
+    assert_eq!(bench.backup_dirs().len(), 1);
+}

@@ -6,7 +6,7 @@ use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
     store::{BinlogEntry, Digest},
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{cmp::Reverse, collections::HashMap};
 
 /// The timelines of a catalog's binlogs, by the places of the entries in `Catalog::binlogs`.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +28,7 @@ impl ArchiveIndex {
     pub(super) fn of(binlogs: &[BinlogEntry]) -> Self {
         let mut basic = BasicTimelines::default();
         let mut numbers: HashMap<String, usize> = HashMap::new();
-        let mut lines: Vec<(String, BTreeMap<&BinlogName, usize>)> = Vec::new();
+        let mut lines: Vec<(String, Vec<usize>)> = Vec::new();
         for (position, entry) in binlogs.iter().enumerate() {
             let number = match &entry.timeline {
                 Some(id) => numbers.get(id).copied().ok_or_else(|| id.clone()),
@@ -38,21 +38,29 @@ impl ArchiveIndex {
                 }
             };
             let number = number.unwrap_or_else(|id| {
-                lines.push((id.clone(), BTreeMap::new()));
+                lines.push((id.clone(), Vec::new()));
                 numbers.insert(id, lines.len() - 1);
                 lines.len() - 1
             });
-            let files = &mut lines[number].1;
-            // Of two copies of one file the more complete one counts.
-            if files.get(&entry.name).is_none_or(|held| binlogs[*held].good_bytes() <= entry.good_bytes()) {
-                files.insert(&entry.name, position);
-            }
+            lines[number].1.push(position);
         }
-        let line = |(id, files): (String, BTreeMap<&BinlogName, usize>)| {
-            let files: Vec<usize> = files.into_values().collect();
+        let line = |(id, mut files): (String, Vec<usize>)| {
+            sort_files(binlogs, &mut files);
             Line { id, reach: reaches(binlogs, &files), files }
         };
         ArchiveIndex { lines: lines.into_iter().map(line).collect() }
+    }
+}
+
+/// Orders files by name, each name once: of two copies of one file the more complete one counts, else the later one.
+fn sort_files(binlogs: &[BinlogEntry], files: &mut Vec<usize>) {
+    // They were archived in order, nearly always.
+    if !files.is_sorted_by(|one, next| binlogs[*one].name < binlogs[*next].name) {
+        files.sort_by(|one, other| {
+            let key = |place: &usize| (&binlogs[*place].name, Reverse(binlogs[*place].good_bytes()), Reverse(*place));
+            key(one).cmp(&key(other))
+        });
+        files.dedup_by(|other, kept| binlogs[*other].name == binlogs[*kept].name);
     }
 }
 

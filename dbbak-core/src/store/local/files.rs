@@ -87,6 +87,16 @@ impl Files {
     }
 
     pub(super) fn list(&self, prefix: &StoreKey) -> Result<Vec<ObjectInfo>, StoreError> {
+        let keys = self.list_keys(prefix)?;
+        let mut children = Vec::with_capacity(keys.len());
+        for key in &keys {
+            // A cached listing may name what is gone by now.
+            children.extend(self.head(key)?);
+        }
+        Ok(children)
+    }
+
+    pub(super) fn list_keys(&self, prefix: &StoreKey) -> Result<Vec<StoreKey>, StoreError> {
         let failed = |source| StoreError::from_io(prefix, Operation::List, source);
         let path = self.path(prefix);
         let names = match self.patiently(|| self.disk.read_dir(&path)) {
@@ -101,10 +111,9 @@ impl Files {
                 directory: prefix.clone(),
                 name: name.to_string_lossy().into_owned(),
             })?;
-            // A cached listing may name what is gone by now.
-            children.extend(self.head(&prefix.child(&part))?);
+            children.push(prefix.child(&part));
         }
-        children.sort_by(|a, b| a.key.cmp(&b.key));
+        children.sort();
         Ok(children)
     }
 

@@ -1,6 +1,7 @@
 //! An executor whose processes are scripted: what they write, how they end, and what was launched.
 
-use dbbak_core::execute::{ExecError, Executor, ExitStatus, Launch, MemberExit, Process};
+use dbbak_core::execute::{ExecError, Executor, ExitStatus, MemberExit, Process};
+use dbbak_core::tools::Launch;
 use std::{
     collections::VecDeque,
     fmt, fs,

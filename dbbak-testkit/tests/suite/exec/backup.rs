@@ -6,7 +6,7 @@ use dbbak_core::{
     catalog::Catalog,
     clock::Clock,
     config::Config,
-    execute::{ExecuteError, ExitStatus, Launch},
+    execute::{ExecuteError, ExitStatus},
     facts::{Facts, ServerFacts, ToolFact},
     plan::{BackupRequest, Plan, plan_backup},
     probe::Probe,
@@ -14,7 +14,7 @@ use dbbak_core::{
     run::{self, Command, Finished, RunError, Running},
     store::{LocalStore, LockRequest, LockScope, Store, StoreFile},
     survey,
-    tools::{Flavor, Grants, ToolKind, ToolRole, ToolRunError, ToolVersion, Version},
+    tools::{Flavor, Grants, Launch, ToolKind, ToolRole, ToolRunError, ToolVersion, Version},
 };
 use dbbak_testkit::{
     fake_clock::FakeClock,

@@ -2,11 +2,11 @@
 
 use super::{Trouble, Watcher, directory};
 use dbbak_core::{
-    execute::{Effects, ExecuteError, ExitStatus, Launch, Walk},
+    execute::{Effects, ExecuteError, ExitStatus, Walk},
     model::{BinlogPosition, LogTime, MysqlGtidSet},
     plan::{PrivateServer, Replay, Step, UnpackBinlogs},
     store::{BinlogEntry, Digest, layout},
-    tools::CommandSpec,
+    tools::{CommandSpec, Launch},
 };
 use dbbak_testkit::{
     binlog_writer::{BinlogWriter, RowChange, Vendor},

@@ -3,10 +3,10 @@
 use super::{Trouble, Watcher, directory};
 use dbbak_core::{
     clock::Clock,
-    execute::{ExecuteError, ExitStatus, Launch, SyncSide},
-    plan::{PassTree, Plan, RestoreReport, RunTool, Step, Summary},
+    execute::{ExecuteError, ExitStatus},
+    plan::{PassTree, Plan, RestoreReport, RunTool, Step, Summary, SyncSide},
     run::{self, Finished, RunError, Running},
-    tools::{CommandSpec, Expected, ToolKind},
+    tools::{CommandSpec, Expected, Launch, ToolKind},
 };
 use dbbak_testkit::{
     fake_clock::FakeClock,

@@ -111,10 +111,11 @@ impl Files {
                 directory: prefix.clone(),
                 name: name.to_string_lossy().into_owned(),
             })?;
-            children.push(prefix.child(&part));
+            children.push(part);
         }
+        // As names, before they are keys: comparing whole paths part by part is slow, and the parents are the same.
         children.sort();
-        Ok(children)
+        Ok(children.iter().map(|part| prefix.child(part)).collect())
     }
 
     /// Reads a small file whole; `None` when it is not there.

@@ -7,11 +7,16 @@ use dbbak_core::{
     plan::PlanError,
     record::RecordError,
     run::RunError,
-    store::{Access, StoreError},
+    store::{Access, StoreError, layout},
     survey::SurveyError,
     tools::{FailureClass, ToolRole, ToolRunError},
 };
-use std::{error::Error, fmt::Write, io, path::PathBuf};
+use std::{
+    error::Error,
+    fmt::Write,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +38,28 @@ pub enum CommandError {
         /// What is wrong.
         source: ConfigError,
     },
-    /// Anything behind the configuration.
+    /// The store could not be read, written or locked.
+    #[error("{}", store_message(root, source))]
+    Store {
+        /// The store's root.
+        root: PathBuf,
+        /// What is wrong.
+        source: Box<StoreError>,
+    },
+    /// The directory that the store's root would be made in is not there.
+    #[error("cannot make {}: the directory above it is not there", root.display())]
+    NoParent {
+        /// The store's root.
+        root: PathBuf,
+    },
+    /// Anything else behind the configuration.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The demonstration failed.
     #[error("the demonstration failed: {0}")]
     Demo(String),
     /// The setup has problems that keep dbbak from working.
-    #[error("{problems} problems found")]
+    #[error("{problems} {} found", if *problems == 1 { "problem" } else { "problems" })]
     CheckFailed {
         /// How many.
         problems: usize,
@@ -63,10 +82,27 @@ impl From<RecordError> for CommandError {
 }
 
 impl CommandError {
+    /// Says of a store's error which store it is.
+    #[must_use]
+    pub fn in_store(self, root: &Path) -> Self {
+        let root = root.to_owned();
+        match self {
+            CommandError::Run(
+                RunError::Store(source)
+                | RunError::Survey(SurveyError::Store(source))
+                | RunError::Record(RecordError::Store(source))
+                | RunError::Execute(ExecuteError::Store(source)),
+            ) => CommandError::Store { root, source: Box::new(source) },
+            other => other,
+        }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             CommandError::ConfigFile { .. } | CommandError::Config { .. } => exit_code::CONFIG,
+            CommandError::Store { source, .. } => store_code(source),
+            CommandError::NoParent { .. } => exit_code::STORE,
             CommandError::Run(error) => run_code(error),
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
@@ -84,6 +120,10 @@ impl CommandError {
             CommandError::Config { source: ConfigError::UnknownKey { nearest: Some(nearest), .. }, .. } => {
                 vec![format!("did you mean {nearest:?}?")]
             }
+            CommandError::Store { source, .. } => store_hints(source),
+            CommandError::NoParent { .. } => {
+                vec!["is it mounted? `dbbak init` makes one directory alone, so that it never fills in a missing mount".into()]
+            }
             CommandError::Run(error) => run_hints(error),
             CommandError::CheckFailed { .. } => vec!["each finding above says what to do".into()],
             _ => Vec::new(),
@@ -92,7 +132,23 @@ impl CommandError {
 
     /// The whole message: the error, its causes, the end of a tool's output, the hints.
     pub fn render(&self) -> String {
-        let mut text = format!("error: {self}");
+        let mut text = format!("error: {}", self.message());
+        for line in self.quoted() {
+            let _ = write!(text, "\n  | {line}");
+        }
+        for hint in self.hints() {
+            let _ = write!(text, "\nhint: {hint}");
+        }
+        text
+    }
+
+    /// The error and its causes.
+    pub fn message(&self) -> String {
+        let mut text = self.to_string();
+        if matches!(self, CommandError::Store { source, .. } if matches!(**source, StoreError::NotFound { .. })) {
+            // Said already, in words that name the whole path.
+            return text;
+        }
         let mut cause = self.source();
         let mut last = self.to_string();
         while let Some(error) = cause {
@@ -102,12 +158,6 @@ impl CommandError {
             }
             last = message;
             cause = error.source();
-        }
-        for line in self.quoted() {
-            let _ = write!(text, "\n  | {line}");
-        }
-        for hint in self.hints() {
-            let _ = write!(text, "\nhint: {hint}");
         }
         text
     }
@@ -126,6 +176,21 @@ impl CommandError {
             | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
             _ => Vec::new(),
         }
+    }
+}
+
+/// What is wrong with a store, for people who know its path and not its keys.
+fn store_message(root: &Path, error: &StoreError) -> String {
+    let root = root.display();
+    match error {
+        StoreError::NotFound { key, .. } if key.is_root() => format!("the store {root} is not there"),
+        StoreError::NotFound { key, .. } if *key == layout::store_file() => {
+            format!("{root} is no store that dbbak may write: it has no {key}")
+        }
+        StoreError::Locked { .. } | StoreError::ChildrenAlive { .. } | StoreError::LeaseLost { .. } => {
+            format!("the store {root} is locked: {error}")
+        }
+        _ => format!("the store {root}: {error}"),
     }
 }
 
@@ -194,15 +259,14 @@ fn run_hints(error: &RunError) -> Vec<String> {
 fn store_hints(error: &StoreError) -> Vec<String> {
     match error {
         StoreError::NotFound { .. } => {
-            vec!["is nfs_root right, and is it mounted?".into(), "run `dbbak init` to make a new store there".into()]
+            vec![
+                "is nfs_root right, and is it mounted?".into(),
+                "`dbbak init` makes a new store, and one that another program made writable".into(),
+            ]
         }
-        StoreError::Locked { holder, .. } => vec![format!(
-            "process {} on {} holds it since {} ({}); try again later",
-            holder.pid,
-            holder.host,
-            holder.since.format("%Y-%m-%d %H:%M:%S UTC"),
-            holder.command
-        )],
+        StoreError::Locked { holder, .. } => {
+            vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)]
+        }
         StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
         StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
         StoreError::Damaged { key, .. } if key.as_str() == "manifest.json" => vec![
@@ -257,16 +321,26 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("install it (mariadb-backup, or percona-xtrabackup for your MySQL series), or set xtrabackup: PATH")
         }
         PlanError::Tool { path: None, role, .. } => {
-            let key = match role {
-                ToolRole::BinlogReader => "mysqlbinlog",
-                ToolRole::Client => "mysql",
-                ToolRole::Server => "mysqld",
-                _ => "xtrabackup",
-            };
-            vec![format!("install it, or set {key}: PATH in the configuration")]
+            vec![format!("install it, or set {}: PATH in the configuration", config_key(*role))]
+        }
+        PlanError::Tool { path: Some(path), role, .. } => {
+            let (path, key) = (path.display(), config_key(*role));
+            vec![format!("{path} is what was named or found; set {key}: PATH in the configuration to the right one")]
+        }
+        PlanError::Mismatch { what, .. } if what.contains(" of the server and of the parent ") => {
+            hint("an incremental needs its parent's server; take a new full with `dbbak backup-full --exec`")
+        }
+        PlanError::Mismatch { what, .. } if what.contains(" server") => {
+            hint("install the tool that fits, and set xtrabackup: PATH in the configuration")
+        }
+        PlanError::BackupAfterTarget { .. } => {
+            hint("leave --backup out to have the newest backup before the target chosen, or see `dbbak list`")
         }
         PlanError::ServerUnreachable { access_denied: true, .. } => {
             hint("check user and password in mysql_option_file, and the account's grants (`dbbak check`)")
+        }
+        PlanError::ServerUnreachable { problem, .. } if problem.contains("defaults file") => {
+            hint("mysql_option_file must name a file with [client], user, password, socket or host; then chmod 600")
         }
         PlanError::ServerUnreachable { .. } => {
             hint("is it running, and does mysql_option_file name its socket or host?")
@@ -281,6 +355,17 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::BinlogDirUnknown { .. } => hint("set binlog_source_dir in the configuration"),
         PlanError::StampTaken { .. } => hint("try again in a second"),
         _ => Vec::new(),
+    }
+}
+
+/// The key that names a program in the configuration.
+fn config_key(role: ToolRole) -> &'static str {
+    match role {
+        ToolRole::BinlogReader => "mysqlbinlog",
+        ToolRole::Client => "mysql",
+        ToolRole::Server => "mysqld",
+        ToolRole::Dump => "mysqldump",
+        ToolRole::Backup => "xtrabackup",
     }
 }
 
@@ -309,6 +394,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             vec!["if the server or a copy of the store still has it, bring that back; nothing was replayed".into()]
         }
         ExecuteError::Store(error) => store_hints(error),
+        error if error.signal().is_some() => vec!["what was begun was removed; nothing half-done is listed".into()],
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
             vec![format!("the whole output lies in {}", log.display())]
         }

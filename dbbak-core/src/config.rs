@@ -287,13 +287,28 @@ pub const SERVER_KEYS: &[&str] =
     &["datadir", "socket", "config_files", "options", "time_zone", "start_timeout_seconds"];
 
 fn syntax_error(error: &serde_saphyr::Error) -> ConfigError {
-    let snippet = error.render();
+    let snippet = tidy(&error.render());
     match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
             ConfigError::UnknownKey { key: field.clone(), nearest: nearest(field, expected.iter().copied()), snippet }
         }
         _ => ConfigError::Syntax { snippet },
     }
+}
+
+/// A rendered error without what its reader knows already: that it is one, that it is about the input, and, behind the
+/// caret, its first line once more.
+fn tidy(rendered: &str) -> String {
+    let rendered = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let message = rendered.lines().next().unwrap_or_default();
+    let repeated = |line: &&str| !line.trim_start().starts_with("--> <input>");
+    let lines = rendered.lines().filter(repeated).map(|line| match line.split_once("^ ") {
+        Some((before, after)) if message.ends_with(after) && before.trim_matches([' ', '|']).is_empty() => {
+            format!("{before}^")
+        }
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The candidate with the smallest edit distance, if it is small enough to be a slip of the finger.

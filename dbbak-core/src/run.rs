@@ -13,7 +13,7 @@ use crate::{
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_server_files},
     setup::{Finding, judge},
-    store::{LockRequest, LockScope, Session, Store, StoreError, StoreReader},
+    store::{LockRequest, LockScope, Operation, Session, Store, StoreError, StoreFile, StoreKey, StoreReader, layout},
     survey::{self, SurveyError},
     tools::{Family, ToolRole},
 };
@@ -65,6 +65,7 @@ impl Planning<'_> {
         let catalog = Catalog::load(self.store)?;
         let mut facts = survey::host(self.probe);
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        usable_client(&facts)?;
         survey::server(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
@@ -150,6 +151,18 @@ impl Planning<'_> {
     }
 }
 
+/// Without a client no server can be asked: that is what is wrong then, and not the server.
+fn usable_client(facts: &Facts) -> Result<(), PlanError> {
+    match facts.tool(ToolRole::Client) {
+        Some(tool) if tool.version.is_none() => Err(PlanError::Tool {
+            role: ToolRole::Client,
+            path: tool.path.clone(),
+            problem: tool.problem.clone().unwrap_or_else(|| "none was named or found on PATH".into()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn family_of(engine: &str) -> Option<Family> {
     crate::engine::engine_named(engine).map(|engine| engine.tool().family())
 }
@@ -184,13 +197,32 @@ pub enum Command {
     Prune,
 }
 
-/// Takes the locks of a command.
+/// Takes the locks of a command. A command that writes refuses a store that this program must not write before it leaves
+/// anything in it.
 ///
 /// # Errors
 ///
-/// [`StoreError::Locked`] when somebody else holds one.
+/// [`StoreError::Locked`] when somebody else holds one; [`StoreError::TooNew`] when the store asks its writers for more
+/// than this program knows; [`StoreError::NotFound`] of `dbbak.json` in a store that another program made.
 pub fn lock(store: &dyn Store, command: Command, request: &LockRequest) -> Result<Box<dyn Session>, StoreError> {
+    if command != Command::Restore {
+        check_writable(store)?;
+    }
     store.lock_many(locks_of(command), request)
+}
+
+/// Checks that this program may write a store.
+///
+/// # Errors
+///
+/// [`StoreError::TooNew`]; [`StoreError::NotFound`] of the root, or of `dbbak.json`, which only `init` adds to a store
+/// that another program made.
+pub fn check_writable(store: &dyn StoreReader) -> Result<(), StoreError> {
+    store.list(&StoreKey::root())?;
+    match StoreFile::load(store)? {
+        Some((file, _)) => file.check_writable(),
+        None => Err(StoreError::NotFound { key: layout::store_file(), operation: Operation::Read }),
+    }
 }
 
 /// What running needs.

@@ -1,21 +1,24 @@
 //! Runs the `dbbak` program on real servers and looks at what came of it.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The environment variable that names the `dbbak` to test; without it the one beside the test binary is built.
+/// The environment variable that names the `dbbak` to test; without it that of this build.
 pub const DBBAK_BIN: &str = "DBBAK_BIN";
 
-/// The `dbbak` program: what `DBBAK_BIN` names, else the one of this build, brought up to date first.
+/// The `dbbak` program: what `DBBAK_BIN` names, else `dbbak-dup` of this build, which is the same program. Cargo builds the
+/// programs of a package before its tests, and puts them one directory above the test binary.
 ///
 /// # Panics
 ///
-/// When it cannot be built: no test can go on without it.
+/// When the test binary's own place is not known: no test can go on without it.
 pub fn dbbak() -> PathBuf {
-    match env::var_os(DBBAK_BIN) {
-        Some(path) => path.into(),
-        None => crate::command_line::dbbak().expect("dbbak can be built").to_owned(),
+    if let Some(path) = env::var_os(DBBAK_BIN) {
+        return path.into();
     }
+    let test = env::current_exe().expect("a running program has a place");
+    let target = test.parent().and_then(Path::parent).expect("test binaries lie in deps/");
+    target.join("dbbak-dup")
 }
 
 /// What a run of `dbbak` came to.

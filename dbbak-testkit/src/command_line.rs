@@ -7,12 +7,13 @@ use crate::{
 };
 use chrono::Utc;
 use dbbak_core::model::{MariadbGtidState, MysqlGtidSet};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fmt, fs, io,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,35 +24,12 @@ pub const FIRST_EVENT: u32 = 1_759_370_400;
 /// How long anything on a bench may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The `dbbak` binary that belongs to this test run, built where it is not there yet.
-///
-/// # Errors
-///
-/// When cargo cannot build it.
-pub fn dbbak() -> io::Result<&'static Path> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT
-        .get_or_init(|| build().map_err(|error| error.to_string()))
-        .as_deref()
-        .map_err(|error| io::Error::other(error.clone()))
-}
-
-/// Cargo tells only the crate of a binary where it lies; here it lies two directories above the test's own. A build that
-/// is up to date takes a moment, and keeps a stale binary from being tested.
-fn build() -> io::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let dir = test.parent().and_then(Path::parent).ok_or_else(|| io::Error::other("the test lies nowhere"))?;
-    let target = dir.parent().ok_or_else(|| io::Error::other("the build lies nowhere"))?;
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "dbbak-cli", "--bin", "dbbak", "--target-dir"]).arg(target);
-    if dir.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output()?;
-    match output.status.success() {
-        true => Ok(dir.join("dbbak")),
-        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())),
-    }
+/// Names the built `dbbak`; only a test target knows its path, so that it must be a macro.
+#[macro_export]
+macro_rules! dbbak_program {
+    () => {
+        std::path::Path::new(env!("CARGO_BIN_EXE_dbbak-dup"))
+    };
 }
 
 /// A directory with shims, a server's data and binlogs, a configuration, and room for a store and a restore.
@@ -70,7 +48,7 @@ impl Bench {
     /// # Errors
     ///
     /// When a file cannot be written.
-    pub fn new(below: &Path, programs: &ShimPrograms, series: Series) -> io::Result<Self> {
+    pub fn new(below: &Path, dbbak: &Path, programs: &ShimPrograms, series: Series) -> io::Result<Self> {
         let dir = tempfile::tempdir_in(below)?;
         let root = dir.path().to_owned();
         for name in ["home", "path", "tmp", "data", "binlogs", "scratch"] {
@@ -80,6 +58,8 @@ impl Bench {
         if setpriv.exists() {
             symlink(setpriv, root.join("path/setpriv"))?;
         }
+        // It calls itself by the name that it is started under.
+        symlink(dbbak, root.join("path/dbbak"))?;
         fs::write(root.join("data/ibdata1"), vec![0; 4096])?;
         let shims = ShimDir::install(&root.join("bin"), programs, &Scenario::of(series))?;
         let bench = Bench { dir, shims, series };
@@ -195,7 +175,15 @@ impl Bench {
     ///
     /// When it cannot be written.
     pub fn binlog(&self, number: u32, transactions: u32, closed: bool) -> io::Result<Vec<u64>> {
-        let start = FIRST_EVENT + number * 3600;
+        self.binlog_at(FIRST_EVENT + number * 3600, number, transactions, closed)
+    }
+
+    /// As [`Bench::binlog`], begun at this second.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn binlog_at(&self, start: u32, number: u32, transactions: u32, closed: bool) -> io::Result<Vec<u64>> {
         let vendor = if self.series.is_mariadb() { Vendor::Mariadb } else { Vendor::Mysql };
         let mut writer = BinlogWriter::new(vendor, true, start);
         match vendor {
@@ -227,19 +215,15 @@ impl Bench {
     }
 
     /// The command, ready to start; the configuration is the bench's unless the arguments name one.
-    ///
-    /// # Errors
-    ///
-    /// When there is no binary.
-    pub fn command(&self, args: &[&str]) -> io::Result<Command> {
-        let mut command = Command::new(dbbak()?);
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.path("path/dbbak"));
         command.env_clear().env("HOME", self.path("home")).env("PATH", self.path("path")).env("TZ", "UTC");
         command.env("LC_ALL", "C").env("TMPDIR", self.path("tmp")).current_dir(self.dir.path());
         if !args.contains(&"--config-path") {
             command.arg("--config-path").arg(self.path("dbbak.yml"));
         }
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(command)
+        command
     }
 
     /// Runs `dbbak` to its end.
@@ -248,17 +232,25 @@ impl Bench {
     ///
     /// When it cannot be started.
     pub fn run(&self, args: &[&str]) -> io::Result<Spoken> {
-        let child = self.command(args)?.spawn()?;
+        let child = self.command(args).spawn()?;
         self.finish(child, args)
     }
 
-    /// Waits for the end of a `dbbak` that was started with these arguments.
+    /// Waits for the end of a `dbbak` that was started with these arguments; one that hangs is killed in the end.
     ///
     /// # Errors
     ///
     /// When its output cannot be read.
     pub fn finish(&self, child: Child, args: &[&str]) -> io::Result<Spoken> {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let (done, ended) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if let (Err(mpsc::RecvTimeoutError::Timeout), Some(pid)) = (ended.recv_timeout(PATIENCE), pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
         let output = child.wait_with_output()?;
+        drop(done);
         Ok(Spoken {
             line: format!("dbbak {}", args.join(" ")),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -4,6 +4,7 @@ pub mod binlog_writer;
 pub mod cli;
 pub mod command_line;
 pub mod fake_clock;
+pub mod fake_executor;
 pub mod fake_processes;
 pub mod faulty;
 pub mod history;

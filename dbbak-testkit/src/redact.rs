@@ -48,6 +48,11 @@ impl Redactor {
                     redacted.push_str(&number.to_string());
                 }
                 rest = &rest[found.len()..];
+                // A restore's directory ends in the first digits of its id.
+                if *name == "STAMP" && fitting(rest, "-hhhhhhhh").is_some() {
+                    redacted.push_str("-ID");
+                    rest = &rest["-hhhhhhhh".len()..];
+                }
                 continue 'text;
             }
             redacted.push(next);

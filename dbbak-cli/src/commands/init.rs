@@ -12,12 +12,15 @@ use uuid::Uuid;
 pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
     let root = context.root();
     // A missing mount must not be filled in by a directory of the same name: only the last component is made.
+    if root.parent().is_some_and(|parent| !parent.exists()) {
+        return Err(CommandError::NoParent { root: root.to_owned() });
+    }
     if !root.exists()
         && let Err(source) = std::fs::create_dir(root)
     {
         let key = dbbak_core::store::StoreKey::root();
         let operation = dbbak_core::store::Operation::CreateDir;
-        return Err(StoreError::Io { key, operation, source }.into());
+        return Err(StoreError::from_io(&key, operation, source).into());
     }
     let session =
         context.store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("dbbak init"))?;

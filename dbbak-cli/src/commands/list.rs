@@ -3,7 +3,7 @@
 use crate::{CommandError, context::Context, exit_code, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
-    catalog::{Backup, Catalog, Located, RunEnd},
+    catalog::{Backup, Catalog, RunEnd},
     model::{LogTime, Stamp},
 };
 use serde_json::{Value, json};
@@ -23,10 +23,13 @@ pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
 /// The moment up to which binlogs lead from a backup; `None` where no replay can start from it.
 fn reach(catalog: &Catalog, backup: &Backup) -> Option<LogTime> {
     let coordinates = backup.coordinates().ok()?;
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
-        Located::At { timeline, index } => timeline.run_from(index).reaches(),
-        _ => None,
-    }
+    catalog.reach(coordinates, backup.entry.binlog_head.as_ref())
+}
+
+/// What is wrong with a backup's chain.
+fn problem(catalog: &Catalog, backup: &Backup) -> Option<String> {
+    let broken = || catalog.chain(backup.ts()).err().map(|error| error.to_string());
+    if catalog.is_whole(backup.ts()) { None } else { broken() }
 }
 
 fn as_json(catalog: &Catalog) -> Value {
@@ -40,8 +43,8 @@ fn as_json(catalog: &Catalog) -> Value {
                 "from_lsn": backup.from_lsn, "to_lsn": backup.to_lsn, "engine": backup.entry.engine,
                 "tool_version": backup.entry.tool_version, "server": backup.entry.server,
                 "binlog": backup.entry.binlog, "pitr": backup.entry.pitr,
-                "pitr_until": reach(catalog, backup), "whole": catalog.chain(backup.ts()).is_ok(),
-                "problem": catalog.chain(backup.ts()).err().map(|error| error.to_string()),
+                "pitr_until": reach(catalog, backup), "whole": catalog.is_whole(backup.ts()),
+                "problem": problem(catalog, backup),
             })
         })
         .collect();
@@ -84,7 +87,7 @@ fn as_text(catalog: &Catalog) -> String {
             rows(catalog, &children, backup, 0, &mut table);
         }
         // What hangs on nothing that the store holds is shown too: it is there, and it is of no use.
-        let lost = |backup: &&Backup| backup.id.base.is_some() && catalog.chain(backup.ts()).is_err();
+        let lost = |backup: &&Backup| backup.id.base.is_some() && !catalog.is_whole(backup.ts());
         for backup in catalog.backups.iter().filter(lost) {
             row(catalog, backup, 0, &mut table);
         }
@@ -140,7 +143,7 @@ fn gaps(catalog: &Catalog) -> Vec<(String, String)> {
 fn rows(catalog: &Catalog, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize, table: &mut Table) {
     row(catalog, backup, depth, table);
     for child in children.get(&backup.ts()).into_iter().flatten() {
-        if catalog.chain(child.ts()).is_ok() {
+        if catalog.is_whole(child.ts()) {
             rows(catalog, children, child, depth + 1, table);
         }
     }
@@ -151,10 +154,10 @@ fn row(catalog: &Catalog, backup: &Backup, depth: usize, table: &mut Table) {
     let entry = &backup.entry;
     let indent = "  ".repeat(depth.saturating_sub(1));
     let branch = if depth == 0 { "" } else { "└ " };
-    let pitr = match (catalog.chain(backup.ts()), backup.coordinates()) {
-        (Err(error), _) => error.to_string(),
-        (_, Err(reason)) => format!("none: {reason}"),
-        (Ok(_), Ok(_)) => reach(catalog, backup).map_or("not shipped yet".to_owned(), |reach| reach.to_string()),
+    let pitr = match (problem(catalog, backup), backup.coordinates()) {
+        (Some(problem), _) => problem,
+        (None, Err(reason)) => format!("none: {reason}"),
+        (None, Ok(_)) => reach(catalog, backup).map_or("not shipped yet".to_owned(), |reach| reach.to_string()),
     };
     table.add_row([
         format!("{indent}{branch}{} {}", if depth == 0 { "full" } else { "incr" }, backup.ts()),

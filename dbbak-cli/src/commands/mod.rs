@@ -38,10 +38,11 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            if cli.json {
+            // What a check found stands on standard output already, and a program reads one document there.
+            if cli.json && !matches!(error, CommandError::CheckFailed { .. }) {
                 let _ = output::json(&ErrorJson {
                     version: 1,
-                    error: error.to_string(),
+                    error: error.message(),
                     hints: error.hints(),
                     exit_code: error.exit_code(),
                 });
@@ -57,16 +58,20 @@ fn run(cli: &Cli) -> Result<u8, CommandError> {
         return demo::run(args, cli.json);
     }
     let context = Context::load(cli)?;
+    dispatch(cli, &context).map_err(|error| error.in_store(context.root()))
+}
+
+fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
     match &cli.command {
-        Command::Init => init::run(&context),
-        Command::Check => check::run(&context),
-        Command::BackupFull(args) => backup::full(&context, args),
-        Command::BackupIncr(args) => backup::incremental(&context, args),
-        Command::ShipBinlogs(args) => ship::run(&context, args),
-        Command::Restore(args) => restore::run(&context, args),
-        Command::List => list::run(&context),
-        Command::Prune(args) => prune::run(&context, args),
-        Command::Reindex(args) => reindex::run(&context, args),
+        Command::Init => init::run(context),
+        Command::Check => check::run(context),
+        Command::BackupFull(args) => backup::full(context, args),
+        Command::BackupIncr(args) => backup::incremental(context, args),
+        Command::ShipBinlogs(args) => ship::run(context, args),
+        Command::Restore(args) => restore::run(context, args),
+        Command::List => list::run(context),
+        Command::Prune(args) => prune::run(context, args),
+        Command::Reindex(args) => reindex::run(context, args),
         Command::Demo(_) => Ok(exit_code::DONE),
     }
 }
@@ -112,7 +117,8 @@ fn plan_and_run(
     for warning in &finished.warnings {
         let _ = writeln!(std::io::stderr(), "WARNING: {warning}");
     }
-    for gap in &finished.incomplete {
+    // Those that the plan knew of were shown with it.
+    for gap in finished.incomplete.iter().filter(|gap| !plan.incomplete.contains(gap)) {
         let _ = writeln!(std::io::stderr(), "INCOMPLETE: {gap}");
     }
     Ok(Some(Done { plan, finished }))

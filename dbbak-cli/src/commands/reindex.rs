@@ -3,6 +3,7 @@
 use crate::{CommandError, args::ReindexArgs, context::Context, exit_code, output};
 use dbbak_core::{
     record::rebuild_manifest,
+    run,
     store::{LockRequest, LockScope, Store, StoreKey, StoreReader},
 };
 use serde_json::json;
@@ -14,11 +15,16 @@ pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandEr
         let is_backup =
             |name: Option<&str>| name.is_some_and(|name| name.parse::<dbbak_core::model::BackupId>().is_ok());
         let count = backups.iter().filter(|info| is_backup(info.key.file_name())).count();
+        if context.json {
+            output::json(&json!({ "version": 1, "command": "reindex", "backups": count }))?;
+            return Ok(exit_code::DONE);
+        }
         output::text(&format!(
             "Plan: rebuild manifest.json from the facts in {count} backup directories\nThis was a dry run. Add --exec to do it.\n"
         ))?;
         return Ok(exit_code::DONE);
     }
+    run::check_writable(&context.store)?;
     let session = context.store.lock(LockScope::Backups, &LockRequest::new("dbbak reindex --manifest"))?;
     let (entries, unreadable) = rebuild_manifest(&*session)?;
     session.release()?;

@@ -90,6 +90,52 @@ impl Catalog {
         Ok(chain)
     }
 
+    /// Whether the chain that ends with a backup is whole: [`Catalog::chain`] would return it. For questions about many
+    /// backups: each backup is looked at once.
+    pub fn is_whole(&self, ts: Stamp) -> bool {
+        let whole = self.whole.get_or_init(|| self.find_whole());
+        self.by_stamp.get(&ts).and_then(|place| whole.get(*place)).copied().unwrap_or(false)
+    }
+
+    fn find_whole(&self) -> Vec<bool> {
+        let mut known: Vec<Option<bool>> = vec![None; self.backups.len()];
+        for place in 0..self.backups.len() {
+            // Down the chain to a backup of which it is known, and up again.
+            let mut open = Vec::new();
+            let mut next = Some(place);
+            let mut whole = false;
+            while let Some(place) = next {
+                if let Some(found) = known[place] {
+                    whole = found;
+                    break;
+                }
+                open.push(place);
+                // A ring of parents ends here, and is not whole.
+                known[place] = Some(false);
+                let backup = &self.backups[place];
+                if backup.kind() == BackupKind::Full {
+                    whole = true;
+                    break;
+                }
+                next = self.meets_parent(backup);
+            }
+            open.into_iter().for_each(|place| known[place] = Some(whole));
+        }
+        known.into_iter().map(|known| known == Some(true)).collect()
+    }
+
+    /// The place of a backup's parent, where it has one whose LSN and root are right.
+    fn meets_parent(&self, backup: &Backup) -> Option<usize> {
+        let Link::Parent(parent) = backup.link else { return None };
+        let place = *self.by_stamp.get(&parent)?;
+        let parent = &self.backups[place];
+        let meet = match (parent.to_lsn, backup.from_lsn) {
+            (Some(expected), Some(found)) => expected == found,
+            _ => true,
+        };
+        (meet && parent.id.root() == backup.id.root()).then_some(place)
+    }
+
     /// The newest full, by its stamp.
     pub fn latest_full(&self) -> Option<&Backup> {
         self.backups.iter().filter(|backup| backup.kind() == BackupKind::Full).max_by_key(|backup| backup.ts())
@@ -97,7 +143,7 @@ impl Catalog {
 
     /// The newest backup that hangs on a full through an unbroken chain; the full itself when there is none.
     pub fn newest_on(&self, full: Stamp) -> Option<&Backup> {
-        let on_it = |backup: &&Backup| backup.id.root() == full && self.chain(backup.ts()).is_ok();
+        let on_it = |backup: &&Backup| backup.id.root() == full && self.is_whole(backup.ts());
         self.backups.iter().filter(on_it).max_by_key(|backup| backup.ts())
     }
 

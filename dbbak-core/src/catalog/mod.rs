@@ -1,10 +1,12 @@
 //! One snapshot of a store, and the questions that planners ask of it.
 
+mod archive;
 mod backup;
 mod chain;
 mod entry;
 mod timeline;
 
+use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
 pub use chain::ChainError;
 pub use timeline::{Located, Run, RunEnd, Timeline};
@@ -19,8 +21,9 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 /// One snapshot of a store.
@@ -38,6 +41,12 @@ pub struct Catalog {
     pub orphans: Vec<Orphan>,
     /// The names at the top of the store.
     names: BTreeSet<String>,
+    /// Each backup's place in `backups`, by its stamp.
+    by_stamp: HashMap<Stamp, usize>,
+    /// Made when it is first asked for.
+    archive: OnceLock<ArchiveIndex>,
+    /// Whether the chain of each backup is whole; made when it is first asked for.
+    whole: OnceLock<Vec<bool>>,
 }
 
 /// Something in the store that nothing names: what a killed run left.
@@ -88,8 +97,7 @@ impl Catalog {
         }
         let root = reader.local_dir().map(|dir| dir.root().to_owned());
         let names = top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect();
-        let mut catalog =
-            Catalog::from_parts(store, root, entries, &commands, index.entries().cloned().collect(), names);
+        let mut catalog = Catalog::from_parts(store, root, entries, &commands, index.into_entries(), names);
         catalog.orphans = catalog.find_orphans(&top);
         Ok(catalog)
     }
@@ -104,12 +112,27 @@ impl Catalog {
         binlogs: Vec<BinlogEntry>,
         names: BTreeSet<String>,
     ) -> Self {
-        Catalog { store, root, backups: link(entries, commands), binlogs, orphans: Vec::new(), names }
+        let backups = link(entries, commands);
+        let mut by_stamp = HashMap::with_capacity(backups.len());
+        for (place, backup) in backups.iter().enumerate() {
+            by_stamp.entry(backup.ts()).or_insert(place);
+        }
+        Catalog {
+            store,
+            root,
+            backups,
+            binlogs,
+            orphans: Vec::new(),
+            names,
+            by_stamp,
+            archive: OnceLock::new(),
+            whole: OnceLock::new(),
+        }
     }
 
     /// The backup of a stamp.
     pub fn backup(&self, ts: Stamp) -> Option<&Backup> {
-        self.backups.iter().find(|backup| backup.ts() == ts)
+        self.by_stamp.get(&ts).and_then(|place| self.backups.get(*place))
     }
 
     /// Whether a backup, or what is left of one, has this stamp.

@@ -1,11 +1,10 @@
 //! Timelines: the archived binlogs of one history of one server, in order, and where they have holes.
 
-use super::Catalog;
+use super::{Catalog, archive::Placed};
 use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
     store::{BinlogEntry, Digest},
 };
-use std::collections::BTreeMap;
 
 /// The archived binlogs of one history of one server, ordered by number, each name once.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,56 +92,29 @@ impl Run<'_> {
 impl Catalog {
     /// The timelines of the archive, in the order in which they began.
     pub fn timelines(&self) -> Vec<Timeline<'_>> {
-        let mut by_id: BTreeMap<String, BTreeMap<BinlogName, &BinlogEntry>> = BTreeMap::new();
-        let mut first_seen: BTreeMap<String, usize> = BTreeMap::new();
-        let mut basic = BasicTimelines::default();
-        for (position, entry) in self.binlogs.iter().enumerate() {
-            let id = entry.timeline.clone().unwrap_or_else(|| basic.id_of(entry));
-            first_seen.entry(id.clone()).or_insert(position);
-            let files = by_id.entry(id).or_default();
-            // Of two copies of one file the more complete one counts.
-            let better = files.get(&entry.name).is_none_or(|held| held.good_bytes() <= entry.good_bytes());
-            if better {
-                files.insert(entry.name.clone(), entry);
-            }
-        }
-        let mut timelines: Vec<Timeline<'_>> =
-            by_id.into_iter().map(|(id, files)| Timeline { id, files: files.into_values().collect() }).collect();
-        timelines.sort_by_key(|timeline| first_seen.get(&timeline.id).copied());
-        timelines
+        self.archive().lines.iter().map(|line| line.timeline(&self.binlogs)).collect()
     }
 
     /// Finds the file that coordinates name: by the digest of its head where it was recorded, else by name, provided
     /// that only one file of that name can be meant.
     pub fn locate(&self, coordinates: &BinlogCoordinates, head: Option<&Digest>) -> Located<'_> {
-        let mut found = Vec::new();
-        for timeline in self.timelines() {
-            let Some(index) = timeline.files.iter().position(|file| file.name == coordinates.file) else { continue };
-            let same_head = match (head, timeline.files[index].head.as_ref()) {
-                (Some(wanted), Some(held)) => wanted == held,
-                _ => true,
-            };
-            if same_head {
-                found.push((timeline, index));
-            }
-        }
-        match found.len() {
-            0 => Located::NotArchived,
-            1 => found.pop().map_or(Located::NotArchived, |(timeline, index)| Located::At { timeline, index }),
-            candidates => Located::Ambiguous { candidates },
+        match self.place(coordinates, head) {
+            Placed::At { line, place } => Located::At { timeline: line.timeline(&self.binlogs), index: place },
+            Placed::Nowhere => Located::NotArchived,
+            Placed::Several(candidates) => Located::Ambiguous { candidates },
         }
     }
 }
 
 /// Timelines of entries that name none (a basic store): a name that comes again begins a new one.
 #[derive(Default)]
-struct BasicTimelines {
+pub(super) struct BasicTimelines {
     number: u32,
     last: Option<BinlogName>,
 }
 
 impl BasicTimelines {
-    fn id_of(&mut self, entry: &BinlogEntry) -> String {
+    pub(super) fn id_of(&mut self, entry: &BinlogEntry) -> String {
         if self.last.as_ref().is_none_or(|last| entry.name <= *last) {
             self.number += 1;
         }

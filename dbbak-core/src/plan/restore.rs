@@ -17,7 +17,7 @@ use crate::{
     engine::{Engine, PrepareJob, engine_for, engine_named},
     facts::{Facts, StoredBackup, ToolFact},
     model::{BinlogPosition, TreeName},
-    probe::PathState,
+    probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{
         Client, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
@@ -220,12 +220,17 @@ impl<'a> Restore<'a> {
         if !self.workdir.is_absolute() {
             return unusable("it is not an absolute path".into());
         }
-        if let Some(Ok(server)) = &self.facts.server
-            && (self.workdir.starts_with(&server.datadir) || server.datadir.starts_with(&self.workdir))
-        {
-            return unusable(format!("a running server uses {}", server.datadir.display()));
+        let running = match &self.facts.server {
+            Some(Ok(server)) => Some(&server.datadir),
+            _ => None,
+        };
+        // A server that does not answer may run all the same.
+        for datadir in running.into_iter().chain(&self.config.server.datadir) {
+            if self.workdir.starts_with(datadir) || datadir.starts_with(&self.workdir) {
+                return unusable(format!("a running server uses {}", datadir.display()));
+            }
         }
-        if self.facts.filesystems.get(&self.workdir).is_some_and(|filesystem| filesystem.network) {
+        if self.filesystem().is_some_and(|filesystem| filesystem.network) {
             return unusable("it is reached through the network, where no prepare may run".into());
         }
         let in_store = |root: &Path| self.workdir.starts_with(root) && !self.workdir.starts_with(root.join("tmp"));
@@ -233,6 +238,11 @@ impl<'a> Restore<'a> {
             return unusable("it lies in the store".into());
         }
         Ok(())
+    }
+
+    /// The file system of the work directory, or of the directory that it will be made in.
+    fn filesystem(&self) -> Option<&'a Filesystem> {
+        self.workdir.ancestors().find_map(|dir| self.facts.filesystems.get(dir))
     }
 
     fn check_backups(&self) -> Result<(), PlanError> {
@@ -265,7 +275,7 @@ impl<'a> Restore<'a> {
         let (largest, grown) = incrementals.fold((0, 0), |(largest, grown), size| (size.max(largest), grown + size));
         let binlogs: u64 = self.window.map_or(0, |window| window.files.iter().map(|file| file.size).sum());
         let needed = base + largest + grown + 2 * binlogs;
-        match self.facts.filesystems.get(&self.workdir) {
+        match self.filesystem() {
             Some(filesystem) if filesystem.free < needed => {
                 Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
             }

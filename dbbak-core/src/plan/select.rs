@@ -99,7 +99,7 @@ pub fn resolve_aim(
         (Target::Latest | Target::NoPitr { .. }, Some(ts)) => Ok(Aim::Backup { ts, why: NoReplay::Asked }),
         (Target::NoPitr { at }, None) => {
             let at = at.unwrap_or(now);
-            let newest = candidates(catalog, at).into_iter().find(|backup| catalog.chain(backup.ts()).is_ok());
+            let newest = candidates(catalog, at).into_iter().find(|backup| catalog.is_whole(backup.ts()));
             match newest {
                 Some(backup) => Ok(Aim::Backup { ts: backup.ts(), why: NoReplay::Asked }),
                 None => Err(no_backup_before(catalog, at)),
@@ -112,7 +112,7 @@ pub fn resolve_aim(
 /// The latest reachable moment: where the binlogs after some usable backup end, floored. Where no backup reaches the
 /// floored moment, it is taken as it stands; where nothing is archived after the newest backup, it is that backup.
 fn latest_aim(config: &Config, catalog: &Catalog, now: DateTime<Utc>) -> Result<Aim, PlanError> {
-    let usable = |backup: &&Backup| catalog.chain(backup.ts()).is_ok();
+    let usable = |backup: &&Backup| catalog.is_whole(backup.ts());
     let Some(newest) = candidates(catalog, now).into_iter().find(usable) else {
         return Err(no_backup_before(catalog, now));
     };
@@ -135,10 +135,7 @@ fn latest_aim(config: &Config, catalog: &Catalog, now: DateTime<Utc>) -> Result<
 
 fn reach_after(catalog: &Catalog, backup: &Backup) -> Option<LogTime> {
     let coordinates = backup.coordinates().ok()?;
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
-        Located::At { timeline, index } => timeline.run_from(index).reaches(),
-        _ => None,
-    }
+    catalog.reach(coordinates, backup.entry.binlog_head.as_ref())
 }
 
 /// Chooses the chain and the window.

@@ -245,8 +245,7 @@ impl<'a> Archive<'a> {
         let next = || {
             let known: std::collections::BTreeSet<String> =
                 self.catalog.timelines().into_iter().map(|timeline| timeline.id).collect();
-            let ids = (known.len() + 1..).map(|number| format!("t{number}"));
-            ids.skip_while(|id| known.contains(id)).next().unwrap_or_default()
+            (known.len() + 1..).map(|number| format!("t{number}")).find(|id| !known.contains(id)).unwrap_or_default()
         };
         self.new_timeline.clone().unwrap_or_else(next)
     }

@@ -125,6 +125,16 @@ impl BinlogIndex {
         self.segments.iter().flat_map(|segment| &segment.entries).chain(&self.newest)
     }
 
+    /// The same, without the index: a hundred thousand entries are not to be in memory twice.
+    pub fn into_entries(self) -> Vec<BinlogEntry> {
+        let mut entries = Vec::with_capacity(self.len());
+        for mut segment in self.segments {
+            entries.append(&mut segment.entries);
+        }
+        entries.extend(self.newest);
+        entries
+    }
+
     /// How many binlogs are archived.
     pub fn len(&self) -> usize {
         self.segments.iter().map(|segment| segment.entries.len()).sum::<usize>() + self.newest.len()

@@ -3,6 +3,7 @@
 
 mod binlog;
 mod cli;
+mod exec;
 mod plan;
 mod props;
 mod real;

@@ -1,19 +1,24 @@
 //! The real `dbbak` binary on shims: what it says, what it does, and how it ends.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod chains;
 mod config;
+mod restore_refused;
 mod server;
+mod ship;
+mod store;
 mod tool_failures;
 
 use dbbak_testkit::{
     command_line::{Bench, Spoken},
+    dbbak_program,
     shim::{Point, Scenario, Series},
     shim_programs,
 };
 use std::{path::Path, thread, time::Duration};
 
 fn bench(series: Series) -> Bench {
-    Bench::new(Path::new(env!("CARGO_TARGET_TMPDIR")), &shim_programs!(), series).unwrap()
+    Bench::new(Path::new(env!("CARGO_TARGET_TMPDIR")), dbbak_program!(), &shim_programs!(), series).unwrap()
 }
 
 /// A bench with an empty store and three states of one table at the ends of the transactions of its first binlog.

@@ -118,8 +118,10 @@ fn interrupted(signal: Signal) -> (Bench, Spoken) {
     let (bench, scenario) = with_store(Series::Xtrabackup80);
     bench.play(&scenario.fail(ShimTool::Backup, "--backup", 1, Effect::Hang { done: Done::Half })).unwrap();
     let args = ["backup-full", "--exec"];
-    let child = bench.command(&args).unwrap().spawn().unwrap();
-    bench.wait_until("the tool runs", || bench.shims_running().iter().any(|line| line.contains("--backup"))).unwrap();
+    let child = bench.command(&args).spawn().unwrap();
+    // Not before the tool itself has noted the call: until then it may still be the program that starts it.
+    let runs = || bench.shims.calls().unwrap_or_default().iter().any(|call| call.args.contains(&"--backup".to_owned()));
+    bench.wait_until("the tool runs", runs).unwrap();
     kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
     let spoken = bench.finish(child, &args).unwrap();
     (bench, spoken.without_plan())

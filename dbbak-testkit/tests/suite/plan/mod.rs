@@ -1,1 +1,98 @@
 //! Plans of every command, and why there is none: golden texts, errors, and the rules that every plan keeps.
+
+mod backup;
+mod errors;
+mod restore;
+mod rules;
+mod ship;
+mod timelines;
+
+use chrono::{DateTime, FixedOffset, Utc};
+use dbbak_core::{
+    catalog::Catalog,
+    config::Config,
+    facts::Facts,
+    model::Target,
+    plan::{
+        Aim, BackupRequest, Plan, PlanError, RestoreRequest, ShipRequest, check, plan_backup, plan_restore, plan_ship,
+        resolve_aim,
+    },
+};
+use dbbak_testkit::history::{History, Product, at};
+use uuid::Uuid;
+
+/// A plan's five inputs but the request.
+struct Case {
+    history: History,
+    config: Config,
+    catalog: Catalog,
+    facts: Facts,
+    now: DateTime<Utc>,
+}
+
+impl Case {
+    fn of(history: History) -> Self {
+        let (config, catalog, facts) = (history.config(), history.catalog(), history.facts());
+        let now = history.now;
+        Case { history, config, catalog, facts, now }
+    }
+
+    fn backup(&self, request: &BackupRequest) -> Result<Plan, PlanError> {
+        plan_backup(&self.config, &self.catalog, &self.facts, self.now, request)
+    }
+
+    fn ship(&self, request: &ShipRequest) -> Result<Plan, PlanError> {
+        plan_ship(&self.config, &self.catalog, &self.facts, self.now, request)
+    }
+
+    /// The facts that a survey for a restore finds.
+    fn survey(&self, request: &RestoreRequest) -> Result<Facts, PlanError> {
+        let moment = match resolve_aim(&self.config, &self.catalog, self.now, request)? {
+            Aim::Moment { at, .. } => Some(at),
+            Aim::Backup { .. } => None,
+        };
+        Ok(self.history.restore_facts(&self.catalog, moment))
+    }
+
+    fn restore(&self, request: &RestoreRequest) -> Result<Plan, PlanError> {
+        self.restore_where(request, |_| {})
+    }
+
+    /// Plans a restore over facts that something was changed in.
+    fn restore_where(&self, request: &RestoreRequest, change: impl FnOnce(&mut Facts)) -> Result<Plan, PlanError> {
+        let mut facts = self.survey(request)?;
+        change(&mut facts);
+        plan_restore(&self.config, &self.catalog, &facts, self.now, request)
+    }
+}
+
+/// A full at 2:00, incrementals at 3:00 and 4:00, a transaction every ten minutes, a new binlog at 3:35, 4:25 and 4:55, all of them
+/// shipped, and the last ones still to come at 5:05.
+fn story(product: Product) -> History {
+    let mut history = History::new(product);
+    history.at("01:50").commit().at("02:00").full();
+    history.at("02:10").commit().at("02:50").commit().at("03:00").incremental();
+    history.at("03:10").commit().at("03:35").rotate().at("03:50").commit().at("04:00").incremental();
+    for (time, rotate) in [("04:10", false), ("04:20", true), ("04:30", false), ("04:40", false), ("04:50", true)] {
+        history.at(time).commit();
+        if rotate {
+            history.wait(chrono::TimeDelta::minutes(5)).rotate();
+        }
+    }
+    history.at("05:00").ship().at("05:05").commit();
+    history
+}
+
+fn restore_to(target: Target) -> RestoreRequest {
+    RestoreRequest { id: Uuid::from_u128(0x1234_5678 << 96), target, backup: None, workdir: None }
+}
+
+fn exact(time: &str) -> RestoreRequest {
+    restore_to(Target::Time { at: at(time), exact: true })
+}
+
+/// The plan as a person two hours ahead of UTC reads it.
+fn text(plan: &Plan) -> String {
+    assert_eq!(check(plan), Vec::new(), "a valid plan keeps every rule");
+    plan.text(FixedOffset::east_opt(7200)).to_string()
+}

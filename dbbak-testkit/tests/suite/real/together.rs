@@ -43,5 +43,5 @@ fn real_ship_works_beside_a_full_and_a_second_full_waits_its_turn() {
     let restored = scenario.restore_at(&time);
     assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted.checksums);
     // Nobody holds anything any more.
-    scenario.full();
+    scenario.ship();
 }

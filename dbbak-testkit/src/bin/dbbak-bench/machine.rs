@@ -1,0 +1,56 @@
+//! What the measurements were made on.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+/// Lines of facts about the machine and the programs, for the report.
+pub(crate) fn facts(dbbak: &Path, work: &Path) -> Vec<(String, String)> {
+    let fact = |name: &str, value: Option<String>| (name.to_owned(), value.unwrap_or_else(|| "unknown".into()));
+    let memory = field("/proc/meminfo", "MemTotal").map(|memory| {
+        let kilobytes: f64 = memory.trim_end_matches(" kB").parse().unwrap_or(0.0);
+        format!("{:.1} GiB", kilobytes / f64::from(1 << 20))
+    });
+    let kernel = first_line(Command::new("uname").args(["-s", "-r", "-m"]));
+    let file_system = first_line(Command::new("stat").args(["-f", "-c", "%T"]).arg(work));
+    vec![
+        fact("CPU", field("/proc/cpuinfo", "model name")),
+        fact("cores", thread::available_parallelism().ok().map(|cores| cores.to_string())),
+        fact("memory", memory),
+        fact("kernel", kernel),
+        fact("file system", file_system),
+        fact("dbbak", first_line(Command::new(dbbak).arg("--version"))),
+        fact("server", version_of("mariadbd")),
+        fact("backup tool", version_of("mariadb-backup")),
+    ]
+}
+
+fn field(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim_start_matches([' ', '\t', ':']).trim().to_owned())
+}
+
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
+    // Some tools say their version on standard error.
+    let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    Some(String::from_utf8_lossy(&said).lines().next()?.trim().to_owned())
+}
+
+/// What a program of the vendor's says of its version, its path left out.
+fn version_of(program: &str) -> Option<String> {
+    let path: PathBuf = dbbak_testkit::real::find_program(program)?;
+    let line = first_line(Command::new(&path).arg("--version"))?;
+    Some(line.replace(&*path.display().to_string(), program))
+}
+
+/// The bare version of the installed server, such as `10.11.14`.
+pub(crate) fn server_version() -> Option<String> {
+    let line = version_of("mariadbd")?;
+    let words = line.split([' ', '-']).filter(|word| word.split('.').count() == 3);
+    words.into_iter().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+}

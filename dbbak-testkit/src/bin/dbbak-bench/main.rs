@@ -1,0 +1,138 @@
+//! Measures what dbbak promises about speed and memory, and writes `docs/benchmarks.md`. Run it with `./dev bench`.
+
+mod backup;
+mod machine;
+mod measure;
+mod planning;
+mod report;
+mod store;
+
+use std::{
+    env, fmt,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+/// Why the bench ended early.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            text.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        Failure(text)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    quick: bool,
+    only: Option<String>,
+    dir: Option<PathBuf>,
+    keep: bool,
+}
+
+impl Options {
+    /// How often each measurement is repeated.
+    pub(crate) fn repetitions(&self) -> usize {
+        if self.quick { 2 } else { 5 }
+    }
+}
+
+const NAMES: [&str; 2] = ["backup", "planning"];
+
+const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep]
+
+  --quick      small and few: to see that it works; docs/benchmarks.md stays as it is
+  --only NAME  one benchmark alone: backup or planning
+  --dir DIR    where the stores and the server lie while it runs (10 GB free); below target/ when absent
+  --keep       leave the planning benchmark's store in place, to profile with
+";
+
+/// Tells the person who waits how far the bench is.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "bench: {text}");
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| Failure(format!("{argument} needs a value\n{USAGE}")));
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--keep" => options.keep = true,
+            "--only" => options.only = Some(value()?),
+            "--dir" => options.dir = Some(value()?.into()),
+            _ => return Err(Failure(format!("unknown argument {argument}\n{USAGE}"))),
+        }
+    }
+    match &options.only {
+        Some(name) if !NAMES.contains(&name.as_str()) => Err(Failure(format!("no benchmark {name}\n{USAGE}"))),
+        _ => Ok(options),
+    }
+}
+
+/// Builds the program that is measured, beside this one.
+fn build(repository: &Path) -> Result<PathBuf, Failure> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "-p", "dbbak-cli"])
+        .current_dir(repository)
+        .status()?;
+    let own = env::current_exe()?;
+    match own.parent() {
+        Some(dir) if status.success() => Ok(dir.join("dbbak")),
+        _ => Err(Failure("dbbak could not be built".into())),
+    }
+}
+
+fn bench(options: &Options) -> Result<(), Failure> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let dbbak = build(repository)?;
+    let default_dir = || dbbak.parent().and_then(Path::parent).unwrap_or(repository).to_owned();
+    let parent = options.dir.clone().unwrap_or_else(default_dir);
+    let work = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
+    let facts = machine::facts(&dbbak, work.path());
+    let mut sections = Vec::new();
+    for name in NAMES.into_iter().filter(|name| options.only.as_deref().is_none_or(|only| only == *name)) {
+        let section = match name {
+            "backup" => backup::measure(options, &dbbak, work.path())?,
+            _ => planning::measure(options, &dbbak, work.path())?,
+        };
+        let text = section.text(&facts);
+        writeln!(std::io::stdout(), "{text}")?;
+        sections.push((name, text));
+        // Written after each, so that what was measured is not lost when a later one fails.
+        if !options.quick {
+            report::write(&repository.join("docs/benchmarks.md"), &NAMES, &sections)?;
+        }
+    }
+    if options.keep {
+        say(&format!("kept: {}", work.keep().display()));
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match parse(env::args().skip(1)).and_then(|options| bench(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Stores that cannot be used: exit code 4, or 8 where somebody else holds the lock.
+
+use super::{Series, bench, run, with_store};
+use dbbak_core::store::{LocalStore, LockRequest, LockScope, Store, layout};
+use dbbak_testkit::command_line::{Bench, Spoken};
+use insta::assert_snapshot;
+use std::{fs, io::Write, os::unix::fs::PermissionsExt};
+
+#[test]
+fn store_missing() {
+    let bench = bench(Series::Xtrabackup80);
+    assert_snapshot!(run(&bench, &["list"]));
+}
+
+#[test]
+fn store_missing_for_a_backup() {
+    let bench = bench(Series::Xtrabackup80);
+    assert_snapshot!(run(&bench, &["backup-full", "--exec"]));
+    assert!(!bench.path("store").exists(), "a missing mount must not be filled in");
+}
+
+#[test]
+fn directory_that_is_no_store() {
+    let bench = bench(Series::Xtrabackup80);
+    bench.write("store/notes.txt", "the mount below").unwrap();
+    assert_snapshot!(run(&bench, &["list"]));
+}
+
+#[test]
+fn init_below_a_missing_mount() {
+    let bench = bench(Series::Xtrabackup80);
+    bench.configure(&format!("nfs_root: {}\n", bench.path("mnt/backup").display())).unwrap();
+    assert_snapshot!(run(&bench, &["init"]));
+}
+
+#[test]
+fn init_twice() {
+    let (bench, _) = with_store(Series::Xtrabackup80);
+    let before = bench.contents("store").unwrap();
+    assert_snapshot!(run(&bench, &["init"]));
+    assert_eq!(bench.contents("store").unwrap(), before);
+}
+
+/// `/sys/kernel` is a directory that refuses to be written, for root too; how it says so differs.
+#[test]
+fn init_where_nothing_can_be_written() {
+    let bench = bench(Series::Xtrabackup80);
+    bench.configure("nfs_root: /sys/kernel\n").unwrap();
+    let spoken = run(&bench, &["init"]);
+    assert_eq!(spoken.code(), Some(4), "{spoken}");
+    let first = spoken.stderr.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with("error: the store /sys/kernel: ") && first.contains("the store is not writable"),
+        "{spoken}"
+    );
+}
+
+/// Of a user that is not root: root writes whatever the mode says.
+#[test]
+fn store_that_is_read_only() {
+    let (bench, _) = with_store(Series::Xtrabackup80);
+    let locks = bench.path("store/locks");
+    fs::remove_dir_all(&locks).unwrap();
+    fs::set_permissions(bench.path("store"), fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::create_dir(&locks).is_ok() {
+        let _ = writeln!(std::io::stderr(), "skipped: this user writes to a read-only directory");
+        return;
+    }
+    let spoken = run(&bench, &["backup-full", "--exec"]);
+    fs::set_permissions(bench.path("store"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(spoken.code(), Some(4), "{spoken}");
+    assert!(spoken.stderr.contains("the store is not writable"), "{spoken}");
+}
+
+#[test]
+fn store_of_another_program_is_read_and_not_written() {
+    let bench = bench(Series::Xtrabackup80);
+    bench.write("store/manifest.json", "[]").unwrap();
+    assert_eq!(run(&bench, &["list"]).code(), Some(0));
+    assert_snapshot!("another_program_backup", run(&bench, &["backup-full", "--exec"]));
+    assert_eq!(bench.names_in("store"), ["manifest.json"]);
+    assert_eq!(run(&bench, &["init"]).code(), Some(0));
+    assert_eq!(run(&bench, &["backup-full", "--exec"]).code(), Some(0));
+}
+
+/// Writes a store of its own file and a manifest that lists one full.
+fn store_of(file: &str, manifest: &str) -> Bench {
+    let bench = bench(Series::Xtrabackup80);
+    bench.write("store/dbbak.json", file).unwrap();
+    bench.write("store/manifest.json", manifest).unwrap();
+    bench
+}
+
+const STORE: &str = r#"{"format": 1, "id": "5548e6f5-e54c-11f1-bda1-02fc00000001", "created": "2025-10-01T00:00:00Z"}"#;
+
+/// Lists and tries to take a full; what cannot be read cannot be written either.
+fn both(bench: &Bench) -> String {
+    let before = bench.contents("store").unwrap();
+    let spoken = [run(bench, &["list"]), run(bench, &["backup-full", "--exec"])].map(|spoken| {
+        assert_eq!(spoken.code(), Some(4), "{spoken}");
+        spoken.to_string()
+    });
+    assert_eq!(kept(bench), before);
+    spoken.join("\n\n")
+}
+
+/// What lies in the store but for what a lock leaves.
+fn kept(bench: &Bench) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let left = ["store/locks", "store/tmp"].map(|name| bench.path(name));
+    let mut contents = bench.contents("store").unwrap();
+    contents.retain(|(path, _)| !left.iter().any(|left| path.starts_with(left)));
+    contents
+}
+
+#[test]
+fn store_of_a_newer_format() {
+    assert_snapshot!(both(&store_of(&STORE.replace("\"format\": 1", "\"format\": 2"), "[]")));
+}
+
+#[test]
+fn store_that_readers_must_know_more_of() {
+    let file = STORE.replace('}', r#", "reader_requires": ["packed-trees"]}"#);
+    assert_snapshot!(both(&store_of(&file, "[]")));
+}
+
+#[test]
+fn store_that_writers_must_know_more_of() {
+    let file = STORE.replace('}', r#", "writer_requires": ["retention"]}"#);
+    let bench = store_of(&file, "[]");
+    assert_eq!(run(&bench, &["list"]).code(), Some(0));
+    assert_snapshot!(run(&bench, &["backup-full", "--exec"]));
+    for args in [&["ship-binlogs"][..], &["prune", "--orphans"], &["reindex", "--manifest"]] {
+        assert_eq!(run(&bench, &[args, &["--exec"]].concat()).code(), Some(4), "{args:?}");
+    }
+    assert_eq!(bench.names_in("store"), ["dbbak.json", "manifest.json"]);
+}
+
+#[test]
+fn damaged_store_file() {
+    assert_snapshot!(both(&store_of("{\"format\": 1, ", "[]")));
+}
+
+#[test]
+fn damaged_manifest() {
+    assert_snapshot!(both(&store_of(STORE, "[{\"type\": \"full\", \"ts\": \"2025-10-02T02-00Z\", ")));
+}
+
+#[test]
+fn manifest_with_a_nonsense_stamp() {
+    assert_snapshot!(both(&store_of(STORE, "[{\"type\": \"full\", \"ts\": \"yesterday\"}]")));
+}
+
+#[test]
+fn damaged_binlog_index() {
+    let bench = store_of(STORE, "[]");
+    bench.write("store/binlogs/index.json", "{\"files\": [{\"name\": ").unwrap();
+    assert_snapshot!(both(&bench));
+}
+
+/// Changes a byte of a manifest that this program wrote itself.
+#[test]
+fn manifest_that_was_tampered_with() {
+    let (bench, _) = with_store(Series::Xtrabackup80);
+    super::backup(&bench, &["backup-full", "--exec"]);
+    let path = bench.path("store/manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"to_lsn\":1000", "\"to_lsn\":1001")).unwrap();
+    let spoken = run(&bench, &["list"]);
+    assert_eq!(spoken.code(), Some(4), "{spoken}");
+    assert!(
+        spoken.stderr.contains("manifest.json is damaged") && spoken.stderr.contains("reindex --manifest"),
+        "{spoken}"
+    );
+    assert_eq!(run(&bench, &["reindex", "--manifest", "--exec"]).code(), Some(0));
+    assert_eq!(run(&bench, &["list"]).code(), Some(0));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+/// Holds a lock in this process while `dbbak` asks for it.
+fn locked(scope: LockScope, args: &[&str]) -> String {
+    let (bench, _) = with_store(Series::Xtrabackup80);
+    let store = LocalStore::new(bench.path("store"));
+    let session = store.lock(scope, &LockRequest::new("dbbak backup-full --exec")).unwrap();
+    let spoken: Spoken = run(&bench, args);
+    assert_eq!(spoken.code(), Some(8), "{spoken}");
+    assert!(spoken.stderr.contains(&format!("process {}", std::process::id())), "{spoken}");
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert!(spoken.stderr.contains(&host), "{spoken}");
+    session.release().unwrap();
+    assert_ne!(run(&bench, args).code(), Some(8));
+    spoken.to_string().replace(&format!("on {host}"), "on HOST")
+}
+
+#[test]
+fn locked_by_a_backup() {
+    assert_snapshot!(locked(LockScope::Backups, &["backup-full", "--exec"]));
+}
+
+#[test]
+fn locked_by_a_shipping() {
+    assert_snapshot!(locked(LockScope::Binlogs, &["ship-binlogs", "--exec"]));
+}
+
+#[test]
+fn locked_by_a_restore() {
+    assert_snapshot!(locked(LockScope::Read, &["prune", "--orphans", "--exec"]));
+}
+
+/// A ten-hour full must not keep binlogs from being archived, and a dry run asks for no lock.
+#[test]
+fn a_backup_keeps_no_binlogs_away() {
+    let (bench, _) = with_store(Series::Xtrabackup80);
+    bench.binlog(1, 2, true).unwrap();
+    bench.binlog(2, 1, false).unwrap();
+    bench.play(&bench.scenario()).unwrap();
+    let store = LocalStore::new(bench.path("store"));
+    let session = store.lock(LockScope::Backups, &LockRequest::new("a full")).unwrap();
+    let shipped = run(&bench, &["ship-binlogs", "--exec"]);
+    assert_eq!(shipped.code(), Some(0), "{shipped}");
+    assert_eq!(run(&bench, &["backup-full"]).code(), Some(0));
+    session.release().unwrap();
+    assert!(bench.path("store").join(layout::binlog_index().as_str()).exists());
+}

@@ -1,0 +1,157 @@
+//! Steps of a restore: private copies, used-up incrementals, and the report that is written after success alone.
+
+use super::{Trouble, Watcher, directory};
+use dbbak_core::{
+    clock::Clock,
+    execute::{ExecuteError, ExitStatus},
+    plan::{PassTree, Plan, RestoreReport, RunTool, Step, Summary, SyncSide},
+    run::{self, Finished, RunError, Running},
+    tools::{CommandSpec, Expected, Launch, ToolKind},
+};
+use dbbak_testkit::{
+    fake_clock::FakeClock,
+    fake_executor::{FakeExecutor, Script},
+    mem_store::MemStore,
+};
+use std::{fs, path::Path};
+use uuid::Uuid;
+
+/// Copies a stored tree, prepares the copy, and reports.
+fn plan(root: &Path) -> Plan {
+    let (stored, work) = (root.join("stored"), root.join("work"));
+    let report = RestoreReport {
+        version: 1,
+        restore: Uuid::from_u128(1),
+        planned_at: FakeClock::default().now(),
+        aim: "backup 2025-10-02T02-00Z as it is".into(),
+        target: None,
+        chain: Vec::new(),
+        coordinates: None,
+        window: None,
+        datadir: work.join("data"),
+        finished_at: None,
+        proof: None,
+        phases: Vec::new(),
+    };
+    let prepare = RunTool {
+        title: "prepare".into(),
+        launch: Launch { command: CommandSpec::new("/bin/xtrabackup"), log: root.join("logs/prepare") },
+        dir: work.join("data"),
+        expect: Expected { to_lsn: None, ..Expected::prepared(ToolKind::Xtrabackup, false, dbbak_core::model::Lsn(0)) },
+    };
+    let steps = vec![
+        Step::CreateDir { path: work.clone() },
+        Step::PassTree(PassTree {
+            title: "copy".into(),
+            from: stored,
+            to: Some(work.join("data")),
+            verify: None,
+            list_as: None,
+            sync: SyncSide::Nothing,
+            threads: 2,
+            bytes: None,
+        }),
+        Step::RunTool(Box::new(prepare)),
+        Step::WriteReport { path: work.join("dbbak-restore.json"), report: Box::new(report) },
+    ];
+    Plan {
+        version: 1,
+        command: "restore".into(),
+        planned_at: FakeClock::default().now(),
+        summary: Summary::Nothing,
+        reasons: Vec::new(),
+        warnings: Vec::new(),
+        incomplete: Vec::new(),
+        locks: Vec::new(),
+        steps,
+        discard_on_failure: Vec::new(),
+        discard_dirs: vec![work],
+    }
+}
+
+fn run_plan(plan: &Plan, executor: &FakeExecutor, trouble: Trouble) -> Result<Finished, RunError> {
+    let (store, clock, watcher) = (MemStore::new(), FakeClock::default(), Watcher::new(trouble));
+    run::run(plan, &Running { store: &store, session: None, executor, clock: &clock, reporter: &watcher })
+}
+
+fn stored(root: &Path) {
+    fs::create_dir(root.join("stored")).unwrap();
+    fs::write(root.join("stored/ibdata1"), "pages").unwrap();
+    for name in ["xtrabackup_info", "backup-my.cnf", "xtrabackup_binlog_info", "xtrabackup_tablespaces"] {
+        fs::write(root.join("stored").join(name), "").unwrap();
+    }
+    fs::write(root.join("stored/xtrabackup_checkpoints"), "as it was taken").unwrap();
+}
+
+fn prepares(root: &Path) -> Script {
+    let path = root.join("work/data/xtrabackup_checkpoints");
+    Script::success()
+        .says("completed OK!")
+        .does(move |_| fs::write(&path, "backup_type = full-prepared\nfrom_lsn = 0\nto_lsn = 1000\nlast_lsn = 1016\n"))
+}
+
+#[test]
+fn the_report_is_written_after_success() {
+    let dir = directory();
+    stored(dir.path());
+    let executor = FakeExecutor::new([prepares(dir.path())]);
+    let finished = run_plan(&plan(dir.path()), &executor, Trouble::Never).unwrap();
+    let written = fs::read(dir.path().join("work/dbbak-restore.json")).unwrap();
+    let written: RestoreReport = serde_json::from_slice(&written).unwrap();
+    assert_eq!(Some(&written), finished.report.as_ref());
+    assert_eq!(written.finished_at, Some(FakeClock::default().now()));
+    let phases: Vec<&str> = written.phases.iter().map(|phase| phase.title.as_str()).collect();
+    assert_eq!(phases[1..3], ["copy", "prepare"]);
+    let original = fs::read_to_string(dir.path().join("stored/xtrabackup_checkpoints")).unwrap();
+    assert_eq!(original, "as it was taken", "the original was prepared");
+}
+
+#[test]
+fn no_report_and_no_copy_after_a_failure() {
+    let dir = directory();
+    stored(dir.path());
+    for script in [
+        Script::success().status([ExitStatus::Code(1)]),
+        Script::success().says("completed OK!"),
+        Script::not_started(),
+    ] {
+        let error = run_plan(&plan(dir.path()), &FakeExecutor::new([script]), Trouble::Never).unwrap_err();
+        assert!(matches!(error, RunError::Execute(_)), "{error:?}");
+        assert!(!dir.path().join("work").exists());
+    }
+    for trouble in (1..=3).flat_map(|number| [Trouble::Inside(number), Trouble::After(number)]) {
+        let executor = FakeExecutor::new([prepares(dir.path())]);
+        let RunError::Execute(error) = run_plan(&plan(dir.path()), &executor, trouble).unwrap_err() else {
+            panic!("{trouble:?}")
+        };
+        assert_eq!(error.signal(), Some(15), "{trouble:?}");
+        assert!(!dir.path().join("work").exists(), "{trouble:?}");
+    }
+}
+
+#[test]
+fn an_incremental_that_a_prepare_has_used_up_is_refused() {
+    let dir = directory();
+    stored(dir.path());
+    fs::write(dir.path().join("stored/ibdata1.meta"), "page_size = 16384\n").unwrap();
+    fs::write(dir.path().join("stored/t.ibd.meta"), "page_size = 16384\n").unwrap();
+    fs::write(dir.path().join("stored/t.ibd.delta"), "").unwrap();
+    let executor = FakeExecutor::default();
+    let error = run_plan(&plan(dir.path()), &executor, Trouble::Never).unwrap_err();
+    let RunError::Execute(ExecuteError::ConsumedIncremental { path }) = &error else { panic!("{error:?}") };
+    assert!(path.to_string_lossy().contains("stored/ibdata1"), "{}", path.display());
+    assert!(executor.launched().is_empty());
+    assert!(!dir.path().join("work").exists());
+}
+
+#[test]
+fn a_work_directory_that_was_filled_meanwhile_is_refused() {
+    let dir = directory();
+    stored(dir.path());
+    fs::create_dir(dir.path().join("work")).unwrap();
+    fs::write(dir.path().join("work/somebodys"), "file").unwrap();
+    let mut plan = plan(dir.path());
+    plan.discard_dirs.clear();
+    assert!(run_plan(&plan, &FakeExecutor::default(), Trouble::Never).is_err());
+    assert!(dir.path().join("work/somebodys").exists());
+}

@@ -1,0 +1,134 @@
+//! Golden plans of restores.
+
+use super::{Case, exact, restore_to, story, text};
+use dbbak_core::{
+    model::Target,
+    plan::{Plan, RestoreRequest, Step, Summary},
+};
+use dbbak_testkit::history::{History, Product, at};
+use insta::assert_snapshot;
+
+fn plan(product: Product, request: &RestoreRequest) -> Plan {
+    Case::of(story(product)).restore(request).unwrap()
+}
+
+fn as_it_is(product: Product, ts: &str) -> String {
+    let request = RestoreRequest { backup: Some(ts.parse().unwrap()), ..restore_to(Target::Latest) };
+    text(&plan(product, &request))
+}
+
+#[test]
+fn full_only() {
+    assert_snapshot!("full_only_mariadb", as_it_is(Product::Mariadb, "2025-10-02T02-00Z"));
+    assert_snapshot!("full_only_xtrabackup", as_it_is(Product::Mysql84, "2025-10-02T02-00Z"));
+}
+
+#[test]
+fn full_and_two_incrementals() {
+    for (product, name) in [
+        (Product::Mariadb, "two_incrementals_mariadb"),
+        (Product::Mysql57, "two_incrementals_xtrabackup_2_4"),
+        (Product::Mysql84, "two_incrementals_xtrabackup_8_4"),
+    ] {
+        let text = as_it_is(product, "2025-10-02T04-00Z");
+        let prepares: Vec<&str> = text.lines().filter(|line| line.contains("--prepare")).collect();
+        let redo_only = prepares.iter().filter(|line| line.contains("--apply-log-only")).count();
+        assert_eq!((prepares.len(), redo_only), (2, usize::from(product != Product::Mariadb)));
+        assert_snapshot!(name, text);
+    }
+}
+
+#[test]
+fn a_chain_without_prepared_trees() {
+    let case = Case::of(story(Product::Mysql84));
+    let request = RestoreRequest { backup: Some("2025-10-02T04-00Z".parse().unwrap()), ..restore_to(Target::Latest) };
+    let raw_only = |facts: &mut dbbak_core::facts::Facts| {
+        for stored in facts.stored.values_mut() {
+            stored.trees.retain(|tree, _| *tree == dbbak_core::model::TreeName::Raw);
+        }
+    };
+    assert_snapshot!("two_incrementals_raw_only", text(&case.restore_where(&request, raw_only).unwrap()));
+}
+
+#[test]
+fn pitr_cut_in_the_middle_of_a_file() {
+    assert_snapshot!("pitr_middle_mariadb", text(&plan(Product::Mariadb, &exact("04:20"))));
+    assert_snapshot!("pitr_middle_mysql_5_7", text(&plan(Product::Mysql57, &exact("04:20"))));
+}
+
+#[test]
+fn pitr_across_files() {
+    assert_snapshot!("pitr_across_files", text(&plan(Product::Mysql84, &exact("04:41"))));
+}
+
+#[test]
+fn pitr_as_json() {
+    let plan = plan(Product::Mysql84, &exact("04:41"));
+    let json = serde_json::to_string_pretty(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    assert_snapshot!("pitr_across_files_json", json);
+}
+
+#[test]
+fn pitr_to_the_end_of_the_archive() {
+    assert_snapshot!("pitr_to_the_end", text(&plan(Product::Mysql84, &exact("04:52"))));
+}
+
+#[test]
+fn pitr_to_the_backups_own_end_replays_nothing() {
+    let mut history = History::new(Product::Mysql84);
+    history.at("02:00").full();
+    history.at("02:30").commit().rotate().ship();
+    let plan = Case::of(history).restore(&exact("02:30")).unwrap();
+    assert!(!plan.steps.iter().any(|step| matches!(step, Step::Replay(_) | Step::UnpackBinlogs(_))));
+    assert!(text(&plan).contains("because: the backup already ends at the cut: nothing is to be replayed"));
+}
+
+#[test]
+fn pitr_into_a_rescued_file() {
+    let mut history = story(Product::Mysql84);
+    history.at("05:10").rescue();
+    assert_snapshot!("pitr_rescued", text(&Case::of(history).restore(&exact("05:08")).unwrap()));
+}
+
+#[test]
+fn without_binlogs() {
+    let request = restore_to(Target::NoPitr { at: Some(at("03:30")) });
+    assert_snapshot!("no_pitr", text(&plan(Product::Mariadb, &request)));
+}
+
+#[test]
+fn from_a_named_backup() {
+    let request = RestoreRequest { backup: Some("2025-10-02T02-00Z".parse().unwrap()), ..exact("04:41") };
+    assert_snapshot!("pitr_from_a_named_backup", text(&plan(Product::Mysql84, &request)));
+}
+
+#[test]
+fn to_a_floored_time() {
+    let request = restore_to(Target::Time { at: at("04:41"), exact: false });
+    assert_snapshot!("pitr_floored", text(&plan(Product::Mysql84, &request)));
+}
+
+#[test]
+fn without_a_target() {
+    assert_snapshot!("latest", text(&plan(Product::Mysql84, &restore_to(Target::Latest))));
+}
+
+#[test]
+fn without_a_target_where_the_floor_lies_before_the_first_backup() {
+    let mut history = History::new(Product::Mysql84);
+    history.at("02:01").full();
+    history.at("02:05").commit().at("02:10").rotate().ship();
+    let plan = Case::of(history).restore(&restore_to(Target::Latest)).unwrap();
+    let Summary::Restore { report } = &plan.summary else { panic!("no restore") };
+    assert_eq!(report.target, Some(at("02:10")));
+    assert_eq!(report.window.as_ref().and_then(|window| window.transactions), Some(1));
+}
+
+#[test]
+fn without_a_target_and_without_binlogs() {
+    let mut history = History::new(Product::Mysql84);
+    history.at("02:01").full();
+    let text = text(&Case::of(history).restore(&restore_to(Target::Latest)).unwrap());
+    assert!(text.contains("the archive holds no binlogs after backup 2025-10-02T02-01Z"), "{text}");
+}

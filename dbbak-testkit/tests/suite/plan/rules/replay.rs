@@ -1,0 +1,110 @@
+//! Rules 5 to 7: what is archived, and what is replayed.
+
+use super::*;
+
+#[test]
+fn rule_5_a_replay_goes_from_the_coordinates_without_a_gap() {
+    notices(
+        5,
+        &restore(Product::Mysql84),
+        &[
+            ("a start at a time", |plan| {
+                set(&mut replay(plan).reader.command, "--start-datetime", "2025-10-02 04:00:00");
+            }),
+            ("a stop at a time", |plan| {
+                replay(plan).reader.command.args.insert(1, Arg::Plain("--stop-datetime".into()));
+            }),
+            ("another start", |plan| set(&mut replay(plan).reader.command, "--start-position", "200")),
+            ("a start elsewhere, all over", |plan| {
+                set(&mut replay(plan).reader.command, "--start-position", "800");
+                replay(plan).from.position = 800;
+                unpack(plan).start = 800;
+                report(plan).window.as_mut().unwrap().from.position = 800;
+            }),
+            ("a file left out", |plan| drop(unpack(plan).files.remove(0))),
+            ("a file left out for the reader", |plan| drop(replay(plan).reader.command.args.pop())),
+            ("a gap", |plan| unpack(plan).files[1].name = "binlog.000004".parse().unwrap()),
+            ("a hole in the GTIDs", |plan| {
+                let hole = "00000000-0000-4000-8000-000000000000:1-9".to_owned();
+                unpack(plan).files[1].gtids_before = Some(hole);
+            }),
+            ("another timeline in the middle", |plan| unpack(plan).files[1].timeline = Some("t2".into())),
+            ("another timeline throughout", |plan| {
+                unpack(plan).files.iter_mut().for_each(|file| file.timeline = Some("t2".into()));
+            }),
+            ("another end", |plan| replay(plan).cut.position += 300),
+            ("an end before the start", |plan| replay(plan).cut = replay(plan).from.clone()),
+            ("no verification", |plan| remove(&mut replay(plan).reader.command, "--verify-binlog-checksum")),
+            ("no replay", |plan| {
+                let at = place(plan, |step| matches!(step, Step::Replay(_)));
+                plan.steps.remove(at);
+            }),
+            ("a backup as it is", |plan| report(plan).window = None),
+        ],
+    );
+}
+
+#[test]
+fn rule_6_nothing_past_what_is_good() {
+    notices(
+        6,
+        &restore(Product::Mysql84),
+        &[
+            ("through a damaged file", |plan| {
+                unpack(plan).files[0].damaged = Some(BinlogDamage { last_good: 900, ..BinlogDamage::default() });
+            }),
+            ("past the last good transaction", |plan| {
+                unpack(plan).files[1].damaged = Some(BinlogDamage { last_good: 500, ..BinlogDamage::default() });
+            }),
+            ("to the end of a damaged file", |plan| {
+                unpack(plan).files[1].damaged = Some(BinlogDamage { last_good: 800, ..BinlogDamage::default() });
+                unpack(plan).stop = None;
+            }),
+        ],
+    );
+    notices(
+        6,
+        &ship(false, true),
+        &[
+            ("an open file that is not marked", |plan| shipped(plan)[1].partial = false),
+            ("an open file as a whole one", |plan| {
+                let last = &mut *shipped(plan)[1];
+                (last.partial, last.bytes) = (false, None);
+            }),
+            ("one name for two files", |plan| {
+                let to = shipped(plan)[0].to.clone();
+                shipped(plan)[1].to = to;
+            }),
+            ("another name than the index says", |plan| {
+                shipped(plan)[0].entry.stored_as = dbbak_core::store::KeyPart::new("elsewhere").unwrap();
+            }),
+        ],
+    );
+    notices(6, &ship(true, false), &[("an open file without a flush", |plan| drop(plan.steps.remove(0)))]);
+}
+
+#[test]
+fn rule_7_a_replay_is_compared_with_what_it_should_bring() {
+    notices(
+        7,
+        &restore(Product::Mysql84),
+        &[
+            ("nothing to compare with", |plan| {
+                let at = place(plan, |step| matches!(step, Step::UnpackBinlogs(_)));
+                plan.steps.remove(at);
+            }),
+            ("compared with what comes later", |plan| {
+                let at = place(plan, |step| matches!(step, Step::UnpackBinlogs(_)));
+                let step = plan.steps.remove(at);
+                plan.steps.insert(plan.steps.len() - 1, step);
+            }),
+            ("compared with another start", |plan| unpack(plan).start = 800),
+            ("compared with another end", |plan| unpack(plan).stop = Some(500)),
+            ("no log", |plan| remove(&mut replay(plan).server.launch.command, "--log-bin")),
+            ("a log elsewhere", |plan| {
+                let elsewhere = report(plan).datadir.join("replay").display().to_string();
+                set(&mut replay(plan).server.launch.command, "--log-bin", &elsewhere);
+            }),
+        ],
+    );
+}

@@ -8,6 +8,7 @@ pub mod fake_executor;
 pub mod fake_processes;
 pub mod faulty;
 pub mod history;
+pub mod looking;
 pub mod mem_store;
 pub mod real;
 pub mod redact;

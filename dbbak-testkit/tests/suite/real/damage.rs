@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dbbak_testkit::looking::files_below;
 use dbbak_testkit::real::require_servers;
-use dbbak_testkit::scenario::{Scenario, files_below};
+use dbbak_testkit::scenario::Scenario;
 
 /// Flips a bit of one byte, and says how to put it back.
 fn flip(path: &Path, at: usize) -> Vec<u8> {

@@ -5,8 +5,9 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dbbak_testkit::looking::files_below;
 use dbbak_testkit::real::require_servers;
-use dbbak_testkit::scenario::{Scenario, files_below};
+use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::BACKUP_PASSWORD;
 
 fn holds(bytes: &[u8], text: &str) -> bool {

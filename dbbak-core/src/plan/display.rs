@@ -46,6 +46,11 @@ impl fmt::Display for PlanText<'_> {
             writeln!(f, "  {:>2}. {}", number + 1, step.title())?;
             match step {
                 Step::RunTool(run) => writeln!(f, "      $ {}", run.launch.command)?,
+                Step::RemoveStored { keys } => {
+                    for key in keys {
+                        writeln!(f, "      {key}")?;
+                    }
+                }
                 Step::FlushBinlogs { launch } => writeln!(f, "      $ {}", launch.command)?,
                 Step::Replay(replay) => {
                     writeln!(f, "      $ {} &", replay.server.launch.command)?;

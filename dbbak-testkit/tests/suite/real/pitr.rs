@@ -103,24 +103,3 @@ fn real_pitr_goes_across_a_later_full() {
     assert_eq!(from_new, wanted.checksums);
     assert_eq!(from_old, wanted.checksums);
 }
-
-// BUG: MariaDB's stamps are whole seconds, and a restore without a target lands *at* the stamp with which the last file was
-// closed: what committed in that very second is archived, yet no command reaches it. A later --time is refused as not
-// archived, and there is no way to ask for everything. Nothing is floored here (pitr_round_minutes: 0).
-#[test]
-#[ignore = "what was committed in the last archived second cannot be reached"]
-fn real_restore_without_a_target_brings_back_the_last_second() {
-    if !require_servers() {
-        return;
-    }
-    let scenario = Scenario::new();
-    let mut workload = scenario.workload("shop", 14);
-    workload.run(30).unwrap();
-    scenario.full();
-    scenario.next_second();
-    workload.run(60).unwrap();
-    scenario.ship();
-    let wanted = workload.snapshot(&scenario.server).unwrap();
-    let restored = scenario.restore(&[]);
-    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted.checksums);
-}

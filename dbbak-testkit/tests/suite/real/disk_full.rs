@@ -44,7 +44,7 @@ fn real_full_disk_fails_clearly_and_the_next_run_works() {
     workload.run(40).unwrap();
     let filler = scenario.store().join("tmp/filler");
     let fill = |leave: u64| {
-        let free = rustix::fs::statvfs(&scenario.store()).unwrap();
+        let free = rustix::fs::statvfs(scenario.store()).unwrap();
         let bytes = (free.f_bavail * free.f_frsize).saturating_sub(leave);
         std::fs::File::create(&filler).unwrap().write_all(&vec![0; usize::try_from(bytes).unwrap()]).unwrap();
     };

@@ -19,33 +19,40 @@ fn all_is_well(scenario: &Scenario, what: &str) {
     }
 }
 
-/// Runs until `stop` says so, and kills. Returns whether there was still something to kill.
-fn run_and_kill(scenario: &Scenario, args: &[&str], stop: &mut dyn FnMut(&str) -> bool) -> bool {
+/// Runs until a step begins, and kills. Returns whether there was still something to kill; a run that ends by itself ends
+/// well.
+#[track_caller]
+fn kill_at_step(scenario: &Scenario, args: &[&str], number: usize) -> bool {
+    let at = format!("[{number}/");
     let mut child = scenario.command(args).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut killed = false;
-    let mut line = String::new();
-    while lines.read_line(&mut line).unwrap() > 0 {
-        if stop(&line) {
+    let (mut line, mut said) = (String::new(), String::new());
+    while !killed && lines.read_line(&mut line).unwrap() > 0 {
+        if line.starts_with(&at) {
             child.kill().unwrap();
             killed = true;
-            break;
         }
+        said.push_str(&line);
         line.clear();
     }
     // Nothing is left that could hold the pipe open.
-    let _ = lines.read_to_string(&mut line);
-    !child.wait().unwrap().success() && killed
+    lines.read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap();
+    assert!(killed || status.success(), "{args:?} ended with {status}:\n{said}");
+    // The last steps are short: one may end well before the kill comes.
+    killed
 }
 
 /// Kills a command as each of its steps begins.
 fn kill_at_each_step(scenario: &Scenario, workload: &mut Workload, args: &dyn Fn() -> Vec<String>) -> usize {
     for number in 1.. {
         workload.run(5).unwrap();
+        // What a killed run began keeps its stamp, which is a whole second.
+        scenario.next_second();
         let owned = args();
         let args: Vec<&str> = owned.iter().map(String::as_str).collect();
-        let at = format!("[{number}/");
-        let killed = run_and_kill(scenario, &args, &mut |line| line.starts_with(&at));
+        let killed = kill_at_step(scenario, &args, number);
         all_is_well(scenario, &format!("{args:?} at step {number}"));
         if !killed {
             return number - 1;
@@ -104,10 +111,11 @@ fn real_kill_at_each_step_leaves_nothing_half_done() {
     workload.run(40).unwrap();
     let steps = kill_at_each_step(&scenario, &mut workload, &|| texts(&["backup-full", "--exec"]));
     assert!(steps >= 5, "{steps}");
-    assert_eq!(scenario.listed().len(), 1, "only the last run was not killed");
+    // The last run was not killed, and the one before it may have been done already.
+    assert!(matches!(scenario.listed().len(), 1 | 2), "{:?}", scenario.listed());
     let steps = kill_at_each_step(&scenario, &mut workload, &|| texts(&["backup-incr", "--exec"]));
     assert!(steps >= 4, "{steps}");
-    assert_eq!(scenario.listed().len(), 2);
+    assert!(matches!(scenario.listed().len(), 2..=4), "{:?}", scenario.listed());
     for _ in 0..3 {
         workload.run(5).unwrap();
         scenario.server.sql("FLUSH BINARY LOGS");

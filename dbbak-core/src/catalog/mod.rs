@@ -12,16 +12,16 @@ pub use chain::ChainError;
 pub use timeline::{Located, Run, RunEnd, Timeline};
 
 use crate::{
-    model::{BackupKind, Stamp},
+    model::{BackupId, BackupKind, Stamp},
     store::{
-        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, ObjectInfo, Operation, StoreError,
-        StoreFile, StoreKey, StoreReader, classify, layout, sums_of,
+        BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, Operation, StoreError, StoreFile,
+        StoreKey, StoreReader, classify, layout, sums_of,
     },
     tools::RecordedCommand,
 };
 use chrono::{DateTime, Utc};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -70,11 +70,11 @@ impl Catalog {
         let sums = sums_of(store.as_ref());
         let manifest = Manifest::load(reader, sums)?.map(|(manifest, _)| manifest).unwrap_or_default();
         let index = BinlogIndex::load(reader, sums)?.map(|(index, _)| index).unwrap_or_default();
-        let top = reader.list(&StoreKey::root())?;
+        let top = reader.list_keys(&StoreKey::root())?;
         if store.is_none() && manifest.entries.is_empty() && index.is_empty() {
-            let known = top.iter().any(|info| {
-                matches!(classify(&info.key), KeyClass::Manifest | KeyClass::BinlogIndex | KeyClass::Binlogs)
-            });
+            let known = top
+                .iter()
+                .any(|key| matches!(classify(key), KeyClass::Manifest | KeyClass::BinlogIndex | KeyClass::Binlogs));
             if !known {
                 return Err(StoreError::NotFound { key: layout::store_file(), operation: Operation::Read });
             }
@@ -96,9 +96,9 @@ impl Catalog {
             }
         }
         let root = reader.local_dir().map(|dir| dir.root().to_owned());
-        let names = top.iter().filter_map(|info| info.key.file_name().map(str::to_owned)).collect();
+        let names = top.iter().filter_map(|key| key.file_name().map(str::to_owned)).collect();
         let mut catalog = Catalog::from_parts(store, root, entries, &commands, index.into_entries(), names);
-        catalog.orphans = catalog.find_orphans(&top);
+        catalog.orphans = catalog.find_orphans(reader, &top)?;
         Ok(catalog)
     }
 
@@ -150,14 +150,13 @@ impl Catalog {
         self.root.as_deref().unwrap_or(Path::new("/")).join("logs")
     }
 
-    fn find_orphans(&self, top: &[ObjectInfo]) -> Vec<Orphan> {
-        let named: BTreeSet<String> = self.backups.iter().map(|backup| backup.id.to_string()).collect();
-        let is_orphan = |info: &&ObjectInfo| match classify(&info.key) {
-            KeyClass::Backup { id, .. } => !named.contains(&id.to_string()),
+    fn find_orphans(&self, reader: &dyn StoreReader, top: &[StoreKey]) -> Result<Vec<Orphan>, StoreError> {
+        let named: HashSet<BackupId> = self.backups.iter().map(|backup| backup.id).collect();
+        let is_orphan = |key: &&StoreKey| match classify(key) {
+            KeyClass::Backup { id, .. } => !named.contains(&id),
             _ => false,
         };
-        let orphan = |info: &ObjectInfo| Orphan { key: info.key.clone(), modified: info.modified };
-        top.iter().filter(is_orphan).map(orphan).collect()
+        orphans(reader, top.iter().filter(is_orphan))
     }
 
     /// Finds the archived binlogs that the index does not name; that takes a listing of the whole archive.
@@ -166,18 +165,28 @@ impl Catalog {
     ///
     /// When the store cannot be read.
     pub fn find_binlog_orphans(&mut self, reader: &dyn StoreReader) -> Result<(), StoreError> {
-        let named: BTreeSet<&str> = self.binlogs.iter().map(|entry| entry.stored_as.as_str()).collect();
-        let listed = reader.list(&layout::binlogs())?;
-        let is_orphan = |info: &&ObjectInfo| match classify(&info.key) {
+        let named: HashSet<&str> = self.binlogs.iter().map(|entry| entry.stored_as.as_str()).collect();
+        let listed = reader.list_keys(&layout::binlogs())?;
+        // The names that the index has need no closer look, and they are nearly all.
+        let unnamed = listed.iter().filter(|key| key.file_name().is_none_or(|name| !named.contains(name)));
+        let is_orphan = |key: &&StoreKey| match classify(key) {
             KeyClass::Binlog(name) => !named.contains(name.as_str()),
             KeyClass::Transactions(name) => !named.contains(name.as_str()),
             _ => false,
         };
-        let found = listed.iter().filter(is_orphan);
-        let found: Vec<Orphan> = found.map(|info| Orphan { key: info.key.clone(), modified: info.modified }).collect();
-        self.orphans.extend(found);
+        self.orphans.extend(orphans(reader, unnamed.filter(is_orphan))?);
         Ok(())
     }
+}
+
+/// Orphans with what the store says of them; what is gone by now is none.
+fn orphans<'a>(reader: &dyn StoreReader, keys: impl Iterator<Item = &'a StoreKey>) -> Result<Vec<Orphan>, StoreError> {
+    let mut orphans = Vec::new();
+    for key in keys {
+        let found = reader.head(key)?;
+        orphans.extend(found.map(|info| Orphan { key: info.key, modified: info.modified }));
+    }
+    Ok(orphans)
 }
 
 /// A basic entry with what its backup's own facts add.

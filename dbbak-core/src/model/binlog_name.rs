@@ -9,6 +9,8 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BinlogName {
     text: String,
+    /// Bytes of the base name, so that comparing does not look for the dot.
+    base: usize,
     number: u64,
 }
 
@@ -44,7 +46,7 @@ pub struct BinlogCoordinates {
 impl BinlogName {
     /// The part before the number, without the dot.
     pub fn base(&self) -> &str {
-        self.text.rsplit_once('.').map_or("", |(base, _)| base)
+        self.text.get(..self.base).unwrap_or_default()
     }
 
     /// The number after the last dot.
@@ -60,7 +62,7 @@ impl BinlogName {
     /// The name that the server gives to the next file.
     pub fn successor(&self) -> Self {
         let number = self.number.saturating_add(1);
-        BinlogName { text: format!("{}.{number:06}", self.base()), number }
+        BinlogName { text: format!("{}.{number:06}", self.base()), base: self.base, number }
     }
 }
 
@@ -93,7 +95,7 @@ impl FromStr for BinlogName {
         let (base, digits) = name.rsplit_once('.').ok_or_else(error)?;
         let well_formed = !base.is_empty() && digits.len() >= 6 && digits.bytes().all(|digit| digit.is_ascii_digit());
         let number = digits.parse().ok().filter(|_| well_formed).ok_or_else(error)?;
-        Ok(BinlogName { text: name.to_owned(), number })
+        Ok(BinlogName { text: name.to_owned(), base: base.len(), number })
     }
 }
 

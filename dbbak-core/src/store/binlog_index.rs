@@ -13,11 +13,19 @@ use super::{
 use crate::model::LogTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 /// How many entries a segment holds, and how many `index.json` may hold. An entry has about a kilobyte, so archiving one
 /// binlog writes less than a megabyte, the previous generation included.
 pub const SEGMENT_ENTRIES: usize = 400;
+
+/// Segments that are read at the same time, at most.
+const LOAD_THREADS: usize = 4;
 
 const FILES: &str = "files";
 const SEGMENTS: &str = "segments";
@@ -80,9 +88,13 @@ impl BinlogIndex {
                 Sums::Optional => Ok(None),
             };
         };
-        let segment = |name: &KeyPart| Ok(read_version(reader, &layout::binlog_segment(name))?.map(|(bytes, _)| bytes));
-        let index = BinlogIndex::parse(&bytes, sums, segment)?;
-        Ok(Some((index, version)))
+        let mut flaws = Vec::new();
+        let (references, newest, unknown) = parse_head(&bytes, sums, &mut flaws);
+        if let Some(flaw) = flaws.into_iter().next() {
+            return Err(flaw);
+        }
+        let segments = load_segments(reader, references)?;
+        Ok(Some((BinlogIndex { segments, newest, unknown }, version)))
     }
 
     /// Reads the index from its content; `segment` gives the content of a segment by its name.
@@ -231,6 +243,39 @@ impl BinlogIndex {
         }
         Ok(version)
     }
+}
+
+/// Reads the segments, several at a time: a hundred thousand entries are a hundred megabytes of text.
+fn load_segments(reader: &dyn StoreReader, references: Vec<SegmentRef>) -> Result<Vec<Segment>, StoreError> {
+    let load = |reference: &SegmentRef| {
+        let bytes = read_version(reader, &layout::binlog_segment(&reference.name))?.map(|(bytes, _)| bytes);
+        let entries = parse_segment(bytes.as_deref(), reference)?;
+        Ok(Segment { number: number_of(&reference.name), entries, stored: Some(reference.clone()) })
+    };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut loaded = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(reference) = references.get(place) else { return loaded };
+            loaded.push((place, load(reference)));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(LOAD_THREADS).min(references.len());
+    let mut loaded: Vec<(usize, Result<Segment, StoreError>)> = if threads < 2 {
+        work()
+    } else {
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |worker: thread::ScopedJoinHandle<'_, _>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().flat_map(join).collect()
+        })
+    };
+    // The first segment at fault is the one that is named, whoever read it.
+    loaded.sort_by_key(|(place, _)| *place);
+    loaded.into_iter().map(|(_, segment)| segment).collect()
 }
 
 fn publish_segment(session: &dyn Session, name: &KeyPart, bytes: &[u8]) -> Result<(), StoreError> {

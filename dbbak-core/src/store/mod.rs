@@ -66,6 +66,16 @@ pub trait StoreReader: Debug + Send + Sync {
     /// When the store cannot be read, a child's name is not UTF-8, or `prefix` is a file.
     fn list(&self, prefix: &StoreKey) -> Result<Vec<ObjectInfo>, StoreError>;
 
+    /// The same by their places alone. A store that must look at each child to say more of it does not look here: an
+    /// archive may hold a hundred thousand files.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreReader::list`].
+    fn list_keys(&self, prefix: &StoreKey) -> Result<Vec<StoreKey>, StoreError> {
+        Ok(self.list(prefix)?.into_iter().map(|info| info.key).collect())
+    }
+
     /// What is at a place; `None` when nothing is.
     ///
     /// # Errors

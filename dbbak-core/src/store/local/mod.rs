@@ -77,6 +77,10 @@ impl StoreReader for LocalStore {
         self.files.list(prefix)
     }
 
+    fn list_keys(&self, prefix: &StoreKey) -> Result<Vec<StoreKey>, StoreError> {
+        self.files.list_keys(prefix)
+    }
+
     fn head(&self, key: &StoreKey) -> Result<Option<ObjectInfo>, StoreError> {
         self.files.head(key)
     }

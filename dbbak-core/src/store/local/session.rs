@@ -24,6 +24,10 @@ impl StoreReader for LocalSession {
         self.files.list(prefix)
     }
 
+    fn list_keys(&self, prefix: &StoreKey) -> Result<Vec<StoreKey>, StoreError> {
+        self.files.list_keys(prefix)
+    }
+
     fn head(&self, key: &StoreKey) -> Result<Option<ObjectInfo>, StoreError> {
         self.files.head(key)
     }

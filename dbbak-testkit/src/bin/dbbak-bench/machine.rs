@@ -14,7 +14,9 @@ pub(crate) fn facts(dbbak: &Path, work: &Path) -> Vec<(String, String)> {
         let kilobytes: f64 = memory.trim_end_matches(" kB").parse().unwrap_or(0.0);
         format!("{:.1} GiB", kilobytes / f64::from(1 << 20))
     });
-    let kernel = first_line(Command::new("uname").args(["-s", "-r", "-m"]));
+    // The version without what a distribution or a builder adds to it.
+    let release = first_line(Command::new("uname").arg("-sr"));
+    let kernel = release.and_then(|release| release.split('-').next().map(str::to_owned));
     let file_system = first_line(Command::new("stat").args(["-f", "-c", "%T"]).arg(work));
     vec![
         fact("CPU", field("/proc/cpuinfo", "model name")),

@@ -73,9 +73,18 @@ impl Scenario {
 
     /// Writes the configuration anew, with more lines than the test's own.
     pub fn configure(&self, more: &str) {
+        self.write_config("", more);
+    }
+
+    /// Writes the configuration anew, with another member of its `server` section.
+    pub fn configure_server(&self, member: &str) {
+        self.write_config(&format!(", {member}"), "");
+    }
+
+    fn write_config(&self, server: &str, more: &str) {
         let text = format!(
             "nfs_root: {}\nmysql_option_file: {}\nscratch_dir: {}\npitr_round_minutes: 0\nparallel: 2\n\
-             prepare_memory: 32M\nserver: {{start_timeout_seconds: 120}}\n{more}\n",
+             prepare_memory: 32M\nserver: {{start_timeout_seconds: 120{server}}}\n{more}\n",
             self.store().display(),
             self.server.backup_option_file().display(),
             self.root.join("scratch").display(),

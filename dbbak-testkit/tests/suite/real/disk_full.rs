@@ -36,10 +36,11 @@ fn real_full_disk_fails_clearly_and_the_next_run_works() {
         std::fs::create_dir(store).unwrap();
         disk = SmallDisk::mount(store, 80);
     });
-    if disk.is_none() {
+    // Declared after the scenario, and so unmounted before its directory is removed, also when the test fails.
+    let Some(_disk) = disk else {
         let _ = writeln!(std::io::stderr(), "NOT RUN: real_full_disk needs to mount a tmpfs, which takes root");
         return;
-    }
+    };
     let mut workload = scenario.workload("shop", 71);
     workload.run(40).unwrap();
     let filler = scenario.store().join("tmp/filler");
@@ -79,6 +80,4 @@ fn real_full_disk_fails_clearly_and_the_next_run_works() {
     scenario.ship();
     let restored = scenario.restore(&[]);
     assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted.checksums);
-    drop(scenario);
-    drop(disk);
 }

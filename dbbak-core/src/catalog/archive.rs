@@ -1,7 +1,7 @@
 //! An index over the archived binlogs, made once for each catalog: the questions of ten thousand backups about a hundred
 //! thousand files must not each go through all the files.
 
-use super::{Catalog, Timeline, timeline::BasicTimelines};
+use super::{Catalog, Stretch, Timeline, timeline::BasicTimelines};
 use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
     store::{BinlogEntry, Digest},
@@ -17,11 +17,13 @@ pub(super) struct ArchiveIndex {
 /// One timeline.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    id: String,
+    pub(super) id: String,
     /// Its files, ordered by name.
-    files: Vec<usize>,
+    pub(super) files: Vec<usize>,
     /// For each file the latest moment that it and the rest of its gap-free run reach.
-    reach: Vec<Option<LogTime>>,
+    pub(super) reach: Vec<Option<LogTime>>,
+    /// For each file the place of the last file of its gap-free run.
+    pub(super) last: Vec<usize>,
 }
 
 impl ArchiveIndex {
@@ -46,7 +48,8 @@ impl ArchiveIndex {
         }
         let line = |(id, mut files): (String, Vec<usize>)| {
             sort_files(binlogs, &mut files);
-            Line { id, reach: reaches(binlogs, &files), files }
+            let (reach, last) = reaches(binlogs, &files);
+            Line { id, files, reach, last }
         };
         ArchiveIndex { lines: lines.into_iter().map(line).collect() }
     }
@@ -64,18 +67,22 @@ fn sort_files(binlogs: &[BinlogEntry], files: &mut Vec<usize>) {
     }
 }
 
-/// The reach of the gap-free run from each file on, from the last file to the first.
-fn reaches(binlogs: &[BinlogEntry], files: &[usize]) -> Vec<Option<LogTime>> {
+/// The reach of the gap-free run from each file on, and the place of the run's last file, from the last file to the first.
+fn reaches(binlogs: &[BinlogEntry], files: &[usize]) -> (Vec<Option<LogTime>>, Vec<usize>) {
     let mut reaches = vec![None; files.len()];
+    let mut last: Vec<usize> = (0..files.len()).collect();
     for place in (0..files.len()).rev() {
         let file = &binlogs[files[place]];
         let goes_on = files
             .get(place + 1)
             .is_some_and(|next| file.incomplete().is_none() && file.is_followed_by(&binlogs[*next]));
         let rest = if goes_on { reaches[place + 1] } else { None };
+        if goes_on {
+            last[place] = last[place + 1];
+        }
         reaches[place] = file.reach().max(rest);
     }
-    reaches
+    (reaches, last)
 }
 
 impl Line {
@@ -83,7 +90,7 @@ impl Line {
         Timeline { id: self.id.clone(), files: self.files.iter().map(|position| &binlogs[*position]).collect() }
     }
 
-    fn place_of(&self, binlogs: &[BinlogEntry], name: &BinlogName) -> Option<usize> {
+    pub(super) fn place_of(&self, binlogs: &[BinlogEntry], name: &BinlogName) -> Option<usize> {
         self.files.binary_search_by(|position| binlogs[*position].name.cmp(name)).ok()
     }
 }
@@ -116,13 +123,23 @@ impl Catalog {
         }
     }
 
+    /// The gap-free piece of the archive that begins with the file that coordinates name.
+    ///
+    /// # Errors
+    ///
+    /// The number of archived files that could be it: none or several.
+    pub fn stretch(&self, coordinates: &BinlogCoordinates, head: Option<&Digest>) -> Result<Stretch<'_>, usize> {
+        match self.place(coordinates, head) {
+            Placed::At { line, place } => Ok(Stretch::new(&self.binlogs, line, place)),
+            Placed::Nowhere => Err(0),
+            Placed::Several(candidates) => Err(candidates),
+        }
+    }
+
     /// The moment up to which gap-free binlogs lead from coordinates; `None` where they are not in the archive, or not in
     /// one place.
     pub fn reach(&self, coordinates: &BinlogCoordinates, head: Option<&Digest>) -> Option<LogTime> {
-        match self.place(coordinates, head) {
-            Placed::At { line, place } => line.reach[place],
-            Placed::Nowhere | Placed::Several(_) => None,
-        }
+        self.stretch(coordinates, head).ok()?.reaches()
     }
 }
 
@@ -130,7 +147,7 @@ impl Catalog {
 mod tests {
     use super::*;
     use crate::{
-        catalog::Located,
+        catalog::{Located, Run},
         model::{BackupId, Lsn},
         store::{BinlogDamage, KeyPart, ManifestEntry, PartialBinlog},
     };
@@ -189,10 +206,13 @@ mod tests {
             let file = entry(None, number, 0).name;
             let coordinates = BinlogCoordinates { file, position: 4, gtid: None };
             let expected = match catalog.locate(&coordinates, None) {
-                Located::At { timeline, index } => timeline.run_from(index).reaches(),
+                Located::At { timeline, index } => Some(timeline.run_from(index)),
                 _ => None,
             };
-            assert_eq!(catalog.reach(&coordinates, None), expected, "{number}");
+            let stretch = catalog.stretch(&coordinates, None).ok();
+            let run = stretch.map(|stretch| Run { files: stretch.files(stretch.count()), end: stretch.end() });
+            assert_eq!(run, expected, "{number}");
+            assert_eq!(catalog.reach(&coordinates, None), expected.and_then(|run| run.reaches()), "{number}");
         }
         let ambiguous = BinlogCoordinates { file: entry(None, 4, 0).name, position: 4, gtid: None };
         assert_eq!(catalog.locate(&ambiguous, None), Located::Ambiguous { candidates: 2 });

@@ -4,11 +4,13 @@ mod archive;
 mod backup;
 mod chain;
 mod entry;
+mod stretch;
 mod timeline;
 
 use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
 pub use chain::ChainError;
+pub use stretch::Stretch;
 pub use timeline::{Located, Run, RunEnd, Timeline};
 
 use crate::{

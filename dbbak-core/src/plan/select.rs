@@ -2,7 +2,7 @@
 
 use super::{error::PlanError, request::RestoreRequest};
 use crate::{
-    catalog::{Backup, Catalog, ChainError, Located, Run, RunEnd, Timeline},
+    catalog::{Backup, Catalog, ChainError, RunEnd, Stretch},
     config::Config,
     facts::CutFact,
     model::{BackupKind, BinlogCoordinates, BinlogPosition, LogTime, Stamp, Target, floor_time},
@@ -203,14 +203,15 @@ fn reach_from<'a>(
     at: DateTime<Utc>,
     cuts: &[CutFact],
 ) -> Result<(Vec<&'a Backup>, Window<'a>), PlanError> {
-    let chain = catalog.chain(backup.ts()).map_err(chain_error)?;
+    if !catalog.is_whole(backup.ts()) {
+        catalog.chain(backup.ts()).map_err(chain_error)?;
+    }
     let without = |reason| PlanError::BackupWithoutPitr { backup: backup.ts(), reason };
     let coordinates = backup.coordinates().map_err(without)?;
-    let (timeline, index) = locate(catalog, backup, coordinates)?;
-    let run = timeline.run_from(index);
-    let fact = cuts.iter().find(|fact| fact.timeline == timeline.id && fact.target == at);
+    let run = locate(catalog, backup, coordinates)?;
+    let fact = cuts.iter().find(|fact| fact.timeline == run.timeline() && fact.target == at);
     let Some(fact) = fact else {
-        return Err(without(format!("timeline {} was not searched for the target", timeline.id)));
+        return Err(without(format!("timeline {} was not searched for the target", run.timeline())));
     };
     // What is held from the backup on reaches up to here; a backup's own end proves nothing of the binlogs.
     let latest = run.reaches().map(|reach| reach.at()).filter(|reach| *reach >= backup.ended_at);
@@ -222,71 +223,61 @@ fn reach_from<'a>(
         // A backup ended before the target, yet holds transactions of the target's time or later: clocks differ.
         return Err(without(format!("it already holds transactions from {cut} on")));
     }
-    let last = cut.as_ref().and_then(|cut| run.files.iter().position(|file| file.name == cut.file));
+    let last = cut.as_ref().and_then(|cut| run.find(&cut.file));
     let (cut, files, to_end) = match (cut, last) {
         (Some(cut), Some(last)) => {
-            if let (RunEnd::Incomplete { what, last_good }, true) = (&run.end, last + 1 == run.files.len())
-                && cut.position > *last_good
+            if let (RunEnd::Incomplete { what, last_good }, true) = (run.end(), last + 1 == run.count())
+                && cut.position > last_good
             {
-                return Err(damaged(&run, what, *last_good, latest));
+                return Err(damaged(&run, what, last_good, latest));
             }
-            (cut, run.files[..=last].to_vec(), false)
+            (cut, run.files(last + 1), false)
         }
         // Nothing from the target on is in the gap-free piece, and it reaches up to the target: it ends there.
         _ if held => {
-            let Some(last) = run.files.last() else { return Err(blocked(backup, &run, latest)) };
+            let last = run.last();
             let end = BinlogPosition { file: last.name.clone(), position: last.good_bytes() };
             if end < coordinates.place() {
                 return Err(without(format!("the archive holds {} only up to byte {}", end.file, end.position)));
             }
-            (end, run.files.clone(), true)
+            (end, run.files(run.count()), true)
         }
-        (None, _) if run.end == RunEnd::ArchiveEnds => {
+        (None, _) if run.end() == RunEnd::ArchiveEnds => {
             return Err(PlanError::TargetBeyondBinlogs { target: at, latest });
         }
         _ => return Err(blocked(backup, &run, latest)),
     };
-    let (timeline, coordinates) = (timeline.id.clone(), coordinates.clone());
+    let (timeline, coordinates) = (run.timeline().to_owned(), coordinates.clone());
     let window = Window { timeline, coordinates, cut, to_end, files, fact: fact.clone() };
-    Ok((chain, window))
+    Ok((catalog.chain(backup.ts()).map_err(chain_error)?, window))
 }
 
 fn locate<'a>(
     catalog: &'a Catalog,
     backup: &Backup,
     coordinates: &BinlogCoordinates,
-) -> Result<(Timeline<'a>, usize), PlanError> {
-    match catalog.locate(coordinates, backup.entry.binlog_head.as_ref()) {
-        Located::At { timeline, index } => Ok((timeline, index)),
-        Located::Ambiguous { candidates } => {
+) -> Result<Stretch<'a>, PlanError> {
+    match catalog.stretch(coordinates, backup.entry.binlog_head.as_ref()) {
+        Ok(stretch) => Ok(stretch),
+        Err(candidates) if candidates > 0 => {
             let file = coordinates.file.clone();
             Err(PlanError::AmbiguousBinlog { backup: backup.ts(), file, candidates })
         }
-        Located::NotArchived => {
-            Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() })
-        }
+        Err(_) => Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() }),
     }
 }
 
-fn blocked(backup: &Backup, run: &Run<'_>, latest: Option<DateTime<Utc>>) -> PlanError {
-    match (&run.end, run.files.last()) {
-        (RunEnd::Incomplete { what, last_good }, _) => damaged(run, what, *last_good, latest),
-        (end, Some(last)) => {
-            let next = match end {
-                RunEnd::Gap { next } => Some(next.clone()),
-                _ => None,
-            };
-            PlanError::BinlogGap { backup: backup.ts(), after: last.name.clone(), next, latest }
-        }
-        (_, None) => PlanError::BackupWithoutPitr { backup: backup.ts(), reason: "no binlog follows it".into() },
-    }
+fn blocked(backup: &Backup, run: &Stretch<'_>, latest: Option<DateTime<Utc>>) -> PlanError {
+    let next = match run.end() {
+        RunEnd::Incomplete { what, last_good } => return damaged(run, what, last_good, latest),
+        RunEnd::Gap { next } => Some(next),
+        RunEnd::ArchiveEnds => None,
+    };
+    PlanError::BinlogGap { backup: backup.ts(), after: run.last().name.clone(), next, latest }
 }
 
-fn damaged(run: &Run<'_>, what: &str, last_good: u64, latest: Option<DateTime<Utc>>) -> PlanError {
-    match run.files.last() {
-        Some(file) => PlanError::DamagedBinlog { file: file.name.clone(), last_good, what: what.to_owned(), latest },
-        None => PlanError::TargetBeyondBinlogs { target: DateTime::<Utc>::MIN_UTC, latest },
-    }
+fn damaged(run: &Stretch<'_>, what: String, last_good: u64, latest: Option<DateTime<Utc>>) -> PlanError {
+    PlanError::DamagedBinlog { file: run.last().name.clone(), last_good, what, latest }
 }
 
 /// Backups that ended at or before a moment, the newest first.

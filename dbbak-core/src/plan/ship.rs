@@ -67,6 +67,7 @@ pub fn plan_ship(
         }
         archive.gap_before(&mut plan, file);
         archive.lost_end(&mut plan, file);
+        archive.gap_inside(&mut plan, file);
         let Some(path) = &file.path else {
             plan.incomplete.push(format!(
                 "binlog {} is listed by the server, but is not in {}",
@@ -78,7 +79,8 @@ pub fn plan_ship(
         match archive.held(file) {
             Held::Whole(timeline) => archive.passed(file, timeline),
             Held::No => {
-                let bytes = if last_of_the_dead { file.good_end } else { None };
+                // One that cannot be read is kept as it is, marked.
+                let bytes = last_of_the_dead.then(|| file.good_end.unwrap_or(file.size));
                 let entry = archive.entry(file, recorded.clone(), config.compress, now)?;
                 if let Some(problem) = &file.problem {
                     plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
@@ -177,6 +179,20 @@ impl<'a> Archive<'a> {
                 last.name.successor(),
                 predecessor(&file.name),
                 last.reach().map_or("unknown".to_owned(), |reach| reach.to_string()),
+            ));
+        }
+    }
+
+    /// Reports a hole in the list of the files themselves.
+    fn gap_inside(&self, plan: &mut Plan, file: &SourceBinlog) {
+        let Some((timeline, previous)) = &self.previous else { return };
+        let hole = previous.base() == file.name.base() && previous.number() + 1 < file.name.number();
+        if hole && matches!(self.held(file), Held::No) {
+            plan.incomplete.push(format!(
+                "gap: {} to {} are missing between {previous} and {} (timeline {timeline})",
+                previous.successor(),
+                predecessor(&file.name),
+                file.name
             ));
         }
     }
@@ -305,4 +321,65 @@ fn source_of(head: &HeadFact, server: Option<BackedUpServer>) -> BinlogSource {
 
 fn predecessor(name: &BinlogName) -> String {
     format!("{}.{:06}", name.base(), name.number().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{facts::SourceBinlog, plan::check, probe::HostFacts, store::Digest, tools::Family};
+    use std::{collections::BTreeSet, path::PathBuf};
+
+    fn file(number: u32, open: bool, readable: bool) -> SourceBinlog {
+        let name: BinlogName = format!("bin.{number:06}").parse().unwrap();
+        let head = HeadFact {
+            digest: Digest::of(&number.to_le_bytes()),
+            first_event_time: LogTime::from_seconds(1000 + number),
+            server_id: 1,
+            server_version: "10.11.19-MariaDB".into(),
+            family: Family::Mariadb,
+            gtids_before: None,
+        };
+        SourceBinlog {
+            path: Some(PathBuf::from("/binlogs").join(name.as_str())),
+            name,
+            size: 500,
+            open,
+            head: readable.then_some(head),
+            problem: (!readable).then(|| "an encrypted binlog".to_owned()),
+            digest: (!readable).then(|| Digest::of(b"x")),
+            good_end: readable.then_some(400),
+        }
+    }
+
+    fn rescue(files: Vec<SourceBinlog>) -> Plan {
+        let config = Config::parse(b"nfs_root: /store", None).unwrap();
+        let catalog = Catalog::from_parts(None, Some("/store".into()), Vec::new(), &[], Vec::new(), BTreeSet::new());
+        let host = HostFacts {
+            name: "h".into(),
+            utc_offset_seconds: 0,
+            time_zone: None,
+            root: false,
+            temp_dir: "/tmp".into(),
+        };
+        let mut facts = Facts::of_host(host);
+        facts.source = Some(SourceBinlogs { dir: "/binlogs".into(), listed_by_server: false, files });
+        let request = ShipRequest { flush: false, rescue: Some("/binlogs".into()) };
+        plan_ship(&config, &catalog, &facts, DateTime::from_timestamp(5000, 0).unwrap(), &request).unwrap()
+    }
+
+    #[test]
+    fn tells_of_a_hole_in_the_list_itself() {
+        let plan = rescue(vec![file(10, false, true), file(12, false, true), file(13, true, true)]);
+        let gap = "gap: bin.000011 to bin.000011 are missing between bin.000010 and bin.000012 (timeline t1)";
+        assert_eq!(plan.incomplete, [gap]);
+        assert_eq!(check(&plan), []);
+    }
+
+    #[test]
+    fn keeps_the_last_file_of_a_dead_server_although_it_cannot_be_read() {
+        let plan = rescue(vec![file(10, false, true), file(11, true, false)]);
+        assert_eq!(plan.incomplete, ["binlog bin.000011 is damaged: an encrypted binlog"]);
+        assert_eq!(check(&plan), []);
+        assert_eq!(plan.steps.len(), 2);
+    }
 }

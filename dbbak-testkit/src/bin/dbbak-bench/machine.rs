@@ -23,6 +23,10 @@ pub(crate) fn facts(dbbak: &Path, work: &Path) -> Vec<(String, String)> {
         fact("cores", thread::available_parallelism().ok().map(|cores| cores.to_string())),
         fact("memory", memory),
         fact("kernel", kernel),
+        fact(
+            "load averages (1, 5, 15 minutes) before",
+            fs::read_to_string("/proc/loadavg").ok().map(|load| load.split(' ').take(3).collect::<Vec<_>>().join(", ")),
+        ),
         fact("file system", file_system),
         fact("dbbak", first_line(Command::new(dbbak).arg("--version"))),
         fact("server", version_of("mariadbd")),

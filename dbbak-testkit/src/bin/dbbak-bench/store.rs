@@ -284,7 +284,8 @@ fn listed_files() -> Result<Vec<u8>, Failure> {
     let mut entries = Vec::with_capacity(LISTED_FILES);
     for number in 0..LISTED_FILES {
         let path: StoreKey = format!("raw/shop/table_{number:03}.ibd").parse()?;
-        entries.push(FileEntry::file(path, 16 << 20, made_up("table", number)));
+        // Small, for the plan of a restore asks for as much free room as the chain's files would take.
+        entries.push(FileEntry::file(path, 1 << 17, made_up("table", number)));
     }
     Ok(FileList::new(entries).to_bytes())
 }

@@ -7,7 +7,7 @@ use super::{
     step::{ShipBinlog, Step},
 };
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Timeline},
     config::Config,
     facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
     model::{BinlogName, LogTime, Stamp},
@@ -78,7 +78,10 @@ pub fn plan_ship(
         };
         match archive.held(file) {
             Held::Whole(timeline) => archive.passed(file, timeline),
-            Held::No => {
+            held @ (Held::No | Held::Part(_)) => {
+                if let Held::Part(timeline) = held {
+                    archive.passed(file, timeline);
+                }
                 // One that cannot be read is kept as it is, marked.
                 let bytes = last_of_the_dead.then(|| file.good_end.unwrap_or(file.size));
                 let entry = archive.entry(file, recorded.clone(), config.compress, now)?;
@@ -124,6 +127,8 @@ struct Archive<'a> {
 
 enum Held {
     No,
+    /// Archived before it was whole, in this timeline.
+    Part(String),
     Whole(String),
 }
 
@@ -155,10 +160,21 @@ impl<'a> Archive<'a> {
             Some(entry)
                 if entry.partial.is_none() || (file.open && entry.size >= file.good_end.unwrap_or(file.size)) =>
             {
-                Held::Whole(entry.timeline.clone().unwrap_or_default())
+                Held::Whole(self.timeline_with(entry))
             }
-            _ => Held::No,
+            Some(entry) => Held::Part(self.timeline_with(entry)),
+            None => Held::No,
         }
+    }
+
+    /// The timeline of an archived file; those of a basic store name none themselves.
+    fn timeline_with(&self, entry: &BinlogEntry) -> String {
+        let named = || {
+            let timelines = self.catalog.timelines().into_iter();
+            let holds = |timeline: &Timeline<'_>| timeline.files.iter().any(|file| file.stored_as == entry.stored_as);
+            timelines.into_iter().find(holds).map(|timeline| timeline.id)
+        };
+        entry.timeline.clone().or_else(named).unwrap_or_default()
     }
 
     fn passed(&mut self, file: &SourceBinlog, timeline: String) {
@@ -326,7 +342,13 @@ fn predecessor(name: &BinlogName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{facts::SourceBinlog, plan::check, probe::HostFacts, store::Digest, tools::Family};
+    use crate::{
+        facts::SourceBinlog,
+        plan::check,
+        probe::HostFacts,
+        store::{Digest, PartialBinlog},
+        tools::Family,
+    };
     use std::{collections::BTreeSet, path::PathBuf};
 
     fn file(number: u32, open: bool, readable: bool) -> SourceBinlog {
@@ -352,8 +374,12 @@ mod tests {
     }
 
     fn rescue(files: Vec<SourceBinlog>) -> Plan {
+        ship(Vec::new(), files, Some("/binlogs".into()))
+    }
+
+    fn ship(archived: Vec<BinlogEntry>, files: Vec<SourceBinlog>, rescue: Option<PathBuf>) -> Plan {
         let config = Config::parse(b"nfs_root: /store", None).unwrap();
-        let catalog = Catalog::from_parts(None, Some("/store".into()), Vec::new(), &[], Vec::new(), BTreeSet::new());
+        let catalog = Catalog::from_parts(None, Some("/store".into()), Vec::new(), &[], archived, BTreeSet::new());
         let host = HostFacts {
             name: "h".into(),
             utc_offset_seconds: 0,
@@ -363,7 +389,7 @@ mod tests {
         };
         let mut facts = Facts::of_host(host);
         facts.source = Some(SourceBinlogs { dir: "/binlogs".into(), listed_by_server: false, files });
-        let request = ShipRequest { flush: false, rescue: Some("/binlogs".into()) };
+        let request = ShipRequest { flush: false, rescue };
         plan_ship(&config, &catalog, &facts, DateTime::from_timestamp(5000, 0).unwrap(), &request).unwrap()
     }
 
@@ -373,6 +399,33 @@ mod tests {
         let gap = "gap: bin.000011 to bin.000011 are missing between bin.000010 and bin.000012 (timeline t1)";
         assert_eq!(plan.incomplete, [gap]);
         assert_eq!(check(&plan), []);
+    }
+
+    #[test]
+    fn a_file_that_was_saved_while_it_was_open_goes_on_in_its_timeline() {
+        let saved = |number: u32| {
+            let file = file(number, false, true);
+            let entry = BinlogEntry::basic(
+                file.name.clone(),
+                KeyPart::new(format!("binlog_2025-10-02T14-00Z_{}.gz", file.name)).unwrap(),
+                400,
+                LogTime::from_seconds(1000 + number),
+                LogTime::from_seconds(2000),
+            );
+            let partial = PartialBinlog { last_good: 400, unknown: Default::default() };
+            BinlogEntry { head: file.head.map(|head| head.digest), partial: Some(partial), ..entry }
+        };
+        for timeline in [Some("t7".to_owned()), None] {
+            let archived = BinlogEntry { timeline: timeline.clone(), ..saved(10) };
+            let plan = ship(vec![archived], vec![file(10, false, true), file(11, false, true)], None);
+            assert_eq!(plan.incomplete, [] as [String; 0]);
+            let timelines = plan.steps.iter().map(|step| match step {
+                Step::ShipBinlog(ship) => ship.entry.timeline.clone(),
+                other => panic!("{other:?}"),
+            });
+            let expected = Some(timeline.unwrap_or("basic-1".into()));
+            assert_eq!(timelines.collect::<Vec<_>>(), [expected.clone(), expected]);
+        }
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn bench(options: &Options) -> Result<(), Failure> {
     let dbbak = build(repository)?;
     let default_dir = || dbbak.parent().and_then(Path::parent).unwrap_or(repository).to_owned();
     let parent = options.dir.clone().unwrap_or_else(default_dir);
+    std::fs::create_dir_all(&parent)?;
     let work = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
     let facts = machine::facts(&dbbak, work.path());
     let mut sections = Vec::new();

@@ -90,6 +90,12 @@ impl Session {
 
     /// Runs statements, parted by semicolons, and returns their rows once all are done.
     pub fn run(&mut self, sql: &str) -> Result<Rows, ServerError> {
+        self.send(sql)?;
+        self.receive(sql)
+    }
+
+    /// Sends statements and waits for nothing: [`receive`](Self::receive) gets their rows.
+    pub fn send(&mut self, sql: &str) -> Result<(), ServerError> {
         self.asked += 1;
         let end = format!("--dbbak-end-of-answer-{}--", self.asked);
         let script = format!("{sql}\n;\nSELECT '{end}';\n");
@@ -97,9 +103,12 @@ impl Session {
             Some(stdin) => stdin.write_all(script.as_bytes()).and_then(|()| stdin.flush()),
             None => return Err(self.ended(sql)),
         };
-        if sent.is_err() {
-            return Err(self.ended(sql));
-        }
+        sent.map_err(|_| self.ended(sql))
+    }
+
+    /// Waits for the end of what was [sent](Self::send) last and returns its rows; the text is for the message of an error.
+    pub fn receive(&mut self, sql: &str) -> Result<Rows, ServerError> {
+        let end = format!("--dbbak-end-of-answer-{}--", self.asked);
         let mut rows = Rows::new();
         loop {
             let mut line = String::new();

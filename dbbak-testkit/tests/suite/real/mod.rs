@@ -6,5 +6,6 @@ mod damage;
 mod disk_full;
 mod kill;
 mod pitr;
+mod reading;
 mod secrets;
 mod together;

@@ -337,7 +337,8 @@ fn record(
 /// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
 /// that was proven is kept although its report could not be written.
 fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outcome) {
-    let unproven = matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. }));
+    let unproven =
+        matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }));
     if !unproven && outcome.replay.is_none() {
         discard(&plan.discard_dirs, running.reporter);
     }

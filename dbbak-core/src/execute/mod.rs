@@ -2,10 +2,13 @@
 
 mod error;
 mod executor;
+mod feeder;
 mod files;
+mod landmarks;
 mod outcome;
 mod proof;
 mod read_backup;
+mod relay;
 mod replay;
 mod reporter;
 mod running;

@@ -1,9 +1,9 @@
 //! Compares what a replay must log, transaction by transaction, with what the private server logged.
 
-use super::{error::ExecuteError, files};
+use super::{error::ExecuteError, files, landmarks::Landmarks};
 use crate::{
     binlog::{self, EndKind, Ending, Transaction},
-    model::BinlogName,
+    model::{BinlogName, Gtid},
 };
 use std::{
     fs::File,
@@ -21,22 +21,25 @@ pub(super) struct ExpectedLog {
     path: PathBuf,
     lines: BufWriter<File>,
     transactions: u64,
+    landmarks: Landmarks,
 }
 
 impl ExpectedLog {
     /// An empty list in a new file.
-    pub(super) fn create(path: &Path) -> Result<Self, ExecuteError> {
+    pub(super) fn create(path: &Path, skip: &[Gtid]) -> Result<Self, ExecuteError> {
         files::remove_file(path)?;
-        Ok(ExpectedLog { path: path.to_owned(), lines: BufWriter::new(files::create_new(path)?), transactions: 0 })
+        let lines = BufWriter::new(files::create_new(path)?);
+        Ok(ExpectedLog { path: path.to_owned(), lines, transactions: 0, landmarks: Landmarks::new(skip) })
     }
 
-    /// Adds the next transaction of the window.
+    /// Adds the next transaction of the window, which stands in this file.
     ///
     /// A group that ends with a rollback changed nothing that could be rolled back; a client that replays it does the
     /// same, and a server need not log that again. So it counts, and is not expected to appear.
-    pub(super) fn note(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
+    pub(super) fn note(&mut self, file: &BinlogName, transaction: &Transaction) -> Result<(), ExecuteError> {
         self.transactions += 1;
-        if transaction.end_kind == EndKind::Rollback {
+        let skipped = self.landmarks.pass(file, transaction);
+        if skipped || transaction.end_kind == EndKind::Rollback {
             return Ok(());
         }
         writeln!(self.lines, "{}", line_of(transaction)).map_err(files::failed("write", &self.path))
@@ -45,6 +48,11 @@ impl ExpectedLog {
     /// Writes out what is buffered.
     pub(super) fn finish(&mut self) -> Result<(), ExecuteError> {
         self.lines.flush().map_err(files::failed("write", &self.path))
+    }
+
+    /// What was noted of the way.
+    pub(super) fn landmarks(&self) -> &Landmarks {
+        &self.landmarks
     }
 
     /// How many transactions were noted.

@@ -54,7 +54,10 @@ impl fmt::Display for PlanText<'_> {
                 Step::FlushBinlogs { launch } => writeln!(f, "      $ {}", launch.command)?,
                 Step::Replay(replay) => {
                     writeln!(f, "      $ {} &", replay.server.launch.command)?;
-                    writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?;
+                    match &replay.relay {
+                        Some(relay) => writeln!(f, "      $ {} --port=FREE &", relay.feeder.launch.command)?,
+                        None => writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?,
+                    }
                 }
                 _ => {}
             }

@@ -7,6 +7,7 @@ mod check;
 mod display;
 mod error;
 mod orphans;
+mod replay;
 mod report;
 mod request;
 mod restore;
@@ -21,14 +22,14 @@ pub use check::{Violation, check};
 pub use error::PlanError;
 pub use orphans::plan_orphans;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
-pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
+pub use request::{BackupRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Aim, NoReplay, Selection, Window, candidates, resolve_aim, select};
 pub use ship::plan_ship;
 pub use step::{
-    PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide,
-    UnpackBinlogs,
+    Feeder, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree,
+    SyncSide, UnpackBinlogs,
 };
 
 use crate::{

@@ -4,6 +4,7 @@ use super::{
     Plan, PlanError, Summary,
     backup::{program, series, tool},
     error::utc,
+    replay::{self, RelayJob},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
     request::RestoreRequest,
     scratch::{SCRATCH_PREFIX, scratch_root},
@@ -20,8 +21,8 @@ use crate::{
     probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
-        carried_settings,
+        Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion,
+        Version, carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
@@ -192,8 +193,8 @@ impl<'a> Restore<'a> {
     /// What a failed restore leaves behind of no use to anybody; its logs stay.
     fn own_dirs(&self) -> Vec<PathBuf> {
         let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
-        let names = ["data", "binlogs", "load", "tmp", "replay-log"].map(str::to_owned);
-        names.into_iter().chain(incrementals).map(|name| self.workdir.join(name)).collect()
+        let names = ["data", "binlogs", "load", "tmp", "replay-log"].into_iter().chain(replay::OWN_DIRS);
+        names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
     fn datadir(&self) -> PathBuf {
@@ -403,8 +404,14 @@ impl<'a> Restore<'a> {
             stop,
             transactions: reported.transactions,
             expected_list: self.workdir.join("expected-transactions"),
+            skip: self.request.skip.clone(),
         }));
-        let server = self.private_server()?;
+        let (_, server_version) = self.family_tool(ToolRole::Server)?;
+        let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
+        let choice = replay::choose(self.request, Dialect { family: self.engine.tool().family(), version })?;
+        plan.reasons.push(choice.reason);
+        let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
+        let server = self.private_server(server_ids.0, choice.relay)?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");
@@ -419,18 +426,41 @@ impl<'a> Restore<'a> {
             stop,
             local_load: Some(load_dir.clone()),
             exclude_gtids: None,
+        };
+        let client = self.client(&server.client_file, &server.socket)?;
+        let relay = choice.relay.then(|| {
+            let (mysqld, _) = self.family_tool(ToolRole::Server)?;
+            let job = RelayJob {
+                window,
+                workdir: &self.workdir,
+                run_dir: &server.run_dir,
+                id: &short(&self.request.id),
+                server_program: program(mysqld)?,
+                run_as: self.run_as(),
+                stop,
+                client: client.clone(),
+                reader: reader.clone(),
+                server_ids,
+            };
+            job.plan().map(Box::new)
+        });
+        let relay = relay.transpose()?;
+        let own_dirs = relay.iter().flat_map(|relay| [relay.dir.clone(), relay.feeder.datadir.clone()]);
+        let own_dirs: Vec<PathBuf> = own_dirs.collect();
+        for path in &own_dirs {
+            plan.steps.push(Step::CreateDir { path: path.clone() });
         }
-        .build()?;
-        let client = self.client(&server.client_file, &server.socket)?.replay()?;
+        let (reader, client) = (reader.build()?, client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
+            relay,
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
             client: Launch { command: client, log: self.workdir.join("replay-client.log") },
             from,
             cut: window.cut.clone(),
             bytes,
         })));
-        for path in [dir, load_dir, tmp_dir] {
+        for path in [dir, load_dir, tmp_dir].into_iter().chain(own_dirs) {
             plan.steps.push(Step::RemoveTree { path });
         }
         Ok(reported)
@@ -465,7 +495,12 @@ impl<'a> Restore<'a> {
         Ok((tool, version))
     }
 
-    fn private_server(&self) -> Result<PrivateServer, PlanError> {
+    /// The servers refuse to run as root without being told so.
+    fn run_as(&self) -> Option<String> {
+        self.facts.host.root.then(|| "root".to_owned())
+    }
+
+    fn private_server(&self, server_id: u32, relay: bool) -> Result<PrivateServer, PlanError> {
         let (mysqld, version) = self.family_tool(ToolRole::Server)?;
         let last = self.chain.last().ok_or(PlanError::NoFull)?;
         self.check_server_version(last, version)?;
@@ -493,13 +528,13 @@ impl<'a> Restore<'a> {
             tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
             log_bin: Some(log_dir.join("replay")),
-            server_id: PRIVATE_SERVER_ID,
+            server_id,
             settings,
             time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
-            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            run_as: self.run_as(),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
-            relay: None,
+            relay: relay.then(|| replay::relay_settings(&self.workdir)),
             extra: self.config.server.options.clone(),
         }
         .build()?;

@@ -69,6 +69,7 @@ fn bench() -> Bench {
         stop: None,
         transactions: Some(WINDOW.len() as u64),
         expected_list: path("expected"),
+        skip: Vec::new(),
     };
     let launch = |program: &str| Launch {
         command: CommandSpec::new(format!("/bin/{program}")),
@@ -90,6 +91,7 @@ fn bench() -> Bench {
     };
     let replay = Replay {
         server,
+        relay: None,
         reader: launch("mysqlbinlog"),
         client: launch("mysql"),
         from: place(start),

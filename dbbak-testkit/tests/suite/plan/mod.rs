@@ -14,8 +14,8 @@ use dbbak_core::{
     facts::Facts,
     model::Target,
     plan::{
-        Aim, BackupRequest, Plan, PlanError, RestoreRequest, ShipRequest, check, plan_backup, plan_restore, plan_ship,
-        resolve_aim,
+        Aim, BackupRequest, Plan, PlanError, ReplayWay, RestoreRequest, ShipRequest, check, plan_backup, plan_restore,
+        plan_ship, resolve_aim,
     },
 };
 use dbbak_testkit::history::{History, Product, at};
@@ -84,7 +84,8 @@ fn story(product: Product) -> History {
 }
 
 fn restore_to(target: Target) -> RestoreRequest {
-    RestoreRequest { id: Uuid::from_u128(0x1234_5678 << 96), target, backup: None, workdir: None }
+    let id = Uuid::from_u128(0x1234_5678 << 96);
+    RestoreRequest { id, target, backup: None, workdir: None, replay: ReplayWay::Auto, skip: Vec::new() }
 }
 
 fn exact(time: &str) -> RestoreRequest {

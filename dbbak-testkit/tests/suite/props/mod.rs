@@ -6,7 +6,7 @@ mod planted;
 use chrono::{DateTime, TimeDelta, Utc};
 use dbbak_core::{
     model::Target,
-    plan::{Plan, PlanError, RestoreRequest, check, plan_restore},
+    plan::{Plan, PlanError, ReplayWay, RestoreRequest, check, plan_restore},
 };
 use dbbak_testkit::history::{History, Product};
 use oracle::{Ask, judge};
@@ -178,7 +178,8 @@ fn answer(history: &History, ask: Ask) -> Result<Plan, PlanError> {
         Ask::Backup(ts) => (Target::Latest, Some(ts)),
         Ask::NoPitr(at) => (Target::NoPitr { at: Some(at) }, None),
     };
-    let request = RestoreRequest { id: Uuid::nil(), target, backup, workdir: None };
+    let request =
+        RestoreRequest { id: Uuid::nil(), target, backup, workdir: None, replay: ReplayWay::Auto, skip: Vec::new() };
     let (config, catalog) = (history.config(), history.catalog());
     let now = history.now + TimeDelta::hours(1);
     let aim = dbbak_core::plan::resolve_aim(&config, &catalog, now, &request)?;

@@ -1,0 +1,165 @@
+//! Chooses how a window is replayed, and plans the replay by the private server's own applier.
+
+use super::{
+    PlanError,
+    request::{ReplayWay, RestoreRequest},
+    select::Window,
+    step::{Feeder, Relay},
+};
+use crate::{
+    model::{BinlogName, GtidSet},
+    tools::{Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version},
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// The base name of the relay logs that a MariaDB server writes.
+const RELAY_BASE: &str = "relay";
+
+/// How a window is replayed, and why so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Whether the private server's own applier does it.
+    pub relay: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// Chooses how a window is replayed.
+///
+/// # Errors
+///
+/// [`PlanError::NoRelay`] where the applier was asked for and cannot; [`PlanError::NoSkip`] where transactions are to be
+/// left out and only the pipe can replay.
+pub(super) fn choose(request: &RestoreRequest, dialect: Dialect) -> Result<Choice, PlanError> {
+    let hindrance = hindrance(dialect);
+    let choice = match (request.replay, hindrance) {
+        (ReplayWay::Pipe, _) => Choice { relay: false, reason: "replayed through a pipe: asked for".into() },
+        (ReplayWay::Relay, Some(reason)) => return Err(PlanError::NoRelay { reason }),
+        (ReplayWay::Auto, Some(reason)) => {
+            Choice { relay: false, reason: format!("replayed through a pipe: {reason}") }
+        }
+        (ReplayWay::Auto | ReplayWay::Relay, None) => Choice {
+            relay: true,
+            reason:
+                "replayed by the private server's own applier, which a second private server feeds with the binlogs; \
+                     one thread, which is the fastest on few cores"
+                    .into(),
+        },
+    };
+    if !request.skip.is_empty() && !choice.relay {
+        return Err(PlanError::NoSkip { reason: choice.reason });
+    }
+    Ok(choice)
+}
+
+/// Why the applier cannot replay, if so.
+fn hindrance(dialect: Dialect) -> Option<String> {
+    match dialect.family {
+        // Accounts stand in global_priv, which the feeder has to make, since 10.4.
+        Family::Mariadb if dialect.version >= Version::new(10, 4, 0) => None,
+        Family::Mariadb => Some(format!("MariaDB {} cannot feed a replica without grant tables", dialect.version)),
+        Family::Mysql => Some("relay logs are not written for MySQL yet".into()),
+    }
+}
+
+/// Two server ids that occur in none of the window's transactions, as far as the index tells: the private server's and
+/// the feeder's.
+pub(super) fn free_server_ids(window: &Window<'_>) -> (u32, u32) {
+    let mut taken = BTreeSet::new();
+    for file in &window.files {
+        taken.extend(file.source.as_ref().and_then(|source| source.server_id));
+        for set in [&file.gtids_before, &file.gtids_added].into_iter().flatten() {
+            if let Ok(GtidSet::Mariadb(state)) = set.parse() {
+                taken.extend(state.entries().map(|(_, server, _)| server));
+            }
+        }
+    }
+    let mut free = (0..=u32::MAX).rev().filter(|id| !taken.contains(id));
+    (free.next().unwrap_or(u32::MAX), free.next().unwrap_or(1))
+}
+
+/// What planning a relay needs to know.
+#[derive(Debug)]
+pub(super) struct RelayJob<'a> {
+    pub window: &'a Window<'a>,
+    pub workdir: &'a Path,
+    pub run_dir: &'a Path,
+    /// The eight digits that tell the run apart.
+    pub id: &'a str,
+    pub server_program: &'a Path,
+    pub run_as: Option<String>,
+    pub stop: Option<u64>,
+    pub client: Client,
+    pub reader: ReplayReader,
+    pub server_ids: (u32, u32),
+}
+
+/// What the private server is told of its applier.
+pub(super) fn relay_settings(workdir: &Path) -> RelayReplay {
+    RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0 }
+}
+
+/// Directories of a relay's own.
+pub(super) const OWN_DIRS: [&str; 2] = ["relay", "feeder"];
+
+fn relay_dir(workdir: &Path) -> PathBuf {
+    workdir.join("relay")
+}
+
+impl RelayJob<'_> {
+    /// The replay by the private server's own applier.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Command`]: a path that is no text.
+    pub(super) fn plan(self) -> Result<Relay, PlanError> {
+        let binlogs = self.workdir.join("binlogs");
+        let files: Vec<BinlogName> = self.window.files.iter().map(|file| file.name.clone()).collect();
+        let feeder = self.feeder(&binlogs, &files)?;
+        Ok(Relay {
+            dir: relay_dir(self.workdir),
+            binlogs,
+            files,
+            stop: self.stop,
+            feeder,
+            client: self.client,
+            reader: ReplayReader { files: Vec::new(), ..self.reader },
+            base_gtid: self.window.coordinates.gtid.clone(),
+            server_id: self.server_ids.0,
+        })
+    }
+
+    fn feeder(&self, binlogs: &Path, files: &[BinlogName]) -> Result<Feeder, PlanError> {
+        let datadir = self.workdir.join("feeder");
+        let index = binlogs.join("dbbak-feeder.index");
+        let (init_file, client_file) = (self.run_dir.join("feeder.sql"), self.run_dir.join("feeder.cnf"));
+        let base = files.last().map_or("binlog", |last| last.base());
+        let command = FeederCommand {
+            program: self.server_program.to_owned(),
+            datadir: datadir.clone(),
+            socket: self.run_dir.join("f"),
+            pid_file: self.run_dir.join("feeder.pid"),
+            tmpdir: self.workdir.join("tmp"),
+            init_file: init_file.clone(),
+            log_bin: binlogs.join(base),
+            log_bin_index: index.clone(),
+            server_id: self.server_ids.1,
+            run_as: self.run_as.clone(),
+        }
+        .build()?;
+        let login = Login::OptionFile(client_file.clone());
+        let ping = Client { program: self.client.program.clone(), login, socket: None };
+        Ok(Feeder {
+            launch: Launch { command, log: self.workdir.join("feeder.log") },
+            datadir,
+            index,
+            init_file,
+            client_file,
+            account: format!("dbbak_feed_{}", self.id),
+            ping: ping.query(Query::CurrentUser)?.spec().clone(),
+        })
+    }
+}

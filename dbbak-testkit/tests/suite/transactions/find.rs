@@ -1,0 +1,1 @@
+//! What is found is what a search by hand finds.

@@ -1,0 +1,1 @@
+//! What is rebuilt is what shipping made.

@@ -7,6 +7,7 @@ mod check;
 mod display;
 mod error;
 mod orphans;
+mod reindex;
 mod report;
 mod request;
 mod restore;
@@ -20,6 +21,7 @@ pub use backup::plan_backup;
 pub use check::{Violation, check};
 pub use error::PlanError;
 pub use orphans::plan_orphans;
+pub use reindex::plan_reindex;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
@@ -27,8 +29,8 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Aim, NoReplay, Selection, Window, candidates, resolve_aim, select};
 pub use ship::plan_ship;
 pub use step::{
-    PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide,
-    UnpackBinlogs,
+    IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree,
+    SyncSide, UnpackBinlogs,
 };
 
 use crate::{
@@ -93,6 +95,13 @@ pub enum Summary {
         /// What its report will say.
         report: Box<RestoreReport>,
     },
+    /// What is known of archived binlogs, made anew.
+    Reindex {
+        /// How many files are read.
+        files: usize,
+        /// How many bytes.
+        bytes: u64,
+    },
     /// Orphans removed.
     Orphans {
         /// How many.
@@ -134,6 +143,8 @@ impl Step {
             Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),
+            Step::NameTimelines { .. } => "name the timelines of the binlogs".into(),
+            Step::IndexBinlog(index) => format!("index the transactions of {}", index.entry.name),
             Step::UnpackBinlogs(unpack) => match unpack.files.len() {
                 1 => "unpack and verify 1 binlog".into(),
                 files => format!("unpack and verify {files} binlogs"),
@@ -149,6 +160,7 @@ impl Step {
         match self {
             Step::PassTree(pass) => pass.bytes,
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
+            Step::IndexBinlog(index) => Some(index.entry.size),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,

@@ -1,6 +1,7 @@
 //! Asks the world and the store what must be known before deciding, and keeps the answers as facts.
 
 mod cut;
+mod indexes;
 mod paths;
 mod server;
 mod source;
@@ -8,6 +9,7 @@ mod stored;
 mod tools;
 
 pub use cut::LogClock;
+pub use indexes::transaction_indexes;
 pub use paths::{backup_paths, check_paths, restore_paths};
 pub use server::{client_of, live_server, server};
 pub use source::{listed_in, source_binlogs};

@@ -2,7 +2,6 @@
 
 mod find;
 mod format;
-mod reindex;
 
 use dbbak_core::{
     binlog::{FileScan, Transaction},

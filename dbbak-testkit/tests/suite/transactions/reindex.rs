@@ -1,1 +1,0 @@
-//! What is rebuilt is what shipping made.

@@ -4,6 +4,7 @@ mod archive;
 mod backups;
 mod damage;
 mod disk_full;
+mod find;
 mod kill;
 mod pitr;
 mod secrets;

@@ -49,6 +49,8 @@ pub struct History {
     pub log: Vec<Logged>,
     /// What each did, in the same order.
     changes: Vec<Vec<Change>>,
+    /// The statement that committed each, for messages.
+    what: Vec<String>,
 }
 
 impl Witness {
@@ -89,7 +91,11 @@ impl Witness {
             return Err("a transaction that was in the tables after a crash is not in the log".to_owned());
         }
         self.check_order(&log)?;
-        Ok(History { log, changes })
+        let texts: BTreeMap<&str, &str> =
+            self.commits.iter().map(|commit| (commit.gtid.as_str(), commit.what.as_str())).collect();
+        let what = |logged: &Logged| texts.get(logged.gtid.as_str()).copied().unwrap_or("noise").to_owned();
+        let what = log.iter().map(what).collect();
+        Ok(History { log, changes, what })
     }
 
     fn check_order(&self, log: &[Logged]) -> Result<(), String> {
@@ -120,6 +126,13 @@ impl History {
         let mut state = State::default();
         self.changes[..transactions].iter().flatten().for_each(|change| state.apply(change));
         state
+    }
+
+    /// What stands around a place in the log, for messages.
+    pub fn around(&self, transactions: usize) -> String {
+        let from = transactions.saturating_sub(4);
+        let lines = self.log.iter().zip(&self.what).enumerate().skip(from).take(8);
+        lines.map(|(index, (logged, what))| format!("{index}: {logged:?} {what}\n")).collect()
     }
 
     /// Whether the transaction at an index of the log changed something that can be seen.

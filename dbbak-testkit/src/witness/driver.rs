@@ -133,6 +133,14 @@ impl Driver {
         Ok(quiet())
     }
 
+    /// Decides every XA transaction that is prepared: a logical copy holds none.
+    pub fn decide_all(&mut self, server: &Server) -> Result<(), ServerError> {
+        while !self.xa.is_empty() {
+            self.decide(server, 0)?;
+        }
+        Ok(())
+    }
+
     /// Ends the workload, rolls back what is open and gives out what was written down.
     pub fn stop(mut self, server: &Server) -> Result<Witness, ServerError> {
         self.end_slow(server)?;

@@ -16,6 +16,9 @@ use crate::looking::{files_below, processes_that_mention};
 use crate::server::{Checksums, MariadbServer, Options, Server, Vendor};
 use crate::workload::{Mix, Workload};
 
+/// The environment variable that, when it is set, keeps the directories of scenarios for a look after a failure.
+pub const KEEP: &str = "DBBAK_TEST_KEEP";
+
 /// A server with a store beside it.
 ///
 /// # Panics
@@ -58,7 +61,9 @@ impl Scenario {
     /// The same, with a store's directory that the test has prepared: its path is given before anything lies there.
     #[track_caller]
     pub fn with_store(options: Options, config: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let dir = tempfile::Builder::new().prefix("real-").tempdir().expect("a temporary directory");
+        let keep = std::env::var_os(KEEP).is_some();
+        let dir = tempfile::Builder::new().prefix("real-").disable_cleanup(keep).tempdir();
+        let dir = dir.expect("a temporary directory");
         let root = dir.path().to_owned();
         let server = Server::start(&root.join("server"), options).expect("the server starts");
         let scenario = Self { server, count: AtomicU32::new(0), root, _dir: dir };

@@ -62,6 +62,7 @@ impl Story {
 
 /// Writes, backs up, writes on through rotations, restarts and crashes, and archives all of it.
 fn mariadb_story(scenario: &mut Scenario, seed: u64) -> Story {
+    println!("seed {seed} in {}", scenario.root().display());
     let mut random = Random::new(seed ^ 0x7A16);
     let mut driver = Driver::new(&scenario.server, seed).unwrap();
     driver.run(&scenario.server, 80).unwrap();
@@ -187,6 +188,7 @@ fn copy_mysql(scenario: &Scenario, driver: &mut Driver) -> Copy {
 
 /// The same workload on MySQL, with the sessions' clocks skewed by hours in both directions.
 fn mysql_story(scenario: &mut Scenario, seed: u64) -> (Story, Copy) {
+    println!("seed {seed} in {}", scenario.root().display());
     let mut random = Random::new(seed ^ 0x7A16);
     let mut driver = Driver::new(&scenario.server, seed).unwrap();
     driver.pace = Duration::from_millis(8);

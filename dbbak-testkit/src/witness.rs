@@ -40,6 +40,8 @@ pub struct Witness {
     /// The transactions of the client that waits for nobody, in their order. The server died before the last one before
     /// a crash was acknowledged: its GTID is known only if the client was told.
     pub noise: Vec<(u64, Option<String>)>,
+    /// Single statements that ran for long: the GTID, and when they began and ended, microseconds since 1970.
+    pub slow: Vec<(String, u64, u64)>,
 }
 
 /// The whole history of a server: its log, with what each transaction in it did.
@@ -51,6 +53,8 @@ pub struct History {
     changes: Vec<Vec<Change>>,
     /// The statement that committed each, for messages.
     what: Vec<String>,
+    /// As the [witness](Witness) has it.
+    pub slow: Vec<(String, u64, u64)>,
 }
 
 impl Witness {
@@ -79,7 +83,7 @@ impl Witness {
                 Some(known) => known.to_vec(),
                 None => match unnamed.next() {
                     Some((_, changes)) => changes.clone(),
-                    None => return Err(format!("nobody made the transaction that is logged at {logged:?}")),
+                    None => return Err(format!("nobody made the transaction {logged:?}")),
                 },
             };
             changes.push(known);
@@ -95,7 +99,7 @@ impl Witness {
             self.commits.iter().map(|commit| (commit.gtid.as_str(), commit.what.as_str())).collect();
         let what = |logged: &Logged| texts.get(logged.gtid.as_str()).copied().unwrap_or("noise").to_owned();
         let what = log.iter().map(what).collect();
-        Ok(History { log, changes, what })
+        Ok(History { log, changes, what, slow: self.slow.clone() })
     }
 
     fn check_order(&self, log: &[Logged]) -> Result<(), String> {

@@ -44,8 +44,14 @@ struct Story {
 }
 
 impl Story {
-    /// A target of a kind, after the backup.
-    fn target(&self, random: &mut Random, kind: u64) -> Target {
+    /// The target of a number, after the backup: the first one while a statement runs for seconds, then one of each kind.
+    fn target(&self, random: &mut Random, number: usize) -> Target {
+        if number == 0
+            && let Some(target) = self.history.choose_within_a_statement(self.first)
+        {
+            return target;
+        }
+        let kind = KINDS[number % KINDS.len()];
         loop {
             match self.history.choose(random, kind, self.first, self.history.log.len()) {
                 Target::Time(at) if at <= self.backed_up => {}
@@ -134,7 +140,7 @@ fn real_random_targets_land_where_the_witness_says() {
         let story = mariadb_story(&mut scenario, seed);
         let mut random = Random::new(seed);
         for number in 0..targets {
-            let target = story.target(&mut random, KINDS[number % KINDS.len()]);
+            let target = story.target(&mut random, number);
             let wanted = story.history.taken_in(&target);
             let seen = restored(&scenario, &story, &target);
             let differences = story.differences(&seen, wanted);
@@ -280,7 +286,7 @@ fn real_mysql_random_targets_land_where_the_witness_says() {
         let (story, copy) = mysql_story(&mut scenario, seed);
         let mut random = Random::new(seed);
         for number in 0..targets {
-            let target = story.target(&mut random, KINDS[number % KINDS.len()]);
+            let target = story.target(&mut random, number);
             let wanted = story.history.taken_in(&target);
             let (seen, _) = replayed(&scenario, &copy, &cut_of(&scenario, &target));
             let differences = story.differences(&seen, wanted);

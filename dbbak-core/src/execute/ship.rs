@@ -104,6 +104,7 @@ fn entry_of(
     entry.max_event_time = Some(newest);
     entry.first_transaction_time = scan.first_transaction_time.map(LogTime::from_seconds);
     entry.last_transaction_time = scan.last_transaction_time.map(LogTime::from_seconds);
+    entry.newest_commit_time = scan.newest_commit.and_then(LogTime::from_micros);
     entry.transactions = Some(scan.transactions);
     entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
     entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);

@@ -47,6 +47,9 @@ pub struct BinlogEntry {
     /// The time of its last transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transaction_time: Option<LogTime>,
+    /// The latest commit time of its transactions, where the log has commit times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_commit_time: Option<LogTime>,
     /// How many transactions it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<u64>,
@@ -153,6 +156,7 @@ impl BinlogEntry {
             max_event_time: None,
             first_transaction_time: None,
             last_transaction_time: None,
+            newest_commit_time: None,
             transactions: None,
             gtids_before: None,
             gtids_added: None,

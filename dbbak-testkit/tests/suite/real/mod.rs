@@ -7,4 +7,5 @@ mod disk_full;
 mod kill;
 mod pitr;
 mod secrets;
+mod targets;
 mod together;

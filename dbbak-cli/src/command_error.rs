@@ -4,6 +4,7 @@ use crate::exit_code;
 use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
+    find::FindError,
     plan::{PlanError, Whereabouts},
     record::RecordError,
     run::RunError,
@@ -90,6 +91,7 @@ impl CommandError {
             CommandError::Run(
                 RunError::Store(source)
                 | RunError::Survey(SurveyError::Store(source))
+                | RunError::Find(FindError::Store(source))
                 | RunError::Record(RecordError::Store(source))
                 | RunError::Execute(ExecuteError::Store(source)),
             ) => CommandError::Store { root, source: Box::new(source) },
@@ -204,6 +206,9 @@ fn run_code(error: &RunError) -> u8 {
         RunError::Survey(SurveyError::Store(error)) => store_code(error),
         RunError::Survey(SurveyError::Binlog { .. } | SurveyError::BackupFile { .. }) => exit_code::DAMAGE,
         RunError::Survey(_) => exit_code::TOOL,
+        RunError::Find(FindError::Store(error)) => store_code(error),
+        RunError::Find(FindError::NoTimeline { .. }) => exit_code::NO_PLAN,
+        RunError::Find(_) => exit_code::TOOL,
         RunError::Plan(error) => plan_code(error),
         RunError::Execute(error) => execute_code(error),
         RunError::Record(RecordError::Store(error)) => store_code(error),

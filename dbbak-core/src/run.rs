@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
     facts::Facts,
+    find::FindError,
     plan::{
         Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection, ShipRequest,
         Step, Summary, check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
@@ -28,6 +29,9 @@ pub enum RunError {
     /// The world could not be asked.
     #[error(transparent)]
     Survey(#[from] SurveyError),
+    /// A search could not be made.
+    #[error(transparent)]
+    Find(#[from] FindError),
     /// No plan is possible.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -32,9 +32,6 @@ pub struct FileScan {
     pub first_transaction_time: Option<u32>,
     /// The latest `header_max` of the transactions, which in a log without commit times is the last one's time.
     pub last_transaction_time: Option<u32>,
-    /// The latest commit time of the transactions, microseconds since 1970, UTC (MySQL 8.0 and later). A statement that
-    /// ran for long was committed long after every stamp.
-    pub newest_commit: Option<u64>,
     /// The transactions that this file adds; `None` where none has a GTID.
     pub gtids: Option<GtidSet>,
     /// The first transaction with a GTID.
@@ -221,7 +218,6 @@ fn walk(input: &mut dyn Read, visit: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>
         transactions: 0,
         first_transaction_time: None,
         last_transaction_time: None,
-        newest_commit: None,
         gtids: None,
         first_gtid: None,
         last_gtid: None,
@@ -371,7 +367,6 @@ impl FileScan {
         self.transactions += 1;
         self.first_transaction_time.get_or_insert(time);
         self.last_transaction_time = self.last_transaction_time.max(Some(time));
-        self.newest_commit = self.newest_commit.max(transaction.time.commit());
         Ok(())
     }
 }

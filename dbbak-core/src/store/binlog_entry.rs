@@ -41,18 +41,27 @@ pub struct BinlogEntry {
     /// The latest stamp of any event; the last event's need not be the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_event_time: Option<LogTime>,
-    /// The time of its first transaction.
+    /// The newest event stamp of its first transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_transaction_time: Option<LogTime>,
-    /// The time of its last transaction.
+    /// The newest event stamp of all its transactions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transaction_time: Option<LogTime>,
+    /// The commit time of its first transaction that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_commit_time: Option<LogTime>,
     /// The latest commit time of its transactions, where the log has commit times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_commit_time: Option<LogTime>,
+    /// How exact the times of its transactions are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_times: Option<TimePrecision>,
     /// How many transactions it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<u64>,
+    /// Its transaction index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<TransactionIndexFile>,
     /// The GTIDs of everything before it, as it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gtids_before: Option<String>,
@@ -97,6 +106,30 @@ pub struct BinlogSource {
     /// Its flavour: `mysql`, `percona` or `mariadb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavor: Option<String>,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// What is known of the times of a binlog's transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimePrecision {
+    /// All are commit times, to the microsecond.
+    Commit,
+    /// All are starts of statements, to the second: lower bounds of the commit times.
+    LowerBound,
+    /// Some are these, some those.
+    Mixed,
+}
+
+/// The transaction index beside an archived binlog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionIndexFile {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
     /// Members that this program does not know, kept through a rewrite.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -156,8 +189,11 @@ impl BinlogEntry {
             max_event_time: None,
             first_transaction_time: None,
             last_transaction_time: None,
+            first_commit_time: None,
             newest_commit_time: None,
+            transaction_times: None,
             transactions: None,
+            tx: None,
             gtids_before: None,
             gtids_added: None,
             ending: None,

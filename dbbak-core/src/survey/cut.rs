@@ -6,7 +6,7 @@ use crate::{
     catalog::Timeline,
     facts::{CutFact, CutFlaw, CutPlace, StartFact},
     model::{BinlogCoordinates, BinlogPosition, Goal, Gtid, GtidSet, Stamp},
-    store::{BinlogEntry, StoreReader, open_binlog},
+    store::{BinlogEntry, StoreReader, TimePrecision, open_binlog},
 };
 use chrono::{DateTime, Utc};
 use std::ops::ControlFlow;
@@ -79,6 +79,9 @@ fn ends_before(file: &BinlogEntry, target: DateTime<Utc>) -> bool {
 
 /// Whether the server of a file writes commit times, as far as the index knows; where it does not, they are possible.
 fn logs_commit_times(file: &BinlogEntry) -> bool {
+    if file.transaction_times == Some(TimePrecision::LowerBound) {
+        return false;
+    }
     let Some(source) = &file.source else { return true };
     let version = source.version.as_deref().unwrap_or_default();
     let old = version.starts_with("5.") || version.starts_with("10.") || version.starts_with("11.");

@@ -44,8 +44,8 @@ fn when(history: &History, number: usize) -> usize {
 fn state_at(history: &History, file: usize, position: u64) -> Option<Vec<usize>> {
     let of = history.files[file].history;
     let same = || history.files.iter().enumerate().filter(move |(_, log)| log.history == of);
-    let before = same().flat_map(|(number, log)| log.transactions.iter().map(move |one| (number, one)));
-    let last = before.filter(|(number, one)| (*number, one.end) <= (file, position)).next_back();
+    let mut before = same().flat_map(|(number, log)| log.transactions.iter().map(move |one| (number, one)));
+    let last = before.rfind(|(number, one)| (*number, one.end) <= (file, position));
     if let Some((_, last)) = last {
         return Some(folded(history, when(history, last.number) + 1));
     }

@@ -10,4 +10,5 @@ mod kill;
 mod pitr;
 mod reading;
 mod secrets;
+mod targets;
 mod together;

@@ -50,6 +50,13 @@ pub struct TransactionTime {
     pub immediate_commit: Option<u64>,
 }
 
+impl TransactionTime {
+    /// When it was committed, on the server where it was first executed if that is known (microseconds since 1970, UTC).
+    pub fn commit(&self) -> Option<u64> {
+        self.original_commit.or(self.immediate_commit)
+    }
+}
+
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

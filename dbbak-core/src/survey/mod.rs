@@ -2,13 +2,15 @@
 
 mod cut;
 mod paths;
+mod remote;
 mod server;
 mod source;
 mod stored;
 mod tools;
 
 pub use cut::LogClock;
-pub use paths::{backup_paths, check_paths, restore_paths};
+pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
+pub use remote::{reader_of, remote_binlogs};
 pub use server::{client_of, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use stored::stored_chain;
@@ -18,10 +20,10 @@ use crate::{
     binlog::BinlogError,
     catalog::Catalog,
     facts::Facts,
-    model::{BinlogCoordinates, Stamp},
+    model::{BinlogCoordinates, BinlogName, Stamp},
     probe::{Probe, ProbeError},
     store::{BinlogEntry, StoreError, StoreReader},
-    tools::CommandError,
+    tools::{CommandError, ReaderError},
 };
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
@@ -61,6 +63,22 @@ pub enum SurveyError {
         backup: Stamp,
         /// The file.
         what: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The server did not deliver the first events of a binlog.
+    #[error("cannot read binlog {file} from the server: {source}: {}", source.lines.join("; "))]
+    Remote {
+        /// The file.
+        file: BinlogName,
+        /// How the binlog reader ended.
+        source: ReaderError,
+    },
+    /// What the server delivered of a binlog's first events cannot be understood.
+    #[error("cannot read the first events of binlog {file} from the server: {problem}")]
+    RemoteHead {
+        /// The file.
+        file: BinlogName,
         /// What is wrong.
         problem: String,
     },

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, Utc};
 use dbbak_cli::SystemProbe;
 use dbbak_core::catalog::Catalog;
+use dbbak_core::model::Goal;
 use dbbak_core::plan::RestoreReport;
 use dbbak_core::store::{LocalStore, open_binlog};
 use dbbak_core::survey;
@@ -126,7 +127,7 @@ fn restored(scenario: &Scenario, story: &Story, target: &Target) -> Seen {
 }
 
 /// The kinds of targets that are tried, in turn.
-const KINDS: [u64; 1] = [0];
+const KINDS: [u64; 4] = [0, 1, 2, 3];
 
 #[test]
 fn real_random_targets_land_where_the_witness_says() {
@@ -220,13 +221,17 @@ fn mysql_story(scenario: &mut Scenario, seed: u64) -> (Story, Copy) {
 fn cut_of(scenario: &Scenario, target: &Target) -> (String, u64) {
     let store = LocalStore::new(scenario.store());
     let catalog = Catalog::load(&store).unwrap();
-    let Target::Time(at) = target else { unreachable!("{target:?}") };
-    let moment = DateTime::<Utc>::from_timestamp_micros(i64::try_from(*at).unwrap()).unwrap();
+    let goal = match target {
+        Target::Time(at) => Goal::Moment(DateTime::from_timestamp_micros(i64::try_from(*at).unwrap()).unwrap()),
+        Target::Gtid(gtid) => Goal::After(gtid.parse().unwrap()),
+        Target::BeforeGtid(gtid) => Goal::Before(gtid.parse().unwrap()),
+        Target::Position(file, position) => Goal::Position(format!("{file}:{position}").parse().unwrap()),
+    };
     let mut facts = survey::host(&SystemProbe);
-    survey::cuts(&mut facts, &store, &catalog, moment).unwrap();
+    survey::cuts(&mut facts, &store, &catalog, &goal, None).unwrap();
     let [fact] = facts.cuts.as_slice() else { panic!("{:?}", facts.cuts) };
-    let cut = fact.cut.clone().unwrap();
-    (cut.file.to_string(), cut.position)
+    let at = fact.cut.clone().unwrap_or_else(|| panic!("{fact:?}")).at;
+    (at.file.to_string(), at.position)
 }
 
 /// Replays the archive onto the copy up to a place, and looks at what is there then.

@@ -102,15 +102,12 @@ pub fn find_archived(store: &dyn StoreReader, catalog: &Catalog, request: &FindR
     Ok(found)
 }
 
-/// Takes note of a whole file by what the archive's index says of it.
+/// Takes note of a whole file by what the archive's index says of it. Of a file of a basic store that is its last event.
 pub(super) fn see_file(clock: &mut LogClock, entry: &BinlogEntry) {
-    let newest = match entry.transactions {
-        Some(0) => None,
-        Some(_) => entry.last_transaction_time,
-        None if unreadable(entry) => None,
-        None => Some(entry.max_event_time.unwrap_or(entry.last_event_time)),
-    };
-    clock.see_seconds(newest.and_then(|newest| newest.at().timestamp().try_into().ok()).unwrap_or(0));
+    clock.see_file(entry);
+    if entry.transactions.is_none() && entry.max_event_time.is_none() && !unreadable(entry) {
+        clock.see_seconds(entry.last_event_time.at().timestamp().try_into().unwrap_or(0));
+    }
 }
 
 /// Whether no part of a file can be read as a binlog.

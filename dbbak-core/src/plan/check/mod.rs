@@ -1,6 +1,7 @@
 //! Checks a finished plan against the rules that always hold.
 
 mod chain;
+mod fetch;
 mod places;
 mod tools;
 mod window;
@@ -41,6 +42,7 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     window::files(plan, &mut broken);
     shipped(plan, &mut broken);
     indexed(plan, &mut broken);
+    fetch::fetched(plan, &mut broken);
     order(plan, &mut broken);
     found
 }

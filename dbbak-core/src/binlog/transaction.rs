@@ -92,6 +92,16 @@ pub struct Incident {
     pub message: String,
 }
 
+impl Transaction {
+    /// Whether it holds nothing that could change anything: savepoints and its commit alone. MariaDB logs so what is left
+    /// of a transaction after `ROLLBACK TO SAVEPOINT`.
+    pub fn is_empty(&self) -> bool {
+        let commits = matches!(self.end_kind, EndKind::Commit);
+        let changes = self.has_rows || self.more_tables || !self.tables.is_empty();
+        commits && !changes && self.statement.is_none() && self.xa.is_none()
+    }
+}
+
 /// The transaction that is being read.
 #[derive(Debug)]
 struct Open {

@@ -1,9 +1,6 @@
 //! Searches the archive by its transaction indexes, on several threads.
 
-use super::{
-    FindError, FindRequest, Hit, block,
-    hit::Place,
-};
+use super::{FindError, FindRequest, Hit, block, hit::Place};
 use crate::{
     catalog::Catalog,
     model::{BinlogName, Gtid, GtidSet},
@@ -65,11 +62,7 @@ type Places = Vec<(u32, u32)>;
 /// # Errors
 ///
 /// [`FindError::NoTimeline`]. A file that cannot be read is no error: it stands in [`Found::unsearched`].
-pub fn find_archived(
-    store: &dyn StoreReader,
-    catalog: &Catalog,
-    request: &FindRequest,
-) -> Result<Found, FindError> {
+pub fn find_archived(store: &dyn StoreReader, catalog: &Catalog, request: &FindRequest) -> Result<Found, FindError> {
     let timelines = catalog.timelines();
     if let Some(id) = &request.timeline
         && !timelines.iter().any(|timeline| timeline.id == *id)

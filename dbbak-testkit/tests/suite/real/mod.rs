@@ -5,6 +5,7 @@ mod backups;
 mod damage;
 mod disk_full;
 mod exact;
+mod histories;
 mod kill;
 mod pitr;
 mod reading;

@@ -1,6 +1,7 @@
 //! Why no plan is possible.
 
 use crate::{
+    catalog::Finding,
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
     tools::{CommandError, ToolRole},
 };
@@ -83,7 +84,7 @@ pub enum PlanError {
         latest: Option<DateTime<Utc>>,
     },
     /// Binlogs between the backup and the target are missing.
-    #[error("binlogs are missing between {after} and {} (backup {backup})", next.as_ref().map_or("the target".into(), |next| next.to_string()))]
+    #[error("{} (backup {backup})", gap(after, next.as_ref(), finding.as_deref()))]
     BinlogGap {
         /// The backup that the replay would start from.
         backup: Stamp,
@@ -91,6 +92,8 @@ pub enum PlanError {
         after: BinlogName,
         /// The first binlog after the gap.
         next: Option<BinlogName>,
+        /// What was found between them, where the files' own words disagree with their names.
+        finding: Option<Box<Finding>>,
         /// The latest moment that can be reached before the gap.
         latest: Option<DateTime<Utc>>,
     },
@@ -254,6 +257,15 @@ pub enum PlanError {
 pub(crate) fn utc(at: &DateTime<Utc>) -> String {
     let format = if at.timestamp_subsec_micros() == 0 { "%Y-%m-%d %H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S%.6f UTC" };
     at.format(format).to_string()
+}
+
+/// A gap in words: by the names alone, or by what the files themselves say.
+fn gap(after: &BinlogName, next: Option<&BinlogName>, finding: Option<&Finding>) -> String {
+    match (finding, next) {
+        (Some(finding), _) if !matches!(finding, Finding::Gap { .. }) => finding.to_string(),
+        (_, Some(next)) => format!("binlogs are missing between {after} and {next}"),
+        (_, None) => format!("binlogs are missing between {after} and the target"),
+    }
 }
 
 fn role_name(role: ToolRole) -> &'static str {

@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod display;
 mod error;
+mod origin;
 mod orphans;
 mod report;
 mod request;

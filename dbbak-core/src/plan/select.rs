@@ -268,12 +268,12 @@ fn locate<'a>(
 }
 
 fn blocked(backup: &Backup, run: &Stretch<'_>, latest: Option<DateTime<Utc>>) -> PlanError {
-    let next = match run.end() {
+    let (next, finding) = match run.end() {
         RunEnd::Incomplete { what, last_good } => return damaged(run, what, last_good, latest),
-        RunEnd::Gap { next } => Some(next),
-        RunEnd::ArchiveEnds => None,
+        RunEnd::Gap { next, finding } => (Some(next), Some(finding)),
+        RunEnd::ArchiveEnds => (None, None),
     };
-    PlanError::BinlogGap { backup: backup.ts(), after: run.last().name.clone(), next, latest }
+    PlanError::BinlogGap { backup: backup.ts(), after: run.last().name.clone(), next, finding, latest }
 }
 
 fn damaged(run: &Stretch<'_>, what: String, last_good: u64, latest: Option<DateTime<Utc>>) -> PlanError {

@@ -42,6 +42,8 @@ pub enum Command {
     Restore(RestoreArgs),
     /// List the backups as a tree, and what can be restored.
     List,
+    /// Show which moments can be restored, where the holes are, and what would close them.
+    Timeline(TimelineArgs),
     /// Remove what nothing names.
     Prune(PruneArgs),
     /// Rebuild what can be rebuilt from the rest of the store.
@@ -116,6 +118,14 @@ pub struct RestoreArgs {
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,
+}
+
+/// What can be restored.
+#[derive(Debug, Clone, Args)]
+pub struct TimelineArgs {
+    /// Write a page for a browser, complete in one file, and print its path.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Removing.

@@ -67,6 +67,14 @@ pub enum CommandError {
     /// Output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A page could not be written.
+    #[error("cannot write the page {}", path.display())]
+    Page {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl From<StoreError> for CommandError {
@@ -107,6 +115,7 @@ impl CommandError {
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
+            CommandError::Page { .. } => exit_code::USAGE,
         }
     }
 

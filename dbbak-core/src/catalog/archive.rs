@@ -27,6 +27,10 @@ pub(super) struct Line {
     pub(super) reach: Vec<Option<LogTime>>,
     /// For each file the place of the last file of its gap-free run.
     pub(super) last: Vec<usize>,
+    /// For each file the time of the newest transaction in it and in the rest of its gap-free run.
+    pub(super) newest: Vec<Option<LogTime>>,
+    /// For each file the time of the newest transaction in all files before it.
+    pub(super) newest_before: Vec<Option<LogTime>>,
     /// What is to be told of a file and the next one, by the first's place; most have nothing.
     pub(super) told: BTreeMap<usize, Finding>,
     /// Other copies of a file: places in `Catalog::binlogs`, by the file's place, and whether their content differs.
@@ -63,8 +67,10 @@ impl ArchiveIndex {
         }
         let line = |(id, mut files): (String, Vec<usize>)| {
             let copies = sort_files(binlogs, &mut files);
-            let mut line =
-                Line { id, reach: vec![None; files.len()], last: Vec::new(), told: BTreeMap::new(), copies, files };
+            let none = || vec![None; files.len()];
+            let (reach, newest, newest_before) = (none(), none(), none());
+            let (last, told) = ((0..files.len()).collect(), BTreeMap::new());
+            let mut line = Line { id, reach, last, newest, newest_before, told, copies, files };
             line.find_runs(binlogs);
             line
         };
@@ -115,7 +121,10 @@ impl Line {
 
     /// Finds the gap-free runs, from the last file to the first.
     fn find_runs(&mut self, binlogs: &[BinlogEntry]) {
-        self.last = (0..self.files.len()).collect();
+        for place in 1..self.files.len() {
+            let newest = binlogs[self.files[place - 1]].last_transaction_time;
+            self.newest_before[place] = self.newest_before[place - 1].max(newest);
+        }
         for place in (0..self.files.len()).rev() {
             let file = &binlogs[self.files[place]];
             let goes_on = match self.files.get(place + 1).map(|next| &binlogs[*next]) {
@@ -135,6 +144,8 @@ impl Line {
                 self.last[place] = self.last[place + 1];
             }
             self.reach[place] = file.reach().max(rest);
+            let newest = if goes_on { self.newest[place + 1] } else { None };
+            self.newest[place] = file.last_transaction_time.max(newest);
         }
     }
 

@@ -12,6 +12,7 @@ mod sample;
 mod stitch;
 mod stretch;
 mod timeline;
+mod windows;
 
 use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
@@ -21,6 +22,10 @@ pub use finding::Finding;
 pub use stitch::Stitch;
 pub use stretch::Stretch;
 pub use timeline::{Located, Run, RunEnd, Timeline};
+pub use windows::{
+    ArchivedTimeline, BackupMark, Hole, Piece, RestoreWindow, ServingChain, TimelineFinding, TimelineReport, WindowEnd,
+    timeline_report,
+};
 
 use crate::{
     model::{BackupId, BackupKind, Stamp},

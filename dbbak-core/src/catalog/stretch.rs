@@ -70,4 +70,19 @@ impl<'a> Stretch<'a> {
     pub fn reaches(&self) -> Option<LogTime> {
         self.line.reach[self.first]
     }
+
+    /// The time of its newest transaction.
+    pub fn newest(&self) -> Option<LogTime> {
+        self.line.newest[self.first]
+    }
+
+    /// The time of the newest transaction in the timeline's files before it.
+    pub fn newest_before(&self) -> Option<LogTime> {
+        self.line.newest_before[self.first]
+    }
+
+    /// The place of its last file in the timeline.
+    pub(super) fn end_place(&self) -> usize {
+        self.line.last[self.first]
+    }
 }

@@ -12,4 +12,5 @@ mod real_tools;
 mod shims;
 mod store;
 mod tidy;
+mod timeline;
 mod tools_props;

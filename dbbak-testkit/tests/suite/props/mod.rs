@@ -2,6 +2,7 @@
 
 mod oracle;
 mod planted;
+mod windows;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dbbak_core::{

@@ -1,8 +1,12 @@
 //! The command line.
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
-use dbbak_core::model::{Stamp, parse_time};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use dbbak_core::{
+    find::TablePattern,
+    model::{Gtid, Stamp, parse_time},
+};
+use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
 
 /// Physical backup, binlog archiving and exact point-in-time recovery for MySQL, Percona Server and MariaDB.
@@ -44,9 +48,11 @@ pub enum Command {
     List,
     /// Show which moments can be restored, where the holes are, and what would close them.
     Timeline(TimelineArgs),
+    /// Find transactions in the archived binlogs, with the command that restores to just before each.
+    Find(FindArgs),
     /// Remove what nothing names.
     Prune(PruneArgs),
-    /// Rebuild what can be rebuilt from the rest of the store.
+    /// Rebuild what can be rebuilt from the rest of the store: transaction indexes, index entries, the manifest.
     Reindex(ReindexArgs),
     /// Show the whole story on a private server: backups, an accident, the restore to just before it.
     Demo(DemoArgs),
@@ -128,6 +134,74 @@ pub struct TimelineArgs {
     pub html: Option<PathBuf>,
 }
 
+/// What is looked for. Everything that is given must fit; of several tables or kinds one is enough.
+#[derive(Debug, Clone, Args)]
+pub struct FindArgs {
+    /// A table that was changed, also by a change of its whole database: shop.orders, shop.*, *.order?, orders.
+    #[arg(long, value_name = "DB.TABLE")]
+    pub table: Vec<TablePattern>,
+
+    /// What was done to it.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Vec<FindKind>,
+
+    /// From this time on: YYYY-MM-DD HH:MM[:SS[.ffffff]] in UTC, or RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<DateTime<Utc>>,
+
+    /// Before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<DateTime<Utc>>,
+
+    /// At least so many rows. Changes that were logged as statements are shown too: the log does not count their rows.
+    #[arg(long, value_name = "N")]
+    pub min_rows: Option<u64>,
+
+    /// The statement, where the log has it (the first one of a transaction, its first 2 KiB), holds this regular
+    /// expression. Upper and lower case are the same.
+    #[arg(long, value_name = "REGEX", value_parser = statement)]
+    pub statement: Option<Regex>,
+
+    /// The transaction with this GTID.
+    #[arg(long, value_name = "GTID")]
+    pub gtid: Option<Gtid>,
+
+    /// Search this timeline alone.
+    #[arg(long, value_name = "ID")]
+    pub timeline: Option<String>,
+
+    /// Show the newest so many; 0 shows all.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+
+    /// Search the binlogs in this directory too that are not archived yet.
+    #[arg(long, value_name = "DIR")]
+    pub local: Option<PathBuf>,
+}
+
+/// What a transaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindKind {
+    /// Rows inserted.
+    Insert,
+    /// Rows updated.
+    Update,
+    /// Rows deleted.
+    Delete,
+    /// A table, an index or a database dropped.
+    Drop,
+    /// A table truncated.
+    Truncate,
+    /// A table or a database altered, an index created, a table renamed.
+    Alter,
+    /// A table or a database created.
+    Create,
+    /// A table renamed.
+    Rename,
+    /// Any data definition statement.
+    Ddl,
+}
+
 /// Removing.
 #[derive(Debug, Clone, Args)]
 pub struct PruneArgs {
@@ -147,8 +221,8 @@ pub struct PruneArgs {
 /// Rebuilding.
 #[derive(Debug, Clone, Args)]
 pub struct ReindexArgs {
-    /// Rebuild manifest.json from the meta.json of each backup.
-    #[arg(long, required = true)]
+    /// Rebuild manifest.json from the meta.json of each backup, instead of what is known of the binlogs.
+    #[arg(long)]
     pub manifest: bool,
 
     /// Whether to act.
@@ -166,6 +240,10 @@ pub struct DemoArgs {
     /// Where the demonstration's directory is made; the system's temporary directory when absent.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+fn statement(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text).case_insensitive(true).build().map_err(|error| error.to_string())
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, String> {

@@ -4,6 +4,7 @@ use crate::exit_code;
 use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
+    find::FindError,
     plan::PlanError,
     record::RecordError,
     run::RunError,
@@ -98,6 +99,7 @@ impl CommandError {
             CommandError::Run(
                 RunError::Store(source)
                 | RunError::Survey(SurveyError::Store(source))
+                | RunError::Find(FindError::Store(source))
                 | RunError::Record(RecordError::Store(source))
                 | RunError::Execute(ExecuteError::Store(source)),
             ) => CommandError::Store { root, source: Box::new(source) },
@@ -213,6 +215,9 @@ fn run_code(error: &RunError) -> u8 {
         RunError::Survey(SurveyError::Store(error)) => store_code(error),
         RunError::Survey(SurveyError::Binlog { .. } | SurveyError::BackupFile { .. }) => exit_code::DAMAGE,
         RunError::Survey(_) => exit_code::TOOL,
+        RunError::Find(FindError::Store(error)) => store_code(error),
+        RunError::Find(FindError::NoTimeline { .. }) => exit_code::NO_PLAN,
+        RunError::Find(_) => exit_code::TOOL,
         RunError::Plan(error) => plan_code(error),
         RunError::Execute(error) => execute_code(error),
         RunError::Record(RecordError::Store(error)) => store_code(error),
@@ -319,6 +324,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             }
             hints
         }
+        PlanError::OtherTimeline { latest: Some(latest), stitch, .. } => vec![
+            format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")),
+            format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
+        ],
         PlanError::BinlogGap { latest: Some(latest), .. } | PlanError::DamagedBinlog { latest: Some(latest), .. } => {
             vec![format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f"))]
         }

@@ -30,9 +30,12 @@ pub struct Config {
     /// A target time is floored to this many minutes; 0 never floors.
     #[serde(default = "default_round_minutes")]
     pub pitr_round_minutes: u32,
-    /// Whether binlogs are stored gzipped.
+    /// Whether binlogs are stored compressed.
     #[serde(default = "yes")]
     pub compress: bool,
+    /// How they are compressed.
+    #[serde(default)]
+    pub binlog_compression: BinlogCompression,
     /// Where the server's binlogs lie; the server is asked when absent.
     #[serde(default)]
     pub binlog_source_dir: Option<PathBuf>,
@@ -110,6 +113,17 @@ impl Default for ServerSection {
             start_timeout_seconds: default_start_timeout(),
         }
     }
+}
+
+/// How binlogs are compressed in the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BinlogCompression {
+    /// With gzip.
+    #[default]
+    Gzip,
+    /// With zstd.
+    Zstd,
 }
 
 /// Which prepared trees a full keeps.
@@ -267,6 +281,7 @@ pub const KEYS: &[&str] = &[
     "mysqldump",
     "pitr_round_minutes",
     "compress",
+    "binlog_compression",
     "binlog_source_dir",
     "scratch_dir",
     "prepared",

@@ -10,6 +10,7 @@ pub mod config;
 pub mod engine;
 pub mod execute;
 pub mod facts;
+pub mod find;
 pub mod model;
 pub mod plan;
 pub mod probe;

@@ -6,9 +6,10 @@ use crate::{
     config::Config,
     execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
     facts::Facts,
+    find::FindError,
     plan::{
         Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, ShipRequest, Step, Summary,
-        check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
+        across, check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_server_files},
@@ -28,6 +29,9 @@ pub enum RunError {
     /// The world could not be asked.
     #[error(transparent)]
     Survey(#[from] SurveyError),
+    /// A search could not be made.
+    #[error(transparent)]
+    Find(#[from] FindError),
     /// No plan is possible.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -102,7 +106,8 @@ impl Planning<'_> {
         if let Aim::Moment { at, .. } = aim {
             survey::cuts(&mut facts, self.store, &catalog, at)?;
         }
-        let selection = select(&catalog, request, &aim, &facts.cuts)?;
+        let selection = select(&catalog, request, &aim, &facts.cuts)
+            .map_err(|error| across(&catalog, &request.target, now, error))?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
         if let (Some(window), Some(last)) = (&selection.window, selection.chain.last())
             && let Some(file) = window.files.first()

@@ -20,9 +20,25 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(fallback).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
 }
 
-/// The tools of [`TOOLS`] that this machine lacks.
-pub fn missing_tools() -> Vec<&'static str> {
-    TOOLS.into_iter().filter(|tool| find_program(tool).is_none()).collect()
+/// The environment variable that names the directory of the tests' MySQL, which has its programs in `bin`.
+pub const MYSQL_ROOT: &str = "DBBAK_MYSQL_ROOT";
+
+/// The programs of the tests' MySQL that the tests on real servers use.
+pub const MYSQL_TOOLS: [&str; 4] = ["mysqld", "mysql", "mysqlbinlog", "mysqldump"];
+
+/// The tests' MySQL: where `DBBAK_MYSQL_ROOT` says, else where `./dev setup` puts it.
+fn mysql_root() -> Option<PathBuf> {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named(MYSQL_ROOT).or_else(|| {
+        let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+        Some(cache.join("dbbak/mysql-9.7"))
+    })
+}
+
+/// The absolute path of a program of the tests' MySQL. One that the system has by chance is not looked for: MariaDB's go
+/// by the same names.
+pub fn find_mysql_program(name: &str) -> Option<PathBuf> {
+    Some(mysql_root()?.join("bin").join(name)).filter(|candidate| candidate.is_file())
 }
 
 /// Says whether the tests on real servers can run; every test named `real_*` asks first and returns when they cannot:
@@ -45,36 +61,53 @@ pub fn missing_tools() -> Vec<&'static str> {
 #[track_caller]
 pub fn require_servers() -> bool {
     static SAID: OnceLock<()> = OnceLock::new();
-    let missing = missing_tools();
+    let missing = TOOLS.into_iter().filter(|tool| find_program(tool).is_none()).collect();
+    require(missing, &SAID, "real_*", |name| name.starts_with("real_") && !name.starts_with("real_mysql_"))
+}
+
+/// The same for tests on the tests' MySQL, which are named `real_mysql_*`.
+///
+/// # Panics
+///
+/// As [`require_servers`].
+#[track_caller]
+pub fn require_mysql() -> bool {
+    static SAID: OnceLock<()> = OnceLock::new();
+    let mut missing: Vec<_> = MYSQL_TOOLS.into_iter().filter(|tool| find_mysql_program(tool).is_none()).collect();
+    missing.extend(find_program("setpriv").is_none().then_some("setpriv"));
+    require(missing, &SAID, "real_mysql_*", |name| name.starts_with("real_mysql_"))
+}
+
+#[track_caller]
+fn require(missing: Vec<&str>, said: &OnceLock<()>, pattern: &str, is_one: impl Fn(&str) -> bool) -> bool {
     if missing.is_empty() {
         return true;
     }
+    let missing = missing.join(", ");
     assert!(
         env::var_os(REAL_SERVERS).is_none_or(|value| value != "required"),
-        "{REAL_SERVERS}=required, but these tools are missing: {} (./dev setup installs them)",
-        missing.join(", ")
+        "{REAL_SERVERS}=required, but these tools are missing: {missing} (./dev setup gets them)",
     );
-    SAID.get_or_init(|| {
-        let count = match count_real_tests() {
+    said.get_or_init(|| {
+        let count = match count_tests(is_one) {
             Some(count) => format!("{count} tests"),
             None => "the tests".to_owned(),
         };
         // Written past the test harness, which swallows what a passing test prints with the macros.
         let _ = writeln!(
             std::io::stderr(),
-            "NOT RUN, though counted as passed: {count} named real_*, for the lack of {}; ./dev test runs them",
-            missing.join(", ")
+            "NOT RUN, though counted as passed: {count} named {pattern}, for the lack of {missing}; ./dev test runs them",
         );
     });
     false
 }
 
-/// How many tests named `real_*` this test binary has, by its own list.
-fn count_real_tests() -> Option<usize> {
+/// How many tests of a kind this test binary has, by its own list.
+fn count_tests(is_one: impl Fn(&str) -> bool) -> Option<usize> {
     let program = env::current_exe().ok()?;
     let output = Command::new(program).args(["--list", "--format", "terse", "real_"]).output().ok()?;
     let list = String::from_utf8(output.stdout).ok()?;
     let name = |line: &str| line.strip_suffix(": test").and_then(|path| path.rsplit("::").next()).map(str::to_owned);
-    let count = list.lines().filter_map(name).filter(|name| name.starts_with("real_")).count();
+    let count = list.lines().filter_map(name).filter(|name| is_one(name)).count();
     (output.status.success() && count > 0).then_some(count)
 }

@@ -1,4 +1,4 @@
-//! Runs real throw-away MariaDB servers on private sockets, and leaves no process behind.
+//! Runs real throw-away servers of both vendors on private sockets, and leaves no process behind.
 
 mod client;
 mod process;
@@ -81,8 +81,51 @@ impl ServerError {
     }
 }
 
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Vendor {
+    /// MariaDB, as the system has it.
+    #[default]
+    Mariadb,
+    /// Oracle's MySQL, as `./dev setup` unpacks it.
+    Mysql,
+}
+
+impl Vendor {
+    /// The absolute path of one of this vendor's programs.
+    pub fn program(self, name: &str) -> Result<PathBuf, ServerError> {
+        let found = match self {
+            Self::Mariadb => crate::real::find_program(name),
+            Self::Mysql => crate::real::find_mysql_program(name),
+        };
+        found.ok_or_else(|| ServerError::Missing(name.to_owned()))
+    }
+
+    /// The vendor's binlog reader.
+    pub fn binlog_reader(self) -> Result<PathBuf, ServerError> {
+        self.program(match self {
+            Self::Mariadb => "mariadb-binlog",
+            Self::Mysql => "mysqlbinlog",
+        })
+    }
+
+    fn server(self) -> Result<PathBuf, ServerError> {
+        self.program(match self {
+            Self::Mariadb => "mariadbd",
+            Self::Mysql => "mysqld",
+        })
+    }
+
+    fn client(self) -> Result<PathBuf, ServerError> {
+        self.program(match self {
+            Self::Mariadb => "mariadb",
+            Self::Mysql => "mysql",
+        })
+    }
+}
+
 fn program(name: &str) -> Result<PathBuf, ServerError> {
-    crate::real::find_program(name).ok_or_else(|| ServerError::Missing(name.to_owned()))
+    Vendor::Mariadb.program(name)
 }
 
 /// A server refuses to run as root unless it is told so.
@@ -93,6 +136,8 @@ fn user_option() -> Option<&'static str> {
 /// How a throw-away server is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Whose server it is.
+    pub vendor: Vendor,
     /// The `server_id`; those of servers that replicate from each other must differ.
     pub server_id: u32,
     /// The base name of the binary logs, or none to run without them.
@@ -108,6 +153,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            vendor: Vendor::default(),
             server_id: 1,
             log_bin: Some("mysql-bin".to_owned()),
             binlogs_in_datadir: false,
@@ -118,6 +164,13 @@ impl Default for Options {
 }
 
 impl Options {
+    /// A MySQL server with GTIDs.
+    #[must_use]
+    pub fn mysql() -> Self {
+        let options = Self { vendor: Vendor::Mysql, ..Self::default() };
+        options.with("--gtid-mode=ON").with("--enforce-gtid-consistency=ON")
+    }
+
     /// Adds a server option, such as `--binlog-format=ROW`.
     #[must_use]
     pub fn with(mut self, option: impl Into<String>) -> Self {
@@ -146,9 +199,9 @@ pub struct TableSum {
 /// The sums of a database's tables, by table name.
 pub type Checksums = BTreeMap<String, TableSum>;
 
-/// A throw-away MariaDB server: it listens on a private socket only, and dies with this value and with the process.
+/// A throw-away server: it listens on a private socket only, and dies with this value and with the process.
 #[derive(Debug)]
-pub struct MariadbServer {
+pub struct Server {
     options: Options,
     work: PathBuf,
     datadir: PathBuf,
@@ -158,11 +211,14 @@ pub struct MariadbServer {
     child: Option<Child>,
 }
 
-impl MariadbServer {
+/// The server of most tests, which are about MariaDB.
+pub type MariadbServer = Server;
+
+impl Server {
     /// Starts a server with a new data directory below `dir`, which may exist but holds no server yet.
     pub fn start(dir: &Path, options: Options) -> Result<Self, ServerError> {
         let datadir = dir.join("data");
-        template::copy_to(&datadir)?;
+        template::copy_to(&datadir, options.vendor)?;
         Self::on_datadir(&datadir, dir, options)
     }
 
@@ -245,7 +301,7 @@ impl MariadbServer {
 
     /// Runs statements as `root` and returns the rows of all of them.
     pub fn try_sql(&self, sql: &str) -> Result<Rows, ServerError> {
-        client::ask(&self.root_option_file(), sql)
+        client::ask(self.options.vendor, &self.root_option_file(), sql)
     }
 
     /// Runs statements as `root` and returns the rows of all of them.
@@ -273,7 +329,7 @@ impl MariadbServer {
 
     /// Opens a session that stays open, as `root`.
     pub fn client(&self) -> Result<Session, ServerError> {
-        Session::open(&self.root_option_file())
+        Session::open(self.options.vendor, &self.root_option_file())
     }
 
     /// The sums of all base tables of a database. The caller sees to it that nothing writes meanwhile.
@@ -366,13 +422,16 @@ impl MariadbServer {
             format!("--log-error={}", self.error_log().display()),
             format!("--tmpdir={}", self.tmpdir().display()),
             format!("--server-id={}", self.options.server_id),
-            format!("--innodb-log-file-size={}", template::REDO_SIZE),
+            self.options.vendor.redo_option(),
             "--innodb-buffer-pool-size=32M".to_owned(),
             // A crash in a test is the server's, never the machine's: what the kernel has is not lost.
             "--innodb-flush-log-at-trx-commit=2".to_owned(),
             "--sync-binlog=0".to_owned(),
             "--skip-networking".to_owned(),
-            "--skip-slave-start".to_owned(),
+            match self.options.vendor {
+                Vendor::Mariadb => "--skip-slave-start".to_owned(),
+                Vendor::Mysql => "--skip-replica-start".to_owned(),
+            },
             "--secure-file-priv=".to_owned(),
             "--max-allowed-packet=1G".to_owned(),
         ];
@@ -381,6 +440,11 @@ impl MariadbServer {
             let base = self.binlog_dir().join(base);
             arguments.push(format!("--log-bin={}", base.display()));
             arguments.push(format!("--log-bin-index={}.index", base.display()));
+        } else if self.options.vendor == Vendor::Mysql {
+            arguments.push("--skip-log-bin".to_owned());
+        }
+        if self.options.vendor == Vendor::Mysql {
+            arguments.push("--mysqlx=OFF".to_owned());
         }
         arguments.extend(self.options.extra.iter().cloned());
         arguments
@@ -389,7 +453,7 @@ impl MariadbServer {
     fn launch(&mut self) -> Result<(), ServerError> {
         // Left by a server that was killed; a client would wait for it in vain.
         let _ = fs::remove_file(self.socket());
-        let mut command = dying_with_parent(&program("mariadbd")?.display().to_string());
+        let mut command = dying_with_parent(&self.options.vendor.server()?.display().to_string());
         command
             .args(self.arguments())
             .env("LC_ALL", "C")
@@ -397,13 +461,14 @@ impl MariadbServer {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let mut child = spawn(command).map_err(ServerError::io("starting mariadbd"))?;
+        let mut child = spawn(command).map_err(ServerError::io("starting the server"))?;
         let started = Instant::now();
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(self.failed(format!("the server ended with {status} while starting")));
             }
-            if self.socket().exists() && client::ask(&self.root_option_file(), "SELECT 1").is_ok() {
+            if self.socket().exists() && client::ask(self.options.vendor, &self.root_option_file(), "SELECT 1").is_ok()
+            {
                 self.child = Some(child);
                 return Ok(());
             }
@@ -416,7 +481,7 @@ impl MariadbServer {
     }
 }
 
-impl Drop for MariadbServer {
+impl Drop for Server {
     fn drop(&mut self) {
         self.kill9();
     }

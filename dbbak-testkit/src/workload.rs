@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::random::Random;
 use crate::server::{Checksums, MariadbServer, ServerError, Session};
 
 /// What a workload's tables held at one moment between two transactions, and where the server's binary log stood then.
@@ -74,7 +75,7 @@ impl Workload {
         let mut workload = Self {
             database: database.to_owned(),
             session,
-            random: Random(seed),
+            random: Random::new(seed),
             mix,
             steps: 0,
             customers: 0,
@@ -287,28 +288,4 @@ impl RunningWorkload {
 
 fn lock(workload: &Mutex<Workload>) -> MutexGuard<'_, Workload> {
     workload.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// SplitMix64: small, and the same on every machine.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    /// Words beyond ASCII too: what a wrong character set would spoil.
-    fn word(&mut self) -> String {
-        const PARTS: [&str; 10] = ["ka", "lo", "mi", "ß", "é", "šu", "日", "ne", "🚲", "to"];
-        (0..=self.below(6)).map(|_| PARTS[usize::try_from(self.below(10)).unwrap_or(0)]).collect()
-    }
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod demo;
+mod find;
 mod init;
 mod list;
 mod prune;
@@ -74,6 +75,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::Restore(args) => restore::run(context, args),
         Command::List => list::run(context),
         Command::Timeline(args) => timeline::run(context, args),
+        Command::Find(args) => find::run(context, args, &cli.config_path),
         Command::Prune(args) => prune::run(context, args),
         Command::Reindex(args) => reindex::run(context, args),
         Command::Demo(_) => Ok(exit_code::DONE),

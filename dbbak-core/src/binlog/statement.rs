@@ -58,6 +58,11 @@ impl XaId {
         XaId(text.to_ascii_lowercase().replace("x'", "X'"))
     }
 
+    /// A name that was read from a log before.
+    pub(crate) fn of_index(text: String) -> Self {
+        XaId(text)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -122,7 +122,7 @@ impl Line {
     /// Finds the gap-free runs, from the last file to the first.
     fn find_runs(&mut self, binlogs: &[BinlogEntry]) {
         for place in 1..self.files.len() {
-            let newest = binlogs[self.files[place - 1]].last_transaction_time;
+            let newest = binlogs[self.files[place - 1]].newest_time();
             self.newest_before[place] = self.newest_before[place - 1].max(newest);
         }
         for place in (0..self.files.len()).rev() {
@@ -145,7 +145,7 @@ impl Line {
             }
             self.reach[place] = file.reach().max(rest);
             let newest = if goes_on { self.newest[place + 1] } else { None };
-            self.newest[place] = file.last_transaction_time.max(newest);
+            self.newest[place] = file.newest_time().max(newest);
         }
     }
 

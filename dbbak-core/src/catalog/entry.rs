@@ -35,9 +35,14 @@ impl BinlogEntry {
         let said = self.reaches.unwrap_or(self.last_event_time);
         match (&self.damaged, &self.partial) {
             (Some(_), _) => self.last_transaction_time,
-            (None, Some(_)) => Some(said.min(self.last_event_time.end_of_second())),
+            (None, Some(_)) => Some(said.min(self.end_of_last_event())),
             (None, None) => Some(said),
         }
+    }
+
+    /// The time of its newest transaction; whole seconds where it logs no commit times.
+    pub fn newest_time(&self) -> Option<LogTime> {
+        self.newest_commit_time.or(self.last_transaction_time)
     }
 
     /// The GTIDs of the file and of everything before it, as far as the index knows them.

@@ -14,7 +14,7 @@ pub(super) fn uuid(server: u32) -> String {
 
 /// A whole file that was rotated into the next one. `b` of a set of GTIDs stands for that server's UUID.
 pub(super) fn file(timeline: &str, server: u32, number: u64, before: Option<&str>, added: &str) -> BinlogEntry {
-    let name: BinlogName = format!("bin.{number:06}").parse().unwrap();
+    let name: BinlogName = format!("bin.{number:06}").parse().expect("a name");
     let stamp = |number: u64| LogTime::from_seconds(1_759_413_600 + number as u32 * 60);
     let named = |text: &str| text.replace('A', &uuid(1)).replace('B', &uuid(2)).replace('C', &uuid(3));
     let text = format!("{timeline}/{server}/{number}");
@@ -34,7 +34,7 @@ pub(super) fn file(timeline: &str, server: u32, number: u64, before: Option<&str
         transactions: Some(5),
         ..BinlogEntry::basic(
             name.clone(),
-            KeyPart::new(format!("binlog_2025-10-02T14-00Z_{name}_{timeline}.gz")).unwrap(),
+            KeyPart::new(format!("binlog_2025-10-02T14-00Z_{name}_{timeline}.gz")).expect("a key"),
             1000,
             stamp(number),
             stamp(number + 1),

@@ -10,6 +10,7 @@ mod replay;
 mod reporter;
 mod running;
 mod ship;
+mod summary;
 mod tree;
 mod unpack;
 mod walk;

@@ -1,33 +1,37 @@
 //! Archives one binlog in one pass: reads, verifies, digests, compresses, publishes.
 
-use super::{Event, Reporter, error::ExecuteError, files};
+use super::{
+    Event, Reporter,
+    error::ExecuteError,
+    files,
+    summary::{Indexer, describe},
+};
 use crate::{
-    binlog::{self, BinlogError, Ending, FileScan},
-    model::LogTime,
+    binlog,
     plan::ShipBinlog,
     store::{
-        BinlogDamage, BinlogEnding, BinlogEntry, Codec, Digest, Encoder, Operation, PartialBinlog, Publish, Session,
-        StoreError,
+        BinlogDamage, BinlogEntry, Digest, Encoder, HashingWriter, Operation, Publish, Session, StoreError,
+        transactions::IndexedFile,
     },
 };
 use std::{
+    fs::File,
     io::{self, Read, Write},
     num::NonZero,
-    ops::ControlFlow,
 };
 
 /// Offset of the low byte of the format description event's flags, whose lowest bit says that the file is in use.
 const IN_USE_OFFSET: u64 = 21;
 
-/// Archives one binlog and returns its index entry.
+/// Archives one binlog and its transaction index, and returns its index entry.
 ///
 /// Every event's checksum is verified on the way. A damaged file is kept too, marked with what is wrong and the offset
-/// up to which it may be replayed.
+/// up to which it may be replayed; its transaction index holds what stands before.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is no longer the file that the plan was made for, or cannot be stored. Nothing of it is
-/// in the store then.
+/// When the file cannot be read, is no longer the file that the plan was made for, or cannot be stored. Nothing that the
+/// index names is in the store then.
 pub(super) fn ship_binlog(
     step: &ShipBinlog,
     session: &dyn Session,
@@ -35,55 +39,56 @@ pub(super) fn ship_binlog(
 ) -> Result<BinlogEntry, ExecuteError> {
     let file = files::open(&step.from)?;
     let mut publish = session.publish(&step.to)?;
-    let result = (|| {
-        let mut output = output(&mut *publish, step).map_err(|source| step_error(step, source))?;
-        let scan = {
-            let mut input = Tee {
-                input: file.take(step.bytes.unwrap_or(u64::MAX)),
-                output: &mut output,
-                offset: 0,
-                hasher: blake3::Hasher::new(),
-                reporter,
-            };
-            let scan = binlog::scan(&mut input, &mut |_| ControlFlow::Continue(()));
-            // Damage ends the scan, not the copy.
-            io::copy(&mut input, &mut io::sink()).map_err(|source| step_error(step, source))?;
-            Scanned { scan, size: input.offset, digest: Digest::from(input.hasher.finalize()) }
-        };
-        let stored = output.finish().map_err(|source| step_error(step, source))?;
-        let (stored_size, stored_digest) = (stored.size, Digest::from(stored.hasher.finalize()));
-        entry_of(step, scan, stored_size, stored_digest)
-    })();
+    // What a run left that was killed before it entered the binlog into the index.
+    session.remove(&step.index_to)?;
+    let mut index = session.publish(&step.index_to)?;
+    let result = pass_over(step, file, &mut *publish, &mut *index, reporter);
     match result {
         Ok(entry) => {
             publish.commit()?;
+            match entry.tx {
+                Some(_) => index.commit().map(|_| ())?,
+                None => index.abort()?,
+            }
             Ok(entry)
         }
         Err(error) => {
             publish.abort()?;
+            index.abort()?;
             Err(error)
         }
     }
 }
 
-struct Scanned {
-    scan: Result<FileScan, BinlogError>,
-    size: u64,
-    digest: Digest,
-}
-
-fn entry_of(
+/// The one pass: reads, verifies, digests, packs, summarises, indexes.
+fn pass_over(
     step: &ShipBinlog,
-    scanned: Scanned,
-    stored_size: u64,
-    stored_digest: Digest,
+    file: File,
+    publish: &mut dyn Publish,
+    index: &mut dyn Publish,
+    reporter: &dyn Reporter,
 ) -> Result<BinlogEntry, ExecuteError> {
+    let failed = |source| step_error(step, source);
+    let mut output = output(publish, step).map_err(failed)?;
+    let mut indexer = Indexer::new(index).map_err(failed)?;
+    let mut input = Tee {
+        input: file.take(step.bytes.unwrap_or(u64::MAX)),
+        output: &mut output,
+        offset: 0,
+        hasher: blake3::Hasher::new(),
+        reporter,
+    };
+    let scan = binlog::scan(&mut input, &mut |transaction| indexer.see(transaction));
+    // Damage ends the scan, not the copy.
+    io::copy(&mut input, &mut io::sink()).map_err(failed)?;
+    let (size, digest) = (input.offset, Digest::from(input.hasher.finalize()));
+    let stored = output.finish().map_err(failed)?;
     let mut entry = step.entry.clone();
-    entry.size = scanned.size;
-    entry.digest = Some(scanned.digest);
-    entry.stored_size = Some(stored_size);
-    entry.stored_digest = Some(stored_digest);
-    let scan = match scanned.scan {
+    entry.size = size;
+    entry.digest = Some(digest);
+    entry.stored_size = Some(stored.count());
+    entry.stored_digest = Some(stored.digest());
+    let scan = match scan {
         Ok(scan) => scan,
         // No binlog at all, as far as can be told: kept for a person to look at, never replayed.
         Err(error) => {
@@ -91,49 +96,16 @@ fn entry_of(
             return Ok(entry);
         }
     };
+    let indexed = IndexedFile { digest, size, max_event_stamp: scan.max_event_time };
+    let (tx, times) = indexer.finish(&indexed).map_err(failed)?;
     if let Some(expected) = &step.head
         && Some(*expected) != scan.head.digest.parse().ok()
     {
         let (expected, found) = (expected.to_string(), scan.head.digest);
         return Err(ExecuteError::BinlogChanged { path: step.from.clone(), expected, found });
     }
-    let newest = LogTime::from_seconds(scan.max_event_time);
-    entry.head = scan.head.digest.parse().ok();
-    entry.first_event_time = LogTime::from_seconds(scan.head.first_event_time);
-    entry.last_event_time = LogTime::from_seconds(scan.last_event_time);
-    entry.max_event_time = Some(newest);
-    entry.first_transaction_time = scan.first_transaction_time.map(LogTime::from_seconds);
-    entry.last_transaction_time = scan.last_transaction_time.map(LogTime::from_seconds);
-    entry.transactions = Some(scan.transactions);
-    entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
-    entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);
-    match &scan.ending {
-        Ending::Rotate { next, .. } => {
-            entry.ending = Some(BinlogEnding::Rotate);
-            entry.successor = Some(next.clone());
-        }
-        Ending::Stop => entry.ending = Some(BinlogEnding::Stop),
-        Ending::Open => entry.ending = Some(BinlogEnding::Crashed),
-        Ending::InTransaction { .. } | Ending::Truncated { .. } if step.partial => {
-            entry.ending = Some(BinlogEnding::Crashed);
-        }
-        other => {
-            entry.damaged =
-                Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end, ..BinlogDamage::default() });
-        }
-    }
-    if step.partial {
-        entry.partial = Some(PartialBinlog { last_good: scan.good_end, ..PartialBinlog::default() });
-    }
-    // What a closed file's successor does not hold either: everything before the moment at which the file was closed.
-    // That is its last event's stamp, not the newest: a client can set a transaction's into the future. No archive
-    // reaches beyond the moment of archiving.
-    if entry.damaged.is_none() {
-        // Of a file that was still open nothing is known after its last event: another server may have taken over.
-        let closed = if step.partial { entry.last_event_time.end_of_second() } else { entry.last_event_time };
-        let archived = entry.archived_at.map(LogTime::from_utc);
-        entry.reaches = Some(archived.map_or(closed, |archived| closed.min(archived)));
-    }
+    entry.tx = Some(tx);
+    describe(&mut entry, &scan, times, step.partial);
     Ok(entry)
 }
 
@@ -147,39 +119,20 @@ fn step_error(step: &ShipBinlog, source: io::Error) -> ExecuteError {
     }
 }
 
-/// A publication whose bytes are digested and counted.
-struct HashedPublish<'a> {
-    publish: &'a mut dyn Publish,
-    hasher: blake3::Hasher,
-    size: u64,
-}
-
-impl Write for HashedPublish<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.publish.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.publish.flush()
-    }
-}
-
 /// The stored side: coded as the plan says, and the digest of what is stored.
-fn output<'a>(publish: &'a mut dyn Publish, step: &ShipBinlog) -> io::Result<Encoder<HashedPublish<'a>>> {
-    let plain = HashedPublish { publish, hasher: blake3::Hasher::new(), size: 0 };
+fn output<'a>(publish: &'a mut dyn Publish, step: &ShipBinlog) -> io::Result<Encoder<Hashed<'a>>> {
     let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
-    let codec = if step.gzip { Codec::Gzip } else { Codec::Plain };
-    codec.encode(plain, threads)
+    step.codec.encode(HashingWriter::new(publish), threads)
 }
+
+/// A publication whose bytes are digested and counted.
+type Hashed<'a> = HashingWriter<&'a mut dyn Publish>;
 
 /// Hands on what it reads to the stored side, the in-use bit cleared: it says something about the server, nothing about
 /// the content.
 struct Tee<'a, 'b, R> {
     input: R,
-    output: &'a mut Encoder<HashedPublish<'b>>,
+    output: &'a mut Encoder<Hashed<'b>>,
     offset: u64,
     hasher: blake3::Hasher,
     reporter: &'a dyn Reporter,

@@ -1,7 +1,7 @@
 //! Why no plan is possible.
 
 use crate::{
-    catalog::Finding,
+    catalog::{Finding, Stitch},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
     tools::{CommandError, ToolRole},
 };
@@ -82,6 +82,19 @@ pub enum PlanError {
         target: DateTime<Utc>,
         /// The latest reachable moment.
         latest: Option<DateTime<Utc>>,
+    },
+    /// The target lies beyond the end of a timeline that goes on in another server's binlogs.
+    #[error(
+        "the target {} lies beyond the end of timeline {} ({}); timeline {} goes on there from {}, but a restore does not cross from one server's binlogs to another's",
+        utc(target), stitch.from, latest.as_ref().map_or("unknown".into(), utc), stitch.to, stitch.file
+    )]
+    OtherTimeline {
+        /// The target.
+        target: DateTime<Utc>,
+        /// The latest reachable moment of the first timeline.
+        latest: Option<DateTime<Utc>>,
+        /// What the GTID sets prove.
+        stitch: Box<Stitch>,
     },
     /// Binlogs between the backup and the target are missing.
     #[error("{} (backup {backup})", gap(after, next.as_ref(), finding.as_deref()))]

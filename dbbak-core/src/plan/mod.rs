@@ -2,6 +2,7 @@
 //!
 //! A planner does no I/O, reads no clock and knows no dry run: the value that a dry run prints is the value that runs.
 
+mod across;
 mod backup;
 mod check;
 mod display;
@@ -17,6 +18,7 @@ mod ship;
 mod step;
 mod time_zone;
 
+pub use across::across;
 pub use backup::plan_backup;
 pub use check::{Violation, check};
 pub use error::PlanError;

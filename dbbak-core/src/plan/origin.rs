@@ -119,3 +119,97 @@ fn lacking(one: &GtidSet, other: &GtidSet) -> String {
         (one, _) => one.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::LogTime,
+        store::{BinlogEnding, BinlogEntry, KeyPart},
+    };
+    use std::collections::BTreeSet;
+
+    const A: &str = "00000000-0000-4000-8000-00000000000a";
+    const B: &str = "00000000-0000-4000-8000-00000000000b";
+
+    fn source(id: u32, uuid: Option<&str>) -> BinlogSource {
+        BinlogSource { server_id: Some(id), uuid: uuid.map(str::to_owned), ..BinlogSource::default() }
+    }
+
+    fn archived(timeline: &str, source: BinlogSource, before: &str, added: &str) -> BinlogEntry {
+        let name: BinlogName = "bin.000005".parse().unwrap();
+        let at = LogTime::from_seconds(1_759_413_600);
+        BinlogEntry {
+            timeline: Some(timeline.to_owned()),
+            source: Some(source),
+            gtids_before: Some(before.to_owned()),
+            gtids_added: Some(added.to_owned()),
+            ending: Some(BinlogEnding::Rotate),
+            successor: Some(name.successor()),
+            ..BinlogEntry::basic(name, KeyPart::new(format!("binlog_{timeline}.gz")).unwrap(), 500, at, at)
+        }
+    }
+
+    fn said(archived: Vec<BinlogEntry>, server: &BinlogSource, before: Option<&str>) -> String {
+        let catalog = Catalog::from_parts(None, None, Vec::new(), &[], archived, BTreeSet::new());
+        let text = match origin(&catalog, &"bin.000001".parse().unwrap(), server, before) {
+            Origin::First => "first".to_owned(),
+            Origin::Proven(text) => format!("proven: {text}"),
+            Origin::Missing(text) => format!("missing: {text}"),
+        };
+        text.replace(A, "A").replace(B, "B")
+    }
+
+    #[test]
+    fn after_a_reset() {
+        let server = source(1, Some(A));
+        let held = || vec![archived("t1", server.clone(), &format!("{A}:1-5"), &format!("{A}:6-9"))];
+        let lost = "missing: the server began a new history with bin.000001: of the one before it (timeline t1) nothing was archived from bin.000006 on; ";
+        assert_eq!(
+            said(held(), &server, Some("")),
+            format!("{lost}its previous GTIDs are empty, which proves nothing of the time before")
+        );
+        assert_eq!(
+            said(held(), &server, Some(&format!("{A}:1-12"))),
+            format!("{lost}its previous GTIDs are A:1-12, those of the archive end with A:1-9")
+        );
+        assert_eq!(
+            said(held(), &server, None),
+            format!("{lost}it names no GTIDs that could prove that nothing is missing")
+        );
+        assert_eq!(
+            said(held(), &server, Some(&format!("{A}:1-9"))),
+            "proven: the server began a new history with bin.000001, and its previous GTIDs are exactly those up to the end of timeline t1 (A:1-9): no transaction is missing between them"
+        );
+        // Without GTIDs on either side nothing is proven by equality.
+        let silent = vec![archived("t1", server.clone(), "", "")];
+        assert!(said(silent, &server, Some("")).starts_with("missing: "));
+    }
+
+    #[test]
+    fn after_a_failover() {
+        let (old, new) = (source(1, Some(A)), source(2, Some(B)));
+        let held = || vec![archived("t1", old.clone(), &format!("{A}:1-5"), &format!("{A}:6-9"))];
+        let begins = "bin.000001 begins a timeline of its own: server 2 wrote no archived binlog yet";
+        assert_eq!(
+            said(held(), &new, Some(&format!("{A}:1-7"))),
+            format!(
+                "proven: {begins}, and timeline t1 holds all GTIDs before it (A:1-7): no transaction is missing between them"
+            )
+        );
+        assert_eq!(
+            said(held(), &new, Some(&format!("{A}:1-12,{B}:1"))),
+            format!("missing: gap: {begins}, and of the GTIDs before it these are in no archived binlog: A:10-12,B:1")
+        );
+        assert_eq!(
+            said(held(), &new, Some("")),
+            format!("proven: {begins}; it names no GTIDs, so that nothing tells how it stands to timeline t1")
+        );
+        assert_eq!(said(Vec::new(), &new, Some(&format!("{A}:1-7"))), "first");
+        let mariadb = vec![archived("t1", source(1, None), "0-1-5", "0-1-9")];
+        assert_eq!(
+            said(mariadb, &source(2, None), Some("0-1-12")),
+            format!("missing: gap: {begins}, and of the GTIDs before it these are in no archived binlog: up to 0-1-12")
+        );
+    }
+}

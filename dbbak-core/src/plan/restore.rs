@@ -2,6 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary,
+    across::across,
     backup::{program, series, tool},
     error::utc,
     report::{ReportedBackup, ReportedWindow, RestoreReport},
@@ -43,7 +44,8 @@ pub fn plan_restore(
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
     let aim = resolve_aim(config, catalog, now, request)?;
-    let selection = select(catalog, request, &aim, &facts.cuts)?;
+    let selection =
+        select(catalog, request, &aim, &facts.cuts).map_err(|error| across(catalog, &request.target, now, error))?;
     let mut plan = Plan::new("restore", now);
     plan.locks = vec![LockScope::Read];
     explain(&mut plan, &aim, &selection, config);

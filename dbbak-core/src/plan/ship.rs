@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, Timeline, same_server},
-    config::Config,
+    config::{BinlogCompression, Config},
     facts::{Facts, HeadFact, SourceBinlog},
     model::{BinlogName, LogTime, Stamp},
-    store::{BackedUpServer, BinlogEntry, BinlogSource, KeyError, KeyPart, LockScope, StoredBinlog, layout},
+    store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, KeyError, KeyPart, LockScope, StoredBinlog, layout},
     survey::client_of,
     tools::{Launch, ToolRole},
 };
@@ -59,6 +59,11 @@ pub fn plan_ship(
         Some(Ok(server)) => Some(server_record(server)),
         _ => None,
     };
+    let codec = match (config.compress, config.binlog_compression) {
+        (false, _) => Codec::Plain,
+        (true, BinlogCompression::Gzip) => Codec::Gzip,
+        (true, BinlogCompression::Zstd) => Codec::Zstd,
+    };
     let mut archive = Archive::new(catalog, recorded.clone());
     let rescue = request.rescue.is_some();
     for file in &source.files {
@@ -85,7 +90,7 @@ pub fn plan_ship(
                 }
                 // One that cannot be read is kept as it is, marked.
                 let bytes = last_of_the_dead.then(|| file.good_end.unwrap_or(file.size));
-                let entry = archive.entry(file, recorded.clone(), config.compress, now)?;
+                let entry = archive.entry(file, recorded.clone(), codec, now)?;
                 if let Some(problem) = &file.problem {
                     plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
                 }
@@ -99,8 +104,9 @@ pub fn plan_ship(
                 plan.steps.push(Step::ShipBinlog(Box::new(ShipBinlog {
                     from: path.clone(),
                     to: layout::binlog(&entry.stored_as),
+                    index_to: layout::transactions(&entry.stored_as),
                     bytes,
-                    gzip: config.compress,
+                    codec,
                     threads: config.parallel,
                     head: file.head.as_ref().map(|head| head.digest),
                     open: file.open,
@@ -253,12 +259,12 @@ impl<'a> Archive<'a> {
     }
 
     /// The name in the store: with eight digits of the content's digest where other content has the plain one.
-    fn stored_as(&mut self, file: &SourceBinlog, first: LogTime, gzip: bool) -> Result<KeyPart, PlanError> {
+    fn stored_as(&mut self, file: &SourceBinlog, first: LogTime, codec: Codec) -> Result<KeyPart, PlanError> {
         let mut stored = StoredBinlog {
             first: Stamp::to_the_minute(first.at()),
             name: file.name.clone(),
             digest: None,
-            coding: if gzip { ".gz".into() } else { String::new() },
+            coding: codec.suffix().to_owned(),
         };
         let named = |stored: &StoredBinlog| {
             let unusable = |error: KeyError| PlanError::StoreUnusable { reason: error.to_string() };
@@ -305,12 +311,12 @@ impl<'a> Archive<'a> {
         &mut self,
         file: &SourceBinlog,
         server: Option<BackedUpServer>,
-        gzip: bool,
+        codec: Codec,
         now: DateTime<Utc>,
     ) -> Result<BinlogEntry, PlanError> {
         let timeline = self.timeline_of(file);
         let first = file.head.as_ref().map_or(LogTime::from_utc(now), |head| head.first_event_time);
-        let stored_as = self.stored_as(file, first, gzip)?;
+        let stored_as = self.stored_as(file, first, codec)?;
         self.new_timeline.get_or_insert_with(|| timeline.clone());
         self.previous = Some((timeline.clone(), file.name.clone()));
         self.first = false;

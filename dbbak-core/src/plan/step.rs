@@ -2,7 +2,7 @@
 
 use crate::{
     model::{BackupId, BinlogName, BinlogPosition, TreeName},
-    store::{BackedUpServer, BinlogEntry, Digest, StoreKey},
+    store::{BackedUpServer, BinlogEntry, Codec, Digest, StoreKey},
     tools::{CommandSpec, Expected, Launch},
 };
 use serde::{Deserialize, Serialize};
@@ -187,10 +187,12 @@ pub struct ShipBinlog {
     pub from: PathBuf,
     /// Where it is stored.
     pub to: StoreKey,
+    /// Where its transaction index is stored.
+    pub index_to: StoreKey,
     /// How many bytes of it are archived: the last open one of a dead server is cut. None: all.
     pub bytes: Option<u64>,
-    /// Whether it is gzipped.
-    pub gzip: bool,
+    /// How it is coded.
+    pub codec: Codec,
     /// Threads that compress.
     pub threads: u32,
     /// Digest of the file's head as it was surveyed: another file under this name is another history.

@@ -41,15 +41,27 @@ pub struct BinlogEntry {
     /// The latest stamp of any event; the last event's need not be the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_event_time: Option<LogTime>,
-    /// The time of its first transaction.
+    /// The newest event stamp of its first transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_transaction_time: Option<LogTime>,
-    /// The time of its last transaction.
+    /// The newest event stamp of all its transactions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transaction_time: Option<LogTime>,
+    /// The commit time of its first transaction that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_commit_time: Option<LogTime>,
+    /// The latest commit time of its transactions, where the log has commit times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_commit_time: Option<LogTime>,
+    /// How exact the times of its transactions are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_times: Option<TimePrecision>,
     /// How many transactions it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<u64>,
+    /// Its transaction index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<TransactionIndexFile>,
     /// The GTIDs of everything before it, as it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gtids_before: Option<String>,
@@ -99,6 +111,30 @@ pub struct BinlogSource {
     pub unknown: BTreeMap<String, Value>,
 }
 
+/// What is known of the times of a binlog's transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimePrecision {
+    /// All are commit times, to the microsecond.
+    Commit,
+    /// All are starts of statements, to the second: lower bounds of the commit times.
+    LowerBound,
+    /// Some are these, some those.
+    Mixed,
+}
+
+/// The transaction index beside an archived binlog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionIndexFile {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
 /// How a binlog ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -136,6 +172,12 @@ pub struct PartialBinlog {
 }
 
 impl BinlogEntry {
+    /// The end of the second in which its last event, or the last commit that it logs, was stamped: the whole file is older.
+    pub fn end_of_last_event(&self) -> LogTime {
+        let last = self.last_event_time.end_of_second();
+        self.newest_commit_time.map_or(last, |commit| last.max(commit.end_of_second()))
+    }
+
     /// An entry with the basic fields only.
     pub fn basic(name: BinlogName, stored_as: KeyPart, size: u64, first: LogTime, last: LogTime) -> Self {
         BinlogEntry {
@@ -153,7 +195,11 @@ impl BinlogEntry {
             max_event_time: None,
             first_transaction_time: None,
             last_transaction_time: None,
+            first_commit_time: None,
+            newest_commit_time: None,
+            transaction_times: None,
             transactions: None,
+            tx: None,
             gtids_before: None,
             gtids_added: None,
             ending: None,

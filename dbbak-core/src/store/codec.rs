@@ -1,10 +1,11 @@
-//! How archived binlogs are coded: gzip on several threads, readable by plain `gunzip`.
+//! How archived binlogs are coded: gzip or zstd on several threads, readable by plain `gunzip` and `zstd -d`.
 
 use flate2::{Compression, GzBuilder, read::MultiGzDecoder};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
     fmt,
-    io::{self, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,21 +15,33 @@ use std::{
 };
 
 /// Bytes of input in each gzip member. Every member starts without a dictionary, which costs about half a per cent.
-const MEMBER: usize = 1 << 20;
+const GZIP_MEMBER: usize = 1 << 20;
 
 /// The compression level of `gzip` itself.
-const LEVEL: u32 = 6;
+const GZIP_LEVEL: u32 = 6;
+
+/// Bytes of input in each zstd frame: what the level looks back at.
+const ZSTD_FRAME: usize = 2 << 20;
+
+/// The compression level of `zstd` itself.
+const ZSTD_LEVEL: i32 = 3;
+
+/// More threads do not make it faster than a disk, and each holds some megabytes.
+const MAX_THREADS: usize = 8;
 
 const READ_BUFFER: usize = 128 * 1024;
 
 /// How a stored binlog is coded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Codec {
     /// As the original.
     Plain,
     /// Compressed with gzip.
     Gzip,
+    /// Compressed with zstd.
+    Zstd,
 }
 
 /// A name's ending that stands for no known coding.
@@ -45,6 +58,7 @@ impl Codec {
         match self {
             Codec::Plain => "",
             Codec::Gzip => ".gz",
+            Codec::Zstd => ".zst",
         }
     }
 
@@ -57,6 +71,7 @@ impl Codec {
         match suffix {
             "" => Ok(Codec::Plain),
             ".gz" => Ok(Codec::Gzip),
+            ".zst" => Ok(Codec::Zstd),
             _ => Err(CodecError { coding: suffix.to_owned() }),
         }
     }
@@ -66,6 +81,7 @@ impl Codec {
         match self {
             Codec::Plain => Box::new(stored),
             Codec::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, stored))),
+            Codec::Zstd => Box::new(ZstdReader::new(stored)),
         }
     }
 
@@ -77,7 +93,8 @@ impl Codec {
     pub fn encode<W: Write>(self, stored: W, threads: NonZeroUsize) -> io::Result<Encoder<W>> {
         Ok(Encoder(match self {
             Codec::Plain => Encoding::Plain(stored),
-            Codec::Gzip => Encoding::Gzip(ParallelGzip::new(stored, threads)?),
+            Codec::Gzip => Encoding::Packed(ParallelPacker::new(stored, threads, Packing::Gzip)?),
+            Codec::Zstd => Encoding::Packed(ParallelPacker::new(stored, threads, Packing::Zstd)?),
         }))
     }
 }
@@ -89,7 +106,7 @@ pub struct Encoder<W: Write>(Encoding<W>);
 #[derive(Debug)]
 enum Encoding<W: Write> {
     Plain(W),
-    Gzip(ParallelGzip<W>),
+    Packed(ParallelPacker<W>),
 }
 
 impl<W: Write> Encoder<W> {
@@ -104,7 +121,7 @@ impl<W: Write> Encoder<W> {
                 stored.flush()?;
                 Ok(stored)
             }
-            Encoding::Gzip(gzip) => gzip.finish(),
+            Encoding::Packed(packer) => packer.finish(),
         }
     }
 }
@@ -113,7 +130,7 @@ impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             Encoding::Plain(stored) => stored.write(bytes),
-            Encoding::Gzip(gzip) => gzip.write(bytes),
+            Encoding::Packed(packer) => packer.write(bytes),
         }
     }
 
@@ -121,16 +138,35 @@ impl<W: Write> Write for Encoder<W> {
         match &mut self.0 {
             Encoding::Plain(stored) => stored.flush(),
             // A member that is cut short for a flush would cost room; `finish` writes everything.
-            Encoding::Gzip(_) => Ok(()),
+            Encoding::Packed(_) => Ok(()),
         }
     }
 }
 
-/// Compresses a stream into a row of gzip members, each on the thread that is free, and writes them in order.
+/// What packs the members of a stream.
+#[derive(Debug, Clone, Copy)]
+enum Packing {
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// Bytes of input in each member.
+    fn member(self) -> usize {
+        match self {
+            Packing::Gzip => GZIP_MEMBER,
+            Packing::Zstd => ZSTD_FRAME,
+        }
+    }
+}
+
+/// Compresses a stream into a row of gzip members or zstd frames, each on the thread that is free, and writes them in
+/// order. The same input gives the same bytes, however many threads there are.
 ///
 /// At most two members for each thread are in memory; then the writer waits for the oldest.
-struct ParallelGzip<W: Write> {
+struct ParallelPacker<W: Write> {
     stored: W,
+    packing: Packing,
     input: Vec<u8>,
     /// Members on their way, oldest first.
     pending: VecDeque<Receiver<io::Result<Member>>>,
@@ -152,38 +188,68 @@ struct Member {
     output: Vec<u8>,
 }
 
-fn compress(mut member: Member) -> io::Result<Member> {
-    member.output.clear();
-    // No time stamp and no name: the same input gives the same bytes.
-    let mut encoder = GzBuilder::new().write(member.output, Compression::new(LEVEL));
-    encoder.write_all(&member.input)?;
-    member.output = encoder.finish()?;
-    Ok(member)
+/// What a thread packs with.
+enum Packer {
+    Gzip,
+    Zstd(Box<zstd::bulk::Compressor<'static>>),
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+impl Packer {
+    fn new(packing: Packing) -> io::Result<Self> {
+        match packing {
+            Packing::Gzip => Ok(Packer::Gzip),
+            Packing::Zstd => {
+                let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                compressor.include_checksum(true)?;
+                Ok(Packer::Zstd(Box::new(compressor)))
+            }
+        }
+    }
+
+    fn pack(&mut self, mut member: Member) -> io::Result<Member> {
+        member.output.clear();
+        match self {
+            Packer::Gzip => {
+                // No time stamp and no name: the same input gives the same bytes.
+                let mut encoder = GzBuilder::new().write(member.output, Compression::new(GZIP_LEVEL));
+                encoder.write_all(&member.input)?;
+                member.output = encoder.finish()?;
+            }
+            Packer::Zstd(compressor) => {
+                member.output.reserve(zstd::zstd_safe::compress_bound(member.input.len()));
+                compressor.compress_to_buffer(&member.input, &mut member.output)?;
+            }
+        }
+        Ok(member)
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>, mut packer: Packer) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { member, done }) = job else {
             return;
         };
         // Nobody waits for it when the encoder was dropped.
-        let _ = done.send(compress(member));
+        let _ = done.send(packer.pack(member));
     }
 }
 
-impl<W: Write> ParallelGzip<W> {
-    fn new(stored: W, threads: NonZeroUsize) -> io::Result<Self> {
-        let (jobs, queue) = sync_channel::<Job>(threads.get());
+impl<W: Write> ParallelPacker<W> {
+    fn new(stored: W, threads: NonZeroUsize, packing: Packing) -> io::Result<Self> {
+        let threads = threads.get().min(MAX_THREADS);
+        let (jobs, queue) = sync_channel::<Job>(threads);
         let queue = Arc::new(Mutex::new(queue));
-        let mut workers = Vec::with_capacity(threads.get());
-        for _ in 0..threads.get() {
-            let queue = Arc::clone(&queue);
-            workers.push(std::thread::Builder::new().name("dbbak-gzip".to_owned()).spawn(move || work(&queue))?);
+        let mut workers = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let (queue, packer) = (Arc::clone(&queue), Packer::new(packing)?);
+            let builder = std::thread::Builder::new().name("dbbak-pack".to_owned());
+            workers.push(builder.spawn(move || work(&queue, packer))?);
         }
-        Ok(ParallelGzip {
+        Ok(ParallelPacker {
             stored,
-            input: Vec::with_capacity(MEMBER),
+            packing,
+            input: Vec::with_capacity(packing.member()),
             pending: VecDeque::new(),
             jobs: Some(jobs),
             workers,
@@ -197,7 +263,7 @@ impl<W: Write> ParallelGzip<W> {
         while self.pending.len() >= 2 * self.workers.len() {
             self.write_oldest()?;
         }
-        let next = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(MEMBER));
+        let next = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(self.packing.member()));
         let input = std::mem::replace(&mut self.input, next);
         let output = self.spare.pop().unwrap_or_default();
         let (done, result) = sync_channel(1);
@@ -237,16 +303,45 @@ impl<W: Write> ParallelGzip<W> {
     }
 }
 
+/// Reads a row of zstd frames. The decoder is made with the first bytes that are read, for making it can fail.
+struct ZstdReader<R: Read> {
+    stored: Option<R>,
+    decoder: Option<zstd::stream::read::Decoder<'static, BufReader<R>>>,
+    /// Whether there were bytes at all: no bytes are no zstd file.
+    any: bool,
+}
+
+impl<R: Read> ZstdReader<R> {
+    fn new(stored: R) -> Self {
+        ZstdReader { stored: Some(stored), decoder: None, any: false }
+    }
+}
+
+impl<R: Read> Read for ZstdReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(stored) = self.stored.take() {
+            let mut buffered = BufReader::with_capacity(READ_BUFFER, stored);
+            self.any = !buffered.fill_buf()?.is_empty();
+            self.decoder = Some(zstd::stream::read::Decoder::with_buffer(buffered)?);
+        }
+        match &mut self.decoder {
+            Some(decoder) if self.any => decoder.read(buffer),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
 fn gone() -> io::Error {
     io::Error::other("a compression thread has gone")
 }
 
-impl<W: Write> Write for ParallelGzip<W> {
+impl<W: Write> Write for ParallelPacker<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.input.len() == MEMBER {
+        let member = self.packing.member();
+        if self.input.len() == member {
             self.submit()?;
         }
-        let taken = bytes.len().min(MEMBER - self.input.len());
+        let taken = bytes.len().min(member - self.input.len());
         self.input.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -256,9 +351,9 @@ impl<W: Write> Write for ParallelGzip<W> {
     }
 }
 
-impl<W: Write> fmt::Debug for ParallelGzip<W> {
+impl<W: Write> fmt::Debug for ParallelPacker<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParallelGzip")
+        f.debug_struct("ParallelPacker")
             .field("threads", &self.workers.len())
             .field("pending", &self.pending.len())
             .finish_non_exhaustive()
@@ -269,6 +364,7 @@ impl<W: Write> fmt::Debug for ParallelGzip<W> {
 mod tests {
     use super::*;
 
+    const MEMBER: usize = GZIP_MEMBER;
     const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
     fn encode(codec: Codec, bytes: &[u8]) -> Vec<u8> {
@@ -290,9 +386,9 @@ mod tests {
 
     #[test]
     fn gives_the_original_back_in_order() {
-        for len in [0, 1, MEMBER - 1, MEMBER, MEMBER + 1, 7 * MEMBER + 3] {
+        for len in [0, 1, MEMBER - 1, MEMBER, MEMBER + 1, 2 * MEMBER, 7 * MEMBER + 3] {
             let original = sample(len);
-            for codec in [Codec::Plain, Codec::Gzip] {
+            for codec in [Codec::Plain, Codec::Gzip, Codec::Zstd] {
                 let stored = encode(codec, &original);
                 assert!(decode(codec, &stored).unwrap() == original, "{codec:?} of {len}");
                 assert_eq!(stored, encode(codec, &original), "the same bytes each time");
@@ -302,13 +398,15 @@ mod tests {
 
     #[test]
     fn sees_a_cut_and_a_flip() {
-        let original = sample(2 * MEMBER);
-        let stored = encode(Codec::Gzip, &original);
-        assert!(decode(Codec::Gzip, &stored[..stored.len() - 1]).is_err());
-        let mut flipped = stored.clone();
-        flipped[stored.len() / 3] ^= 1;
-        assert!(decode(Codec::Gzip, &flipped).is_err());
-        assert!(decode(Codec::Gzip, b"").is_err());
+        let original = sample(3 * MEMBER);
+        for codec in [Codec::Gzip, Codec::Zstd] {
+            let stored = encode(codec, &original);
+            assert!(decode(codec, &stored[..stored.len() - 1]).is_err(), "{codec:?}");
+            let mut flipped = stored.clone();
+            flipped[stored.len() / 3] ^= 1;
+            assert!(decode(codec, &flipped).is_err(), "{codec:?}");
+            assert!(decode(codec, b"").is_err(), "{codec:?}");
+        }
     }
 
     #[test]
@@ -333,6 +431,7 @@ mod tests {
     #[test]
     fn knows_codings_by_their_suffix() {
         assert_eq!(Codec::from_suffix(".gz"), Ok(Codec::Gzip));
+        assert_eq!(Codec::from_suffix(".zst"), Ok(Codec::Zstd));
         assert_eq!(Codec::from_suffix(Codec::Plain.suffix()), Ok(Codec::Plain));
         assert_eq!(Codec::from_suffix(".zst.age").unwrap_err().to_string(), "unknown coding \".zst.age\"");
     }

@@ -19,9 +19,12 @@ mod manifest;
 mod meta;
 mod store_file;
 mod sum;
+pub mod transactions;
 
 pub use archived::open_binlog;
-pub use binlog_entry::{BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog};
+pub use binlog_entry::{
+    BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog, TimePrecision, TransactionIndexFile,
+};
 pub use binlog_index::{BinlogIndex, EncodedIndex, SEGMENT_ENTRIES, SegmentRef};
 use chrono::{DateTime, Utc};
 pub use codec::{Codec, CodecError, Encoder};

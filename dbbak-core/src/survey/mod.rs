@@ -10,7 +10,7 @@ mod tools;
 pub use cut::LogClock;
 pub use paths::{backup_paths, check_paths, restore_paths};
 pub use server::{client_of, live_server, server};
-pub use source::source_binlogs;
+pub use source::{listed_in, source_binlogs};
 pub use stored::stored_chain;
 pub use tools::tools;
 

@@ -38,7 +38,7 @@ pub fn source_binlogs(
         (Some(Ok(_)), None) => None,
         (_, dir) => match dir.map(Path::to_owned).or_else(|| config.binlog_source_dir.clone()) {
             Some(dir) => {
-                let files = list_dead(probe, &dir)?;
+                let files = listed_in(probe, &dir)?;
                 Some((dir, false, files))
             }
             None => None,
@@ -55,8 +55,12 @@ pub fn source_binlogs(
     Ok(())
 }
 
-/// The binlogs of a server that does not answer: in the order of its index file, else of the numbers in the names.
-fn list_dead(probe: &dyn Probe, dir: &Path) -> Result<Vec<ListedBinlog>, SurveyError> {
+/// The binlogs of a directory, without asking a server: in the order of its index file, else of the numbers in the names.
+///
+/// # Errors
+///
+/// When the directory or its index file cannot be read.
+pub fn listed_in(probe: &dyn Probe, dir: &Path) -> Result<Vec<ListedBinlog>, SurveyError> {
     let names = probe.list_dir(dir)?;
     let index = names.iter().find(|name| name.ends_with(".index") && !name.contains("relay"));
     let mut listed: Vec<BinlogName> = match index {

@@ -20,6 +20,7 @@ mod mysqlbinlog;
 mod mysqld;
 mod names;
 mod recorded;
+mod statement_mask;
 mod stderr_scan;
 mod success;
 mod tablespaces;
@@ -46,6 +47,7 @@ pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, ju
 pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings};
 pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
+pub use statement_mask::masked_statement;
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
 pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};

@@ -4,13 +4,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::{ServerError, process, program};
+use super::{ServerError, Vendor, process};
 
 /// The rows of an answer; SQL's NULL is the text `NULL`.
 pub type Rows = Vec<Vec<String>>;
 
-fn command(option_file: &Path) -> Result<Command, ServerError> {
-    let client = program("mariadb")?;
+fn command(vendor: Vendor, option_file: &Path) -> Result<Command, ServerError> {
+    let client = vendor.client()?;
     let mut command = process::dying_with_parent(&client.display().to_string());
     command
         .arg(format!("--defaults-file={}", option_file.display()))
@@ -23,8 +23,8 @@ fn command(option_file: &Path) -> Result<Command, ServerError> {
 }
 
 /// Runs statements in a session of their own and returns the rows of all of them, one after the other.
-pub(super) fn ask(option_file: &Path, sql: &str) -> Result<Rows, ServerError> {
-    let mut child = process::spawn(command(option_file)?).map_err(ServerError::io("starting the client"))?;
+pub(super) fn ask(vendor: Vendor, option_file: &Path, sql: &str) -> Result<Rows, ServerError> {
+    let mut child = process::spawn(command(vendor, option_file)?).map_err(ServerError::io("starting the client"))?;
     let stdin = child.stdin.take();
     let sql_bytes = sql.as_bytes().to_vec();
     // Written beside the reading: a long script and a long answer would block each other on full pipes.
@@ -76,8 +76,8 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn open(option_file: &Path) -> Result<Self, ServerError> {
-        let mut command = command(option_file)?;
+    pub(super) fn open(vendor: Vendor, option_file: &Path) -> Result<Self, ServerError> {
+        let mut command = command(vendor, option_file)?;
         command.arg("--unbuffered");
         let mut child = process::spawn(command).map_err(ServerError::io("starting the client"))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -90,6 +90,12 @@ impl Session {
 
     /// Runs statements, parted by semicolons, and returns their rows once all are done.
     pub fn run(&mut self, sql: &str) -> Result<Rows, ServerError> {
+        self.send(sql)?;
+        self.receive(sql)
+    }
+
+    /// Sends statements and waits for nothing: [`receive`](Self::receive) gets their rows.
+    pub fn send(&mut self, sql: &str) -> Result<(), ServerError> {
         self.asked += 1;
         let end = format!("--dbbak-end-of-answer-{}--", self.asked);
         let script = format!("{sql}\n;\nSELECT '{end}';\n");
@@ -97,9 +103,12 @@ impl Session {
             Some(stdin) => stdin.write_all(script.as_bytes()).and_then(|()| stdin.flush()),
             None => return Err(self.ended(sql)),
         };
-        if sent.is_err() {
-            return Err(self.ended(sql));
-        }
+        sent.map_err(|_| self.ended(sql))
+    }
+
+    /// Waits for the end of what was [sent](Self::send) last and returns its rows; the text is for the message of an error.
+    pub fn receive(&mut self, sql: &str) -> Result<Rows, ServerError> {
+        let end = format!("--dbbak-end-of-answer-{}--", self.asked);
         let mut rows = Rows::new();
         loop {
             let mut line = String::new();

@@ -1,4 +1,4 @@
-//! Makes one initialised data directory, keeps it under the build's target directory, and copies it for each server.
+//! Makes one initialised data directory for each vendor, keeps it under the build's target directory, and copies it for each server.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use super::{BACKUP_PASSWORD, BACKUP_USER, ROOT_PASSWORD, ServerError, program};
+use super::{BACKUP_PASSWORD, BACKUP_USER, ROOT_PASSWORD, ServerError, Vendor, program};
 
 /// Part of the cached directory's name: raise it when what goes into the template changes.
 const FORMAT: u32 = 1;
@@ -18,9 +18,22 @@ pub(super) const REDO_SIZE: &str = "16M";
 /// Only what a backup tool needs: a restore never connects to the source.
 const GRANTS: &str = "RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, REPLICATION SLAVE";
 
+/// The same on MySQL.
+const MYSQL_GRANTS: &str = "BACKUP_ADMIN, RELOAD, PROCESS, LOCK TABLES, REPLICATION CLIENT, REPLICATION SLAVE";
+
+impl Vendor {
+    /// The option that keeps the redo log at [`REDO_SIZE`].
+    pub(super) fn redo_option(self) -> String {
+        match self {
+            Self::Mariadb => format!("--innodb-log-file-size={REDO_SIZE}"),
+            Self::Mysql => format!("--innodb-redo-log-capacity={REDO_SIZE}"),
+        }
+    }
+}
+
 /// Puts a fresh copy of the initialised data directory at `datadir`, which must not exist.
-pub(super) fn copy_to(datadir: &Path) -> Result<(), ServerError> {
-    copy_tree(&template()?, datadir)
+pub(super) fn copy_to(datadir: &Path, vendor: Vendor) -> Result<(), ServerError> {
+    copy_tree(&template(vendor)?, datadir)
 }
 
 /// Copies a directory tree of regular files.
@@ -39,35 +52,73 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<(), ServerError> {
     Ok(())
 }
 
-fn template() -> Result<PathBuf, ServerError> {
+fn template(vendor: Vendor) -> Result<PathBuf, ServerError> {
     // One thread of this process initialises, the others wait; between processes the rename below decides.
     static BUSY: Mutex<()> = Mutex::new(());
     let _guard = BUSY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
-    let version = Command::new(program("mariadbd")?)
-        .arg("--version")
+    let version = Command::new(vendor.server()?)
+        .args(["--no-defaults", "--version"])
         .output()
-        .map_err(ServerError::io("asking mariadbd for its version"))?;
+        .map_err(ServerError::io("asking the server for its version"))?;
     let digest = blake3::hash(&version.stdout).to_hex();
     let uid = rustix::process::getuid().as_raw();
     let cache = cache_dir();
-    let path = cache.join(format!("mariadb-template-{FORMAT}-{uid}-{}", &digest[..12]));
+    let name = match vendor {
+        Vendor::Mariadb => "mariadb",
+        Vendor::Mysql => "mysql",
+    };
+    let path = cache.join(format!("{name}-template-{FORMAT}-{uid}-{}", &digest[..12]));
     if path.is_dir() {
         return Ok(path);
     }
     fs::create_dir_all(&cache).map_err(ServerError::io("creating the template's directory"))?;
     let staging = tempfile::Builder::new()
-        .prefix("mariadb-template-new-")
+        .prefix(&format!("{name}-template-new-"))
         .tempdir_in(&cache)
         .map_err(ServerError::io("creating the template's directory"))?;
     let datadir = staging.path().join("data");
-    initialise(&datadir)?;
+    match vendor {
+        Vendor::Mariadb => initialise(&datadir)?,
+        Vendor::Mysql => initialise_mysql(staging.path(), &datadir)?,
+    }
     match fs::rename(&datadir, &path) {
         Ok(()) => Ok(path),
         // Another process was faster: its template serves as well.
         Err(_) if path.is_dir() => Ok(path),
         Err(error) => Err(ServerError::io("publishing the template")(error)),
     }
+}
+
+fn initialise_mysql(staging: &Path, datadir: &Path) -> Result<(), ServerError> {
+    let accounts = staging.join("accounts.sql");
+    // One statement a line, as in MariaDB's bootstrap mode.
+    let script = format!(
+        "ALTER USER 'root'@'localhost' IDENTIFIED BY '{ROOT_PASSWORD}';\n\
+         CREATE USER '{BACKUP_USER}'@'localhost' IDENTIFIED BY '{BACKUP_PASSWORD}';\n\
+         GRANT {MYSQL_GRANTS} ON *.* TO '{BACKUP_USER}'@'localhost';\n"
+    );
+    fs::write(&accounts, script).map_err(ServerError::io("writing the accounts"))?;
+    let output = Command::new(Vendor::Mysql.server()?)
+        .args(["--no-defaults", "--initialize-insecure", "--innodb-buffer-pool-size=32M", "--secure-file-priv="])
+        .arg(format!("--datadir={}", datadir.display()))
+        .arg(format!("--init-file={}", accounts.display()))
+        .arg(Vendor::Mysql.redo_option())
+        .args(super::user_option())
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(ServerError::io("running mysqld --initialize-insecure"))?;
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() || message.contains("[ERROR]") {
+        return Err(ServerError::Tool {
+            what: "mysqld --initialize-insecure".to_owned(),
+            status: output.status.to_string(),
+            message,
+        });
+    }
+    // Each copy is a server with an identity of its own, which it makes when it starts first.
+    fs::remove_file(datadir.join("auto.cnf")).map_err(ServerError::io("removing auto.cnf"))
 }
 
 /// The build's own directory for temporary files (`target/tmp`), found from the running test binary.

@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use dbbak_testkit::real::require_servers;
-use dbbak_testkit::server::{MariadbServer, Options};
+use dbbak_testkit::real::{require_mysql, require_servers};
+use dbbak_testkit::server::{MariadbServer, Options, Server};
 use dbbak_testkit::workload::{Mix, Workload};
 
 fn is_alive(pid: u32) -> bool {
@@ -134,4 +134,27 @@ fn real_server_ends_when_the_test_process_is_killed() {
         !is_alive(pid)
     });
     assert!(ended, "the server {pid} outlived its test");
+}
+
+#[test]
+fn real_mysql_server_survives_a_crash_with_what_was_committed() {
+    if !require_mysql() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&dir.path().join("one"), Options::mysql()).unwrap();
+    let other = Server::start(&dir.path().join("two"), Options::mysql()).unwrap();
+    assert_ne!(server.value("SELECT @@server_uuid"), other.value("SELECT @@server_uuid"));
+    let version = server.value("SELECT VERSION()");
+    assert!(version.starts_with("9."), "{version}");
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY); INSERT INTO shop.t VALUES (1), (2)");
+    let mut session = server.client().unwrap();
+    session.run("BEGIN; INSERT INTO shop.t VALUES (3)").unwrap();
+    let before = server.value("SELECT @@global.gtid_executed");
+    assert!(before.ends_with(":1-3"), "{before}");
+    server.kill9();
+    server.restart().unwrap();
+    assert_eq!(server.sql("SELECT a FROM shop.t ORDER BY a"), [["1"], ["2"]]);
+    assert_eq!(server.value("SELECT @@global.gtid_executed"), before);
+    server.stop().unwrap();
 }

@@ -219,7 +219,7 @@ fn window_card(page: &mut String, window: &RestoreWindow) {
     let time = words::length(window.until - window.from);
     let _ = write!(
         page,
-        "<article class=\"window\" data-from=\"{from}\" data-until=\"{until}\"><h3><b>Window</b> {from} to {until}</h3>\
+        "<article class=\"window\" data-from=\"{from}\" data-until=\"{until}\"><h3><b>Window</b> <time>{from}</time> to <time>{until}</time></h3>\
          <p>{time}. {}</p>",
         escaped(&words::span(window))
     );
@@ -237,7 +237,7 @@ fn hole_card(page: &mut String, report: &TimelineReport, hole: &Hole) {
     let (cause, remedy) = (prose(&words::cause(hole)), prose(&words::remedy(report, hole)));
     let _ = writeln!(
         page,
-        "<article class=\"{class}\" data-from=\"{from}\" data-until=\"{until}\"><h3><b>{name}</b> {from} to {shown}</h3>\
+        "<article class=\"{class}\" data-from=\"{from}\" data-until=\"{until}\"><h3><b>{name}</b> <time>{from}</time> to <time>{shown}</time></h3>\
          <p>{time}: {cause}</p><p class=\"fix\">{remedy}</p></article>"
     );
 }

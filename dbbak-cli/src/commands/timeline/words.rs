@@ -139,7 +139,7 @@ pub(super) fn remedy(report: &TimelineReport, hole: &Hole) -> String {
                 format!("If another server writes now: {FULL}, taken on that server. Else {SHIP}")
             }
             (None, true) => SHIP.to_owned(),
-            (None, false) if *rescued => "Nothing more of that server can come.".to_owned(),
+            (None, false) if *rescued => "Nothing: no more of that server can come.".to_owned(),
             (None, false) => format!(
                 "The rest of timeline {timeline} closes it, if its server's files still exist: `dbbak ship-binlogs --rescue DIR --exec`."
             ),

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests do")]
 
 mod damage;
-mod oracle;
 mod samples;
 mod shapes;
 mod size;

@@ -4,7 +4,11 @@ use super::{Series, bench, run, with_store};
 use dbbak_core::store::{LocalStore, LockRequest, LockScope, Store, layout};
 use dbbak_testkit::command_line::{Bench, Spoken};
 use insta::assert_snapshot;
-use std::{fs, io::Write, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
 
 #[test]
 fn store_missing() {
@@ -41,35 +45,46 @@ fn init_twice() {
     assert_eq!(bench.contents("store").unwrap(), before);
 }
 
-/// `/sys/kernel` is a directory that refuses to be written, for root too; how it says so differs.
 #[test]
 fn init_where_nothing_can_be_written() {
     let bench = bench(Series::Xtrabackup80);
-    bench.configure("nfs_root: /sys/kernel\n").unwrap();
-    let spoken = run(&bench, &["init"]);
+    fs::create_dir(bench.path("locked")).unwrap();
+    bench.configure(&format!("nfs_root: {}\n", bench.path("locked").display())).unwrap();
+    let spoken = run_where_modes_count(&bench, "locked", &["init"]);
     assert_eq!(spoken.code(), Some(4), "{spoken}");
-    let first = spoken.stderr.lines().next().unwrap_or_default();
-    assert!(
-        first.starts_with("error: the store /sys/kernel: ") && first.contains("the store is not writable"),
-        "{spoken}"
-    );
+    assert!(spoken.stderr.starts_with("error: the store "), "{spoken}");
+    assert!(spoken.stderr.lines().next().unwrap_or_default().contains("the store is not writable"), "{spoken}");
 }
 
-/// Of a user that is not root: root writes whatever the mode says.
 #[test]
 fn store_that_is_read_only() {
     let (bench, _) = with_store(Series::Xtrabackup80);
-    let locks = bench.path("store/locks");
-    fs::remove_dir_all(&locks).unwrap();
-    fs::set_permissions(bench.path("store"), fs::Permissions::from_mode(0o555)).unwrap();
-    if fs::create_dir(&locks).is_ok() {
-        let _ = writeln!(std::io::stderr(), "skipped: this user writes to a read-only directory");
-        return;
-    }
-    let spoken = run(&bench, &["backup-full", "--exec"]);
-    fs::set_permissions(bench.path("store"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_dir_all(bench.path("store/locks")).unwrap();
+    let spoken = run_where_modes_count(&bench, "store", &["backup-full", "--exec"]);
     assert_eq!(spoken.code(), Some(4), "{spoken}");
     assert!(spoken.stderr.contains("the store is not writable"), "{spoken}");
+}
+
+/// Runs `dbbak` while a directory refuses to be written; root is deprived of its right to write whatever the mode says.
+fn run_where_modes_count(bench: &Bench, directory: &str, args: &[&str]) -> Spoken {
+    let path = bench.path(directory);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
+    let above_modes = fs::write(path.join("probe"), "").is_ok();
+    let plain = bench.command(args);
+    let mut command = match above_modes {
+        true => Command::new("/usr/bin/setpriv"),
+        false => Command::new(plain.get_program()),
+    };
+    if above_modes {
+        fs::remove_file(path.join("probe")).unwrap();
+        command.args(["--bounding-set=-dac_override", "--inh-caps=-dac_override"]).arg(plain.get_program());
+    }
+    command.args(plain.get_args()).current_dir(plain.get_current_dir().unwrap()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let spoken = bench.finish(command.spawn().unwrap(), args).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    spoken
 }
 
 #[test]

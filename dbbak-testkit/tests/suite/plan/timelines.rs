@@ -2,7 +2,11 @@
 
 use super::{Case, exact, story};
 use chrono::TimeDelta;
-use dbbak_core::plan::{Plan, PlanError, Step, Summary, check};
+use dbbak_core::{
+    catalog::timeline_report,
+    plan::{Plan, PlanError, Step, Summary, check},
+    store::{BinlogEntry, BinlogSource, KeyPart},
+};
 use dbbak_testkit::history::{History, Product, at};
 
 /// The backup that the replay starts from, the timeline, and the numbers of the transactions that are replayed.
@@ -179,4 +183,49 @@ fn the_backup_that_gets_furthest_tells_why_not_further() {
     let Err(PlanError::TargetBeyondBinlogs { latest, .. }) = restore(&history, "05:50") else { panic!() };
     assert_eq!(latest, Some(at("05:40")));
     assert_eq!(restore(&history, "05:40").unwrap().0, "full_2025-10-02T05-20Z");
+}
+
+/// A server and its replica, which took over with everything that the server had.
+fn taken_over() -> Case {
+    let mut history = story(Product::Mysql84);
+    history.at("05:10").rotate().ship().at("06:00");
+    let mut case = Case::of(history);
+    let server = |id: u32| BinlogSource {
+        server_id: Some(id),
+        uuid: Some(format!("00000000-0000-4000-8000-00000000000{id}")),
+        ..BinlogSource::default()
+    };
+    case.catalog.binlogs.iter_mut().for_each(|entry| entry.source = Some(server(1)));
+    let last = case.catalog.binlogs.last().unwrap().clone();
+    let entry = BinlogEntry {
+        name: "replica-bin.000007".parse().unwrap(),
+        stored_as: KeyPart::new("binlog_replica.gz").unwrap(),
+        timeline: Some("t2".into()),
+        source: Some(server(2)),
+        head: None,
+        gtids_before: last.gtids_after().map(|set| set.to_string()),
+        gtids_added: Some("00000000-0000-4000-8000-000000000002:1-4".into()),
+        successor: Some("replica-bin.000008".parse().unwrap()),
+        ..last
+    };
+    case.catalog.binlogs.push(entry);
+    case
+}
+
+#[test]
+fn a_target_behind_a_failover_names_both_timelines() {
+    let case = taken_over();
+    let error = case.restore(&exact("05:40")).unwrap_err();
+    let PlanError::OtherTimeline { latest, stitch, .. } = &error else { panic!("{error}") };
+    assert_eq!((*latest, stitch.from.as_str(), stitch.to.as_str()), (Some(at("05:10")), "t1", "t2"));
+    assert_eq!(
+        error.to_string(),
+        "the target 2025-10-02 05:40:00 UTC lies beyond the end of timeline t1 (2025-10-02 05:10:00 UTC); timeline t2 goes on there from replica-bin.000007, but a restore does not cross from one server's binlogs to another's"
+    );
+    let report = timeline_report(&case.catalog, case.now);
+    assert_eq!(report.holes.last().unwrap().goes_on_in.as_deref(), Some("t2"));
+    let text = dbbak_cli::timeline_text(&report, false);
+    assert!(text.contains("Timeline t1 goes on in timeline t2 from replica-bin.000007"), "{text}");
+    // Before the failover nothing changes.
+    assert!(case.restore(&exact("05:10")).is_ok());
 }

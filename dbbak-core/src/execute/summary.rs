@@ -1,0 +1,119 @@
+//! What one pass over a binlog finds out: the facts of its index entry, and its transaction index.
+
+use crate::{
+    binlog::{Ending, FileScan, Transaction},
+    model::LogTime,
+    store::{
+        BinlogDamage, BinlogEnding, BinlogEntry, Digest, HashingWriter, PartialBinlog, Publish, TimePrecision,
+        TransactionIndexFile,
+        transactions::{IndexedFile, TransactionWriter},
+    },
+};
+use std::{io, ops::ControlFlow};
+
+/// Takes the transactions of a binlog as they go by.
+#[derive(Debug)]
+pub(super) struct Indexer<'p> {
+    writer: TransactionWriter<HashingWriter<&'p mut dyn Publish>>,
+    times: Times,
+    failed: Option<io::Error>,
+}
+
+/// The commit times of a binlog's transactions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Times {
+    first: Option<LogTime>,
+    newest: Option<LogTime>,
+    /// Whether there is a transaction without a commit time.
+    bounded: bool,
+}
+
+impl<'p> Indexer<'p> {
+    pub(super) fn new(publish: &'p mut dyn Publish) -> io::Result<Self> {
+        let writer = TransactionWriter::new(HashingWriter::new(publish))?;
+        Ok(Indexer { writer, times: Times::default(), failed: None })
+    }
+
+    pub(super) fn see(&mut self, transaction: &Transaction) -> ControlFlow<()> {
+        self.times.see(transaction);
+        match self.writer.push(transaction) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    pub(super) fn finish(self, file: &IndexedFile) -> io::Result<(TransactionIndexFile, Times)> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let written = self.writer.finish(file)?;
+        let (digest, size) = (written.digest(), written.count());
+        Ok((TransactionIndexFile { digest, size, unknown: Default::default() }, self.times))
+    }
+}
+
+impl Times {
+    fn see(&mut self, transaction: &Transaction) {
+        let time = &transaction.time;
+        let commit = time.original_commit.or(time.immediate_commit).and_then(LogTime::from_micros);
+        self.first = self.first.or(commit);
+        self.newest = self.newest.max(commit);
+        self.bounded |= commit.is_none();
+    }
+
+    fn precision(self) -> Option<TimePrecision> {
+        match (self.first.is_some(), self.bounded) {
+            (true, true) => Some(TimePrecision::Mixed),
+            (true, false) => Some(TimePrecision::Commit),
+            (false, true) => Some(TimePrecision::LowerBound),
+            (false, false) => None,
+        }
+    }
+}
+
+/// Enters into an index entry what a pass over the binlog found. `partial`: it is a dead server's open file, cut after its
+/// last whole transaction.
+pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, partial: bool) {
+    entry.head = scan.head.digest.parse::<Digest>().ok();
+    entry.first_event_time = LogTime::from_seconds(scan.head.first_event_time);
+    entry.last_event_time = LogTime::from_seconds(scan.last_event_time);
+    entry.max_event_time = Some(LogTime::from_seconds(scan.max_event_time));
+    entry.first_transaction_time = scan.first_transaction_time.map(LogTime::from_seconds);
+    entry.last_transaction_time = scan.last_transaction_time.map(LogTime::from_seconds);
+    entry.first_commit_time = times.first;
+    entry.newest_commit_time = times.newest;
+    entry.transaction_times = times.precision();
+    entry.transactions = Some(scan.transactions);
+    entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
+    entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);
+    match &scan.ending {
+        Ending::Rotate { next, .. } => {
+            entry.ending = Some(BinlogEnding::Rotate);
+            entry.successor = Some(next.clone());
+        }
+        Ending::Stop => entry.ending = Some(BinlogEnding::Stop),
+        Ending::Open => entry.ending = Some(BinlogEnding::Crashed),
+        Ending::InTransaction { .. } | Ending::Truncated { .. } if partial => {
+            entry.ending = Some(BinlogEnding::Crashed);
+        }
+        other => {
+            entry.damaged =
+                Some(BinlogDamage { what: other.to_string(), last_good: scan.good_end, ..BinlogDamage::default() });
+        }
+    }
+    if partial {
+        entry.partial = Some(PartialBinlog { last_good: scan.good_end, ..PartialBinlog::default() });
+    }
+    // What a closed file's successor does not hold either: everything before the moment at which the file was closed.
+    // That is its last event's stamp, not the newest: a client can set a transaction's into the future. No archive
+    // reaches beyond the moment of archiving.
+    if entry.damaged.is_none() {
+        // Of a file that was still open nothing is known after its last event: another server may have taken over.
+        let closed = if partial { entry.end_of_last_event() } else { entry.last_event_time };
+        let archived = entry.archived_at.map(LogTime::from_utc);
+        entry.reaches = Some(archived.map_or(closed, |archived| closed.min(archived)));
+    }
+}

@@ -3,7 +3,7 @@
 use super::{bench, run};
 use dbbak_core::{
     record::record_layout,
-    store::{BinlogIndex, LocalStore, LockRequest, LockScope, Manifest, Session, Store, StoreFile, Sums},
+    store::{BinlogIndex, LocalStore, LockRequest, LockScope, Manifest, Store, StoreFile, Sums},
 };
 use dbbak_testkit::{
     command_line::Bench,

@@ -5,12 +5,12 @@ use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
     find::FindError,
-    plan::PlanError,
+    plan::{PlanError, Whereabouts},
     record::RecordError,
     run::RunError,
     store::{Access, StoreError, layout},
     survey::SurveyError,
-    tools::{FailureClass, ToolRole, ToolRunError},
+    tools::{FailureClass, ReaderError, ReaderFailure, ToolRole, ToolRunError},
 };
 use std::{
     error::Error,
@@ -68,6 +68,14 @@ pub enum CommandError {
     /// Output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A page could not be written.
+    #[error("cannot write the page {}", path.display())]
+    Page {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl From<StoreError> for CommandError {
@@ -109,6 +117,7 @@ impl CommandError {
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
+            CommandError::Page { .. } => exit_code::USAGE,
         }
     }
 
@@ -176,6 +185,7 @@ impl CommandError {
             ExecuteError::Flush { stderr, .. }
             | ExecuteError::ServerStart { stderr, .. }
             | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
+            ExecuteError::Fetch { problem, .. } => last_lines(&problem.lines),
             _ => Vec::new(),
         }
     }
@@ -258,9 +268,23 @@ fn run_hints(error: &RunError) -> Vec<String> {
         | RunError::Record(RecordError::Store(error)) => store_hints(error),
         RunError::Plan(error) => plan_hints(error),
         RunError::Execute(error) => execute_hints(error),
+        RunError::Survey(SurveyError::Remote { source, .. }) => reader_hints(source),
         RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
         _ => Vec::new(),
     }
+}
+
+fn reader_hints(error: &ReaderError) -> Vec<String> {
+    let hint = match error.failure {
+        ReaderFailure::AccessDenied => {
+            "the account needs it: GRANT REPLICATION SLAVE ON *.* TO the account; user and password stand in mysql_option_file"
+        }
+        ReaderFailure::NoSuchFile => "the server purged it meanwhile, or was reset: run the command again",
+        ReaderFailure::CannotConnect => "is it running, and does mysql_option_file name its socket or host?",
+        ReaderFailure::CannotWrite => "free some space in scratch_dir, or name another one",
+        _ => return Vec::new(),
+    };
+    vec![hint.into()]
 }
 
 fn store_hints(error: &StoreError) -> Vec<String> {
@@ -309,18 +333,56 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
         }
         PlanError::TargetInFuture { .. } => hint("times without an offset are UTC"),
-        PlanError::TargetBeyondBinlogs { latest, .. } => {
-            let mut hints = hint("archive what the server has: `dbbak ship-binlogs --flush --exec`");
-            if let Some(latest) = latest {
-                hints.push(format!(
-                    "or land at the latest reachable moment: --exact --time \"{}\"",
-                    latest.format("%Y-%m-%d %H:%M:%S%.f")
-                ));
-            }
-            hints
+        PlanError::TargetBeyondBinlogs { .. } => vec![
+            "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
+            "or land at the end of the archive: --latest".into(),
+        ],
+        PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => vec![format!(
+            "to keep every transaction before it: --position {} --timeline {}",
+            end.position, end.timeline
+        )],
+        PlanError::PositionNotBoundary { position, before, after } => {
+            let file = &position.file;
+            let after = after.map(|after| format!(" or --position {file}:{after}")).unwrap_or_default();
+            vec![format!("use --position {file}:{before}{after}")]
         }
-        PlanError::BinlogGap { latest: Some(latest), .. } | PlanError::DamagedBinlog { latest: Some(latest), .. } => {
-            vec![format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f"))]
+        PlanError::OtherTimeline { latest: Some(latest), stitch, .. } => vec![
+            format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")),
+            format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
+        ],
+        PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
+            Whereabouts::BeyondArchive { .. } => vec![
+                "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
+                "or land at the end of the archive: --latest".into(),
+            ],
+            Whereabouts::InGap { .. } | Whereabouts::BeforeArchive { .. } => {
+                hint("if the server or a copy of it still has these binlogs, archive them: `dbbak ship-binlogs --exec`")
+            }
+            Whereabouts::BehindGoodPart { timeline, file, last_good } => {
+                vec![format!(
+                    "to keep every transaction before it: --position {file}:{last_good} --timeline {timeline}"
+                )]
+            }
+            _ => Vec::new(),
+        },
+        PlanError::GtidRepeated { first, again, .. } => {
+            vec![format!(
+                "name the place instead: --position {first} or --position {}:{again} cuts before it",
+                first.file
+            )]
+        }
+        PlanError::AmbiguousTimeline { candidates, .. } => {
+            let options: Vec<String> = candidates.iter().map(|span| format!("--timeline {}", span.id)).collect();
+            vec![format!("say which is meant: {}", options.join(" or "))]
+        }
+        PlanError::NoBackupInTimeline { .. } => hint(
+            "take a full of that server with `dbbak backup-full --exec`; `dbbak list` shows what can be restored; --timeline names another timeline",
+        ),
+        PlanError::NoBackupBefore { oldest: Some(oldest), .. } => {
+            vec![format!("the first state there: --backup {}", oldest.0)]
+        }
+        PlanError::BackupHoldsTarget { .. } => {
+            hint("leave --backup out to have the last backup before the target chosen")
         }
         PlanError::CoordinatesNotArchived { .. } => {
             hint("archive it: `dbbak ship-binlogs --flush --exec`; or restore the backup as it is: --no-pitr")
@@ -342,6 +404,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::Mismatch { what, .. } if what.contains(" server") => {
             hint("install the tool that fits, and set xtrabackup: PATH in the configuration")
         }
+        PlanError::Mismatch { what, .. } if what == "the binlog reader" => {
+            hint("install the server vendor's own, and set mysqlbinlog: PATH in the configuration")
+        }
         PlanError::BackupAfterTarget { .. } => {
             hint("leave --backup out to have the newest backup before the target chosen, or see `dbbak list`")
         }
@@ -361,7 +426,12 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
         PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
         PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),
-        PlanError::BinlogDirUnknown { .. } => hint("set binlog_source_dir in the configuration"),
+        PlanError::BinlogDirUnknown { .. } => {
+            hint("set binlog_source_dir in the configuration, or have the server send them: --from-server")
+        }
+        PlanError::BinlogInEngine { .. } => {
+            hint("a replica with log_slave_updates=ON and a binlog in files can be archived in its place")
+        }
         PlanError::StampTaken { .. } => hint("try again in a second"),
         _ => Vec::new(),
     }
@@ -392,6 +462,21 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
                 hints.push(hint.into());
             }
             hints
+        }
+        ExecuteError::Fetch { problem, log, .. } => {
+            let mut hints = vec![format!("the whole output lies in {}", log.display())];
+            hints.extend(reader_hints(problem));
+            hints
+        }
+        ExecuteError::FetchedSize { path, .. } => vec![
+            "nothing of it was archived, and the copy was removed".into(),
+            format!(
+                "is there room in {}? the binlog reader cuts its copy on a full disk without a word",
+                path.parent().and_then(Path::parent).unwrap_or(path).display()
+            ),
+        ],
+        ExecuteError::FetchedEnd { .. } => {
+            vec!["nothing of it was archived; run the command again when the server has closed it".into()]
         }
         ExecuteError::Tree(TreeError::Damaged { .. } | TreeError::Missing { .. } | TreeError::Unknown { .. }) => {
             vec![

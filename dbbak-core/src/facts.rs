@@ -2,7 +2,7 @@
 
 use crate::{
     binlog::{FileHead, LogFlavor},
-    model::{BinlogCoordinates, BinlogName, LogTime, Lsn, Stamp, TreeName},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::Digest,
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, Version},
@@ -32,10 +32,30 @@ pub struct Facts {
     pub source: Option<SourceBinlogs>,
     /// Where the target cuts each timeline that matters.
     pub cuts: Vec<CutFact>,
+    /// What stands around the places that matter.
+    pub edges: Vec<EdgeFact>,
     /// What the store holds of the backups of the chains that matter.
     pub stored: BTreeMap<String, StoredBackup>,
+    /// The transaction indexes in the archive, by the stored names of the binlogs.
+    #[serde(default)]
+    pub indexes: BTreeMap<String, IndexFact>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
+}
+
+/// The transaction index of an archived binlog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexFact {
+    /// It is whole.
+    Good,
+    /// There is none.
+    Missing,
+    /// It cannot be used.
+    Bad {
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// A program that was looked for.
@@ -98,6 +118,9 @@ pub struct ListedBinlog {
     pub name: BinlogName,
     /// Bytes.
     pub size: u64,
+    /// Whether it is encrypted, where the server says so (MySQL alone does).
+    #[serde(default)]
+    pub encrypted: Option<bool>,
 }
 
 /// The binlogs that could be archived.
@@ -126,6 +149,9 @@ pub struct SourceBinlog {
     pub head: Option<HeadFact>,
     /// Why they cannot be read.
     pub problem: Option<String>,
+    /// Whether that is because only its server can read it: it is encrypted, or lies in InnoDB's format.
+    #[serde(default)]
+    pub sealed: bool,
     /// The digest of all its bytes, taken only where its name alone does not tell whether it is archived.
     pub digest: Option<Digest>,
     /// For the last file of a dead server: the offset after its last whole transaction.
@@ -149,33 +175,90 @@ pub struct HeadFact {
     pub gtids_before: Option<String>,
 }
 
-/// Where a moment cuts a timeline.
+/// Where a goal cuts a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CutFact {
     /// The timeline.
     pub timeline: String,
-    /// The moment.
-    pub target: DateTime<Utc>,
-    /// The place of the cut: before the first transaction whose time is the moment or later. `None`: every archived
-    /// transaction is earlier.
+    /// What cuts it.
+    pub goal: Goal,
+    /// The place of the cut. `None`: for a moment, that every archived transaction is earlier; for anything else, that it
+    /// is not in the timeline's archived files, or that `flaw` says what is wrong with it.
     pub cut: Option<CutPlace>,
-    /// The last transaction before the cut, where the cut's file or the one before it holds one.
-    pub last_included: Option<TransactionFact>,
+    /// Why the goal cuts nothing although the timeline has it.
+    pub flaw: Option<CutFlaw>,
 }
 
 /// The place of a cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutPlace {
-    /// The file.
-    pub file: BinlogName,
-    /// The boundary, in bytes from the file's start.
-    pub position: u64,
+    /// The place, a transaction boundary.
+    pub at: BinlogPosition,
     /// Transactions of the file before the cut.
     pub transactions_before: u64,
+    /// Up to here no further transaction stands: the next one's start, or the end of what is archived without a gap. A
+    /// backup with coordinates in between holds just what stands before the cut.
+    pub until: BinlogPosition,
+}
+
+/// Why a goal cuts nothing although its timeline has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutFlaw {
+    /// The offset lies in a transaction, in an event or after damage.
+    NoBoundary {
+        /// The last boundary before it.
+        before: u64,
+        /// The next boundary after it, where the file has one.
+        after: Option<u64>,
+    },
+    /// Another transaction of the same GTID stands elsewhere in the file.
+    Repeated {
+        /// Where the first stands.
+        first: BinlogPosition,
+        /// Where it comes again in the same file.
+        again: u64,
+    },
+}
+
+/// What stands on both sides of the place that a restore ends at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EdgeFact {
+    /// The timeline.
+    pub timeline: String,
+    /// The place.
+    pub at: BinlogPosition,
+    /// The last transaction before it; `None` where gap-free binlogs before it hold none.
+    pub last_included: Option<TransactionFact>,
     /// The first transaction after it.
-    pub first_excluded: TransactionFact,
-    /// Transactions further on whose own time is before the target all the same (at most ten).
-    pub earlier_after_cut: Vec<TransactionFact>,
+    pub first_excluded: Option<TransactionFact>,
+    /// Why it is not known what comes next, where that is so: the archive has a gap there, or damage.
+    pub unknown_after: Option<String>,
+    /// Transactions further on whose own time is before the moment asked for all the same.
+    pub earlier: Vec<TransactionFact>,
+    /// How many of these there are in the files that were looked through; at most ten are kept.
+    pub earlier_count: u64,
+    /// The last file that was looked through for them.
+    pub earlier_up_to: Option<BinlogName>,
+    /// Places before the cut at which the times go back.
+    pub jumps: Vec<TimeJump>,
+    /// How many there are in the files that were looked through; at most five are kept.
+    pub jump_count: u64,
+    /// The first file that was looked through for them, where that is not the window's first.
+    pub jumps_from: Option<BinlogName>,
+}
+
+/// A place at which the times of transactions go back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeJump {
+    /// The transaction whose time is earlier than that of one before it.
+    pub at: BinlogPosition,
+    /// Its GTID, where the log has one.
+    pub gtid: Option<String>,
+    /// The newest time before it.
+    pub from: LogTime,
+    /// Its own time.
+    pub to: LogTime,
 }
 
 /// One transaction, as plans and reports show it.
@@ -193,6 +276,13 @@ pub struct TransactionFact {
     pub time: LogTime,
     /// Whether that is the commit time; otherwise it is a lower bound.
     pub committed_at: bool,
+    /// The time that it has by itself, where it is not `time`: in a log without commit times its newest stamp, which may
+    /// lie before that of an earlier transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_stamp: Option<LogTime>,
+    /// When the server that wrote this log committed it, where another had committed it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_here: Option<LogTime>,
     /// The tables that it changed, as `database.table`.
     pub tables: Vec<String>,
     /// Its first statement, where the log has the text.
@@ -242,7 +332,9 @@ impl Facts {
             leftovers: Vec::new(),
             source: None,
             cuts: Vec::new(),
+            edges: Vec::new(),
             stored: BTreeMap::new(),
+            indexes: BTreeMap::new(),
             starts: Vec::new(),
         }
     }

@@ -8,11 +8,12 @@ use crate::{
     facts::Facts,
     find::FindError,
     plan::{
-        Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, ShipRequest, Step, Summary,
-        check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
+        Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection, ShipRequest,
+        Step, Summary, across, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship, resolve_aim,
+        select,
     },
     probe::Probe,
-    record::{RecordError, record_backup, record_binlog, record_server_files},
+    record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
     setup::{Finding, judge},
     store::{LockRequest, LockScope, Operation, Session, Store, StoreError, StoreFile, StoreKey, StoreReader, layout},
     survey::{self, SurveyError},
@@ -89,7 +90,15 @@ impl Planning<'_> {
             survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
             survey::server(&mut facts, self.config, self.probe)?;
         }
-        survey::source_binlogs(&mut facts, self.config, &catalog, self.probe, request.rescue.as_deref())?;
+        if request.from_server {
+            usable_client(&facts)?;
+            let family = facts.server_family();
+            survey::tools(&mut facts, self.config, self.probe, &[ToolRole::BinlogReader], family);
+            survey::fetch_paths(&mut facts, self.config, &catalog, self.probe)?;
+            survey::remote_binlogs(&mut facts, self.config, &catalog, self.probe, request.flush)?;
+        } else {
+            survey::source_binlogs(&mut facts, self.config, &catalog, self.probe, request.rescue.as_deref())?;
+        }
         checked(plan_ship(self.config, &catalog, &facts, self.clock.now(), request)?)
     }
 
@@ -103,15 +112,21 @@ impl Planning<'_> {
         let now = self.clock.now();
         let mut facts = survey::host(self.probe);
         let aim = resolve_aim(self.config, &catalog, now, request)?;
-        if let Aim::Moment { at, .. } = aim {
-            survey::cuts(&mut facts, self.store, &catalog, at)?;
+        if let Some(goal) = aim.goal() {
+            survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
         }
-        let selection = select(&catalog, request, &aim, &facts.cuts)?;
+        for goal in request.skip_goals() {
+            survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
+        }
+        let selection = self.select(&catalog, request, &aim, &mut facts).map_err(|error| match error {
+            RunError::Plan(error) => RunError::Plan(across(&catalog, &request.target, now, error)),
+            other => other,
+        })?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
-        if let (Some(window), Some(last)) = (&selection.window, selection.chain.last())
-            && let Some(file) = window.files.first()
-        {
-            survey::start(&mut facts, self.store, last.ts(), file, &window.coordinates)?;
+        if let Some((timeline, at)) = selection.ends_at(&catalog) {
+            let from = selection.window.as_ref().map(|window| window.coordinates.place());
+            let goal = aim.goal();
+            survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }
         let family = selection.chain.first().and_then(|full| family_of(full.entry.engine.as_deref()?));
         let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
@@ -119,6 +134,26 @@ impl Planning<'_> {
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
         checked(plan_restore(self.config, &catalog, &facts, now, request)?)
+    }
+
+    /// Chooses chain and window. Whether a backup's coordinates are a transaction boundary is looked up for the one that
+    /// is chosen alone; where they are not, another is chosen.
+    fn select<'a>(
+        &self,
+        catalog: &'a Catalog,
+        request: &RestoreRequest,
+        aim: &Aim,
+        facts: &mut Facts,
+    ) -> Result<Selection<'a>, RunError> {
+        loop {
+            let selection = select(catalog, request, aim, facts)?;
+            let (Some(window), Some(last)) = (&selection.window, selection.chain.last()) else { return Ok(selection) };
+            let (true, Some(file)) = (facts.starts.iter().all(|start| start.backup != last.ts()), window.files.first())
+            else {
+                return Ok(selection);
+            };
+            survey::start(facts, self.store, last.ts(), file, &window.coordinates)?;
+        }
     }
 
     /// Proves the setup.
@@ -141,6 +176,18 @@ impl Planning<'_> {
             facts.source = None;
         }
         Ok(judge(self.config, catalog.as_ref(), &facts, self.clock.now()))
+    }
+
+    /// Plans the rebuilding of transaction indexes and index entries.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn reindex(&self) -> Result<Plan, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let mut facts = survey::host(self.probe);
+        survey::transaction_indexes(&mut facts, self.store, &catalog)?;
+        checked(plan_reindex(&catalog, &facts, self.clock.now()))
     }
 
     /// Plans the removal of orphans.
@@ -182,7 +229,7 @@ fn checked(plan: Plan) -> Result<Plan, RunError> {
 pub fn locks_of(command: Command) -> &'static [LockScope] {
     match command {
         Command::Backup => &[LockScope::Backups],
-        Command::Ship => &[LockScope::Binlogs],
+        Command::Ship | Command::Reindex => &[LockScope::Binlogs],
         Command::Restore => &[LockScope::Read],
         Command::Prune => &[LockScope::Backups, LockScope::Binlogs, LockScope::Prune],
     }
@@ -195,6 +242,8 @@ pub enum Command {
     Backup,
     /// Archiving of binlogs.
     Ship,
+    /// Rebuilding of what is known of the archived binlogs.
+    Reindex,
     /// Restore.
     Restore,
     /// Removal from the store.
@@ -312,6 +361,14 @@ fn record(
                 finished.incomplete.push(format!(
                     "binlog {name} is damaged ({what}): it was kept, and can be replayed up to byte {last_good}"
                 ));
+            }
+        }
+        Step::NameTimelines { names } => record_timelines(locked()?, names)?,
+        Step::IndexBinlog(_) => {
+            let indexed = outcome.indexed.last().ok_or(RecordError::Incomplete { missing: "the indexed binlog" })?;
+            match &indexed.result {
+                Ok(entry) => record_indexed(locked()?, entry)?,
+                Err(problem) => finished.incomplete.push(format!("{} was not indexed: {problem}", indexed.stored_as)),
             }
         }
         Step::RemoveStored { keys } => {

@@ -201,7 +201,8 @@ fn show(text: &mut String, hit: &Hit, command: Command<'_>, context: &Context) {
 
 /// What is done to a table: `shop.orders: insert 3 rows, delete 1 row`.
 fn done(table: &HitTable) -> String {
-    let name = if table.table.is_empty() { table.database.clone() } else { format!("{}.{}", table.database, table.table) };
+    let name =
+        if table.table.is_empty() { table.database.clone() } else { format!("{}.{}", table.database, table.table) };
     let what: Vec<String> = table
         .kinds
         .iter()

@@ -10,6 +10,9 @@ mod prune;
 mod reindex;
 mod restore;
 mod ship;
+mod timeline;
+
+pub use timeline::{page as timeline_page, text as timeline_text};
 
 use crate::{
     CommandError,
@@ -19,7 +22,7 @@ use crate::{
 };
 use clap::Parser;
 use dbbak_core::{
-    plan::Plan,
+    plan::{Plan, Remedy},
     run::{Command as Locking, Finished, RunError},
     store::Session,
 };
@@ -71,6 +74,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::ShipBinlogs(args) => ship::run(context, args),
         Command::Restore(args) => restore::run(context, args),
         Command::List => list::run(context),
+        Command::Timeline(args) => timeline::run(context, args),
         Command::Find(args) => find::run(context, args, &cli.config_path),
         Command::Prune(args) => prune::run(context, args),
         Command::Reindex(args) => reindex::run(context, args),
@@ -105,6 +109,7 @@ fn plan_and_run(
             output::json(&plan)?;
         } else {
             output::text(&plan.text(context.offset()).to_string())?;
+            advise(&plan);
             if !plan.steps.is_empty() {
                 output::text("This was a dry run. Add --exec to do it.\n")?;
             }
@@ -114,6 +119,7 @@ fn plan_and_run(
     let session = context.lock(command)?;
     let plan = make()?;
     let _ = write!(std::io::stderr(), "{}", plan.text(context.offset()));
+    advise(&plan);
     let finished = context.run(&plan, session.as_deref())?;
     release(session)?;
     for warning in &finished.warnings {
@@ -124,6 +130,19 @@ fn plan_and_run(
         let _ = writeln!(std::io::stderr(), "INCOMPLETE: {gap}");
     }
     Ok(Some(Done { plan, finished }))
+}
+
+/// Says what would mend what a plan leaves incomplete.
+fn advise(plan: &Plan) {
+    for remedy in &plan.remedies {
+        let hint = match remedy {
+            Remedy::FetchFromServer => {
+                "`dbbak ship-binlogs --from-server --exec` has the server send them, in the clear"
+            }
+            _ => continue,
+        };
+        let _ = writeln!(std::io::stderr(), "hint: {hint}");
+    }
 }
 
 fn release(session: Option<Box<dyn Session>>) -> Result<(), CommandError> {

@@ -8,23 +8,20 @@ use crate::{
     exit_code, output,
 };
 use dbbak_core::{
-    model::Target,
+    model::{Goal, Target},
     plan::{ReplayWay, RestoreRequest},
     run::Command,
 };
 use uuid::Uuid;
 
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandError> {
-    let target = match (args.time, args.no_pitr) {
-        (at, true) => Target::NoPitr { at },
-        (Some(at), false) => Target::Time { at, exact: args.exact },
-        (None, false) => Target::Latest,
-    };
+    let target = target_of(args);
     let workdir = args.workdir.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let request = RestoreRequest {
         id: Uuid::new_v4(),
         target,
         backup: args.backup,
+        timeline: args.timeline.clone(),
         workdir,
         replay: match args.replay {
             ReplayArg::Auto => ReplayWay::Auto,
@@ -42,4 +39,17 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         output::text(&format!("{}\n", report.datadir.display()))?;
     }
     Ok(exit_code::DONE)
+}
+
+/// The arguments exclude each other.
+fn target_of(args: &RestoreArgs) -> Target {
+    match args {
+        _ if args.no_pitr => Target::NoPitr { at: args.time },
+        RestoreArgs { time: Some(at), .. } => Target::Time { at: *at, exact: args.exact },
+        RestoreArgs { gtid: Some(gtid), .. } => Target::Cut(Goal::After(gtid.clone())),
+        RestoreArgs { before_gtid: Some(gtid), .. } => Target::Cut(Goal::Before(gtid.clone())),
+        RestoreArgs { position: Some(position), .. } => Target::Cut(Goal::Position(position.clone())),
+        RestoreArgs { latest: true, .. } => Target::End,
+        _ => Target::Latest,
+    }
 }

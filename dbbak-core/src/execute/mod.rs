@@ -3,11 +3,13 @@
 mod error;
 mod executor;
 mod feeder;
+mod fetch;
 mod files;
 mod landmarks;
 mod outcome;
 mod proof;
 mod read_backup;
+mod reindex;
 mod relay;
 mod replay;
 mod reporter;
@@ -20,7 +22,7 @@ mod walk;
 
 pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
-pub use outcome::{NewBackup, Outcome};
+pub use outcome::{IndexedBinlog, NewBackup, Outcome};
 pub use reporter::{Event, Reporter, Silent};
 pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
 pub use walk::{Effects, Walk, discard, write_report};

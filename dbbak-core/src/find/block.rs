@@ -36,8 +36,7 @@ pub(super) fn search(
     }
     if matches!(span, Span::Across) && !rows.is_empty() {
         let mut clock = clock;
-        let fits: Vec<bool> =
-            block.times()?.iter().map(|time| request.wants_time(clock.time_of(time).0)).collect();
+        let fits: Vec<bool> = block.times()?.iter().map(|time| request.wants_time(clock.time_of(time).0)).collect();
         rows.retain(|row| fits.get(*row as usize).copied().unwrap_or(false));
     }
     if request.statement.is_some() && !rows.is_empty() {
@@ -97,8 +96,8 @@ fn span(request: &FindRequest, block: &Block<'_>, clock: LogClock) -> Span {
         }
     }
     let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { return Span::Outside };
-    let outside = request.since.is_some_and(|since| last.at() < since)
-        || request.until.is_some_and(|until| first.at() >= until);
+    let outside =
+        request.since.is_some_and(|since| last.at() < since) || request.until.is_some_and(|until| first.at() >= until);
     match (outside, request.wants_time(*first) && request.wants_time(*last)) {
         (true, _) => Span::Outside,
         (false, true) => Span::Inside,

@@ -164,8 +164,7 @@ impl HitTable {
             (Kinds::CREATE, "create"),
         ];
         let kinds = Kinds::of_change(change);
-        let mut names: Vec<&str> =
-            NAMES.iter().filter(|(kind, _)| kinds.meets(*kind)).map(|(_, name)| *name).collect();
+        let mut names: Vec<&str> = NAMES.iter().filter(|(kind, _)| kinds.meets(*kind)).map(|(_, name)| *name).collect();
         // A rename is an alteration too; one word is enough.
         if kinds.meets(Kinds::RENAME) {
             names.retain(|name| *name != "alter");

@@ -1,10 +1,6 @@
 //! Searches binlogs that are not archived yet, by reading them.
 
-use super::{
-    FindError, FindRequest, Found, Hit, Unsearched,
-    hit::Place,
-    search::ambiguous_names,
-};
+use super::{FindError, FindRequest, Found, Hit, Unsearched, hit::Place, search::ambiguous_names};
 use crate::{
     binlog::{self, FileHead},
     catalog::Catalog,
@@ -54,8 +50,7 @@ pub fn find_local(probe: &dyn Probe, local: &LocalFind<'_>, request: &FindReques
         if request.timeline.is_some() && request.timeline.as_deref() != timeline {
             continue;
         }
-        let place =
-            Place { file: &name, timeline, archived: false, name_is_ambiguous: ambiguous.contains(&name) };
+        let place = Place { file: &name, timeline, archived: false, name_is_ambiguous: ambiguous.contains(&name) };
         let mut input = probe.open_file(&path)?;
         let scanned = binlog::scan(&mut input, &mut |transaction| {
             let time = clock.time_of(&transaction.time);
@@ -74,7 +69,8 @@ pub fn find_local(probe: &dyn Probe, local: &LocalFind<'_>, request: &FindReques
         match scanned {
             Ok(scan) => {
                 if let binlog::Ending::Damaged(_) = &scan.ending {
-                    let problem = format!("it is damaged, and was searched up to byte {}: {}", scan.good_end, scan.ending);
+                    let problem =
+                        format!("it is damaged, and was searched up to byte {}: {}", scan.good_end, scan.ending);
                     found.unsearched.push(Unsearched { file: name, timeline: None, missing: false, problem });
                 }
             }
@@ -93,7 +89,11 @@ fn unsearched(name: &BinlogName, error: &dyn std::fmt::Display) -> Unsearched {
 fn is_archived(catalog: &Catalog, name: &BinlogName, head: &FileHead, size: u64) -> bool {
     let digest: Option<Digest> = head.digest.parse().ok();
     catalog.binlogs.iter().any(|entry| {
-        entry.name == *name && entry.head.is_some() && entry.head == digest && entry.partial.is_none() && entry.size == size
+        entry.name == *name
+            && entry.head.is_some()
+            && entry.head == digest
+            && entry.partial.is_none()
+            && entry.size == size
     })
 }
 

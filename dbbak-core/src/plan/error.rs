@@ -1,6 +1,8 @@
 //! Why no plan is possible.
 
+use super::whereabouts::{TimelineSpan, Whereabouts};
 use crate::{
+    catalog::{Finding, Stitch},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
     tools::{CommandError, ToolRole},
 };
@@ -82,17 +84,32 @@ pub enum PlanError {
         /// The latest reachable moment.
         latest: Option<DateTime<Utc>>,
     },
+    /// The target lies beyond the end of a timeline that goes on in another server's binlogs.
+    #[error(
+        "the target {} lies beyond the end of timeline {} ({}); timeline {} goes on there from {}, but a restore does not cross from one server's binlogs to another's",
+        utc(target), stitch.from, latest.as_ref().map_or("unknown".into(), utc), stitch.to, stitch.file
+    )]
+    OtherTimeline {
+        /// The target.
+        target: DateTime<Utc>,
+        /// The latest reachable moment of the first timeline.
+        latest: Option<DateTime<Utc>>,
+        /// What the GTID sets prove.
+        stitch: Box<Stitch>,
+    },
     /// Binlogs between the backup and the target are missing.
-    #[error("binlogs are missing between {after} and {} (backup {backup})", next.as_ref().map_or("the target".into(), |next| next.to_string()))]
+    #[error("{} (backup {backup})", gap(after, finding.as_deref()))]
     BinlogGap {
         /// The backup that the replay would start from.
         backup: Stamp,
         /// The last binlog before the gap.
         after: BinlogName,
-        /// The first binlog after the gap.
-        next: Option<BinlogName>,
+        /// What was found there; `None`: nothing follows.
+        finding: Option<Box<Finding>>,
         /// The latest moment that can be reached before the gap.
         latest: Option<DateTime<Utc>>,
+        /// The end of what can be replayed before the gap.
+        end: Box<ReplayEnd>,
     },
     /// A binlog on the way is damaged.
     #[error("binlog {file} is damaged after byte {last_good}: {what}")]
@@ -105,6 +122,8 @@ pub enum PlanError {
         what: String,
         /// The latest moment that can be reached before the damage.
         latest: Option<DateTime<Utc>>,
+        /// The end of what can be replayed before the damage.
+        end: Box<ReplayEnd>,
     },
     /// The binlog that a backup's coordinates name was not archived.
     #[error("backup {backup} stands in binlog {}, which is not in the archive", coordinates.file)]
@@ -147,6 +166,80 @@ pub enum PlanError {
     NotABoundary {
         /// The position.
         position: BinlogPosition,
+    },
+    /// The position that was asked for is not a place between two transactions.
+    #[error("{position} lies inside a transaction or an event: the nearest places to cut at are {}:{before}{}", position.file, after.map_or(String::new(), |after| format!(" and {}:{after}", position.file)))]
+    PositionNotBoundary {
+        /// The position.
+        position: BinlogPosition,
+        /// The last boundary before it in the file.
+        before: u64,
+        /// The first boundary after it, where the file has one.
+        after: Option<u64>,
+    },
+    /// A transaction or a position is not in the archive.
+    #[error("{target} is not in the archive: {whereabouts}")]
+    TargetNotArchived {
+        /// What was asked for.
+        target: String,
+        /// Where it would have to be.
+        whereabouts: Box<Whereabouts>,
+    },
+    /// Two transactions of one file have the GTID that was asked for.
+    #[error("{target} stands in the log twice, at {first} and at {}:{again}", first.file)]
+    GtidRepeated {
+        /// What was asked for.
+        target: String,
+        /// Where the first stands.
+        first: BinlogPosition,
+        /// Where the second stands in the same file.
+        again: u64,
+    },
+    /// Several timelines have what was asked for.
+    #[error("{target} is in {} timelines: {}", candidates.len(), spans(candidates))]
+    AmbiguousTimeline {
+        /// What was asked for.
+        target: String,
+        /// The timelines.
+        candidates: Vec<TimelineSpan>,
+    },
+    /// The archive has no such timeline.
+    #[error("the archive has no timeline {timeline}; it has {}", spans(known))]
+    UnknownTimeline {
+        /// The timeline asked for.
+        timeline: String,
+        /// The timelines that there are.
+        known: Vec<TimelineSpan>,
+    },
+    /// No backup leads to a timeline.
+    #[error("no backup that could be used leads to {target} in timeline {timeline}")]
+    NoBackupInTimeline {
+        /// The timeline.
+        timeline: String,
+        /// What was asked for.
+        target: String,
+    },
+    /// Every backup of the timeline was taken after the cut.
+    #[error("no backup stands before {target} ({cut}, timeline {timeline}){}", oldest.as_ref().map_or(String::new(), |oldest| format!("; the oldest there, {}, stands at {}", oldest.0, oldest.1)))]
+    NoBackupBefore {
+        /// What was asked for.
+        target: String,
+        /// The timeline.
+        timeline: String,
+        /// The place of the cut.
+        cut: BinlogPosition,
+        /// The oldest backup of the timeline, and its coordinates.
+        oldest: Option<Box<(Stamp, BinlogPosition)>>,
+    },
+    /// The backup that was named already holds what the cut shall leave out.
+    #[error("backup {backup} stands at {coordinates}, which is behind {target}: it holds that already, and more")]
+    BackupHoldsTarget {
+        /// The backup.
+        backup: Stamp,
+        /// What was asked for.
+        target: String,
+        /// The backup's coordinates.
+        coordinates: BinlogPosition,
     },
     /// A tool that the plan needs is missing or unusable.
     #[error("no usable {}: {problem}", role_name(*role))]
@@ -233,6 +326,12 @@ pub enum PlanError {
     /// The server writes no binlog.
     #[error("the server writes no binlog (log_bin is off)")]
     NoBinlog,
+    /// The server keeps its binlog in a storage engine (MariaDB 12.3 and later), not in files of the binlog format.
+    #[error("the server keeps its binlog in {engine} (binlog_storage_engine), whose files cannot be archived")]
+    BinlogInEngine {
+        /// The storage engine.
+        engine: String,
+    },
     /// The directory of the server's binlogs is not known.
     #[error("the directory of the server's binlogs is not known: {problem}")]
     BinlogDirUnknown {
@@ -272,10 +371,35 @@ pub enum PlanError {
     Command(#[from] CommandError),
 }
 
+/// The end of what can be replayed: a restore to this position keeps every transaction before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayEnd {
+    /// The place.
+    pub position: BinlogPosition,
+    /// The timeline.
+    pub timeline: String,
+}
+
+fn spans(spans: &[TimelineSpan]) -> String {
+    match spans {
+        [] => "none".into(),
+        spans => spans.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    }
+}
+
 /// A moment as plans and errors print it.
 pub(crate) fn utc(at: &DateTime<Utc>) -> String {
     let format = if at.timestamp_subsec_micros() == 0 { "%Y-%m-%d %H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S%.6f UTC" };
     at.format(format).to_string()
+}
+
+/// A gap in words.
+fn gap(after: &BinlogName, finding: Option<&Finding>) -> String {
+    match finding {
+        Some(Finding::Gap { next, .. }) => format!("binlogs are missing between {after} and {next}"),
+        Some(finding) => finding.to_string(),
+        None => format!("binlogs are missing between {after} and the target"),
+    }
 }
 
 fn role_name(role: ToolRole) -> &'static str {

@@ -2,11 +2,17 @@
 //!
 //! A planner does no I/O, reads no clock and knows no dry run: the value that a dry run prints is the value that runs.
 
+mod across;
+mod aim;
 mod backup;
 mod check;
 mod display;
 mod error;
+mod explain;
+mod fetch;
+mod origin;
 mod orphans;
+mod reindex;
 mod replay;
 mod report;
 mod request;
@@ -16,21 +22,26 @@ mod select;
 mod ship;
 mod step;
 mod time_zone;
+mod whereabouts;
 
+pub use across::across;
+pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use check::{Violation, check};
-pub use error::PlanError;
+pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
+pub use reindex::plan_reindex;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
-pub use select::{Aim, NoReplay, Selection, Window, candidates, resolve_aim, select};
+pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    Feeder, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree,
-    SyncSide, UnpackBinlogs,
+    Feeder, FetchBinlog, IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, UnpackBinlogs,
 };
+pub use whereabouts::{TimelineSpan, Whereabouts};
 
 use crate::{
     model::TreeName,
@@ -65,6 +76,18 @@ pub struct Plan {
     pub discard_on_failure: Vec<StoreKey>,
     /// Directories of its own that a failed run removes.
     pub discard_dirs: Vec<PathBuf>,
+    /// What would mend what is incomplete, as far as the planner knows. How to ask for it is the frontend's to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
+}
+
+/// What would mend what a plan leaves incomplete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Remedy {
+    /// The server can send what is not here, or can be read by it alone.
+    FetchFromServer,
 }
 
 /// What a plan comes to.
@@ -94,6 +117,13 @@ pub enum Summary {
         /// What its report will say.
         report: Box<RestoreReport>,
     },
+    /// What is known of archived binlogs, made anew.
+    Reindex {
+        /// How many files are read.
+        files: usize,
+        /// How many bytes.
+        bytes: u64,
+    },
     /// Orphans removed.
     Orphans {
         /// How many.
@@ -116,6 +146,7 @@ impl Plan {
             steps: Vec::new(),
             discard_on_failure: Vec::new(),
             discard_dirs: Vec::new(),
+            remedies: Vec::new(),
         }
     }
 }
@@ -134,7 +165,10 @@ impl Step {
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
             Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
+            Step::FetchBinlog(fetch) => format!("fetch {} from the server", fetch.name),
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),
+            Step::NameTimelines { .. } => "name the timelines of the binlogs".into(),
+            Step::IndexBinlog(index) => format!("index the transactions of {}", index.entry.name),
             Step::UnpackBinlogs(unpack) => match unpack.files.len() {
                 1 => "unpack and verify 1 binlog".into(),
                 files => format!("unpack and verify {files} binlogs"),
@@ -149,7 +183,9 @@ impl Step {
     pub fn bytes(&self) -> Option<u64> {
         match self {
             Step::PassTree(pass) => pass.bytes,
+            Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
+            Step::IndexBinlog(index) => Some(index.entry.size),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,

@@ -7,7 +7,8 @@ use super::{
     step::{Feeder, Relay},
 };
 use crate::{
-    model::{BinlogName, GtidSet},
+    facts::CutFact,
+    model::{BinlogName, BinlogPosition, Goal, GtidSet},
     tools::{Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version},
 };
 use std::{
@@ -53,6 +54,32 @@ pub(super) fn choose(request: &RestoreRequest, dialect: Dialect) -> Result<Choic
         return Err(PlanError::NoSkip { reason: choice.reason });
     }
     Ok(choice)
+}
+
+/// Checks that each transaction that is to be left out stands in the window.
+///
+/// # Errors
+///
+/// [`PlanError::SkipNotInWindow`].
+pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &[CutFact]) -> Result<(), PlanError> {
+    let from = window.coordinates.place();
+    for gtid in &request.skip {
+        let goal = Goal::Before(gtid.clone());
+        let places = cuts.iter().filter(|fact| fact.timeline == window.timeline && fact.goal == goal);
+        let mut places = places.filter_map(|fact| fact.cut.as_ref().map(|cut| &cut.at));
+        if !places.any(|at| holds(window, &from, at)) {
+            let (gtid, cut) = (gtid.to_string(), window.cut.clone());
+            return Err(PlanError::SkipNotInWindow { gtid, from, cut });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a transaction that begins at a place is in the window.
+fn holds(window: &Window<'_>, from: &BinlogPosition, at: &BinlogPosition) -> bool {
+    window.files.iter().any(|file| file.name == at.file)
+        && (at.file != from.file || at.position >= from.position)
+        && (at.file != window.cut.file || at.position < window.cut.position)
 }
 
 /// Why the applier cannot replay, if so.

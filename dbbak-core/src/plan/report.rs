@@ -1,9 +1,10 @@
 //! What a restore says of itself, before and after.
 
+use super::request::ReplayWay;
 use crate::{
     catalog::{Backup, Link},
-    facts::TransactionFact,
-    model::{BinlogCoordinates, BinlogPosition, Lsn, Stamp},
+    facts::EdgeFact,
+    model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, Stamp},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub struct RestoreReport {
     pub coordinates: Option<BinlogCoordinates>,
     /// What is replayed.
     pub window: Option<ReportedWindow>,
+    /// What stands on both sides of the place where the restored state ends: the last transaction in it and the first one
+    /// that is not. None for a backup as it is whose place is not in the archive.
+    #[serde(default)]
+    pub edges: Option<EdgeFact>,
     /// The data directory that a server can start on.
     pub datadir: PathBuf,
     /// When the restore ended well.
@@ -68,10 +73,12 @@ pub struct ReportedWindow {
     pub files: usize,
     /// How many transactions it holds, as far as the index says.
     pub transactions: Option<u64>,
-    /// The last transaction before the cut.
-    pub last_included: Option<TransactionFact>,
-    /// The first transaction behind the cut.
-    pub first_excluded: Option<TransactionFact>,
+    /// How it is replayed.
+    #[serde(default)]
+    pub replay: ReplayWay,
+    /// Transactions that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Gtid>,
 }
 
 impl ReportedBackup {

@@ -1,6 +1,6 @@
 //! What a user asks for, one type a command.
 
-use crate::model::{Gtid, Stamp, Target};
+use crate::model::{Goal, Gtid, Stamp, Target};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -27,6 +27,8 @@ pub struct ShipRequest {
     pub flush: bool,
     /// The binlog directory of a dead server, whose last open file is taken along.
     pub rescue: Option<PathBuf>,
+    /// Has the server send its binlogs instead of reading its files.
+    pub from_server: bool,
 }
 
 /// A restore.
@@ -38,6 +40,9 @@ pub struct RestoreRequest {
     pub target: Target,
     /// The backup to start from; absent: the newest that can reach the target.
     pub backup: Option<Stamp>,
+    /// The timeline that is meant, where several have the target.
+    #[serde(default)]
+    pub timeline: Option<String>,
     /// The work directory; absent: one below `scratch_dir`.
     pub workdir: Option<PathBuf>,
     /// How binlogs are replayed.
@@ -46,6 +51,13 @@ pub struct RestoreRequest {
     /// Transactions of the window that are not replayed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<Gtid>,
+}
+
+impl RestoreRequest {
+    /// The places of the transactions that are left out, which a survey has to look for.
+    pub fn skip_goals(&self) -> impl Iterator<Item = Goal> {
+        self.skip.iter().cloned().map(Goal::Before)
+    }
 }
 
 /// How binlogs are replayed.

@@ -1,15 +1,17 @@
 //! Plans the archiving of binlogs.
 
 use super::{
-    Plan, PlanError, Summary,
+    Plan, PlanError, Remedy, Summary,
     backup::{program, server, server_record, tool},
+    fetch::Fetching,
+    origin::{Origin, origin},
     request::ShipRequest,
     step::{ShipBinlog, Step},
 };
 use crate::{
-    catalog::{Catalog, Timeline},
+    catalog::{Catalog, Timeline, same_server},
     config::{BinlogCompression, Config},
-    facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
+    facts::{Facts, HeadFact, SourceBinlog},
     model::{BinlogName, LogTime, Stamp},
     store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, KeyError, KeyPart, LockScope, StoredBinlog, layout},
     survey::client_of,
@@ -29,6 +31,7 @@ pub fn plan_ship(
     now: DateTime<Utc>,
     request: &ShipRequest,
 ) -> Result<Plan, PlanError> {
+    let mut fetching = if request.from_server { Some(Fetching::new(config, catalog, facts, now)?) } else { None };
     let source = match (&facts.source, &facts.server) {
         (Some(source), _) => source,
         (None, Some(Ok(server))) if !server.log_bin => return Err(PlanError::NoBinlog),
@@ -63,7 +66,7 @@ pub fn plan_ship(
         (true, BinlogCompression::Gzip) => Codec::Gzip,
         (true, BinlogCompression::Zstd) => Codec::Zstd,
     };
-    let mut archive = Archive::new(catalog, source);
+    let mut archive = Archive::new(catalog, recorded.clone());
     let rescue = request.rescue.is_some();
     for file in &source.files {
         let last_of_the_dead = rescue && file.open;
@@ -73,7 +76,9 @@ pub fn plan_ship(
         archive.gap_before(&mut plan, file);
         archive.lost_end(&mut plan, file);
         archive.gap_inside(&mut plan, file);
-        let Some(path) = &file.path else {
+        let fetched = fetching.as_ref().map(|fetching| fetching.path(file));
+        let Some(path) = fetched.or_else(|| file.path.clone()) else {
+            remedy(&mut plan, Remedy::FetchFromServer);
             plan.incomplete.push(format!(
                 "binlog {} is listed by the server, but is not in {}",
                 file.name,
@@ -91,7 +96,14 @@ pub fn plan_ship(
                 let bytes = last_of_the_dead.then(|| file.good_end.unwrap_or(file.size));
                 let entry = archive.entry(file, recorded.clone(), codec, now)?;
                 if let Some(problem) = &file.problem {
-                    plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
+                    let what = if file.sealed { "can be read by its server alone" } else { "is damaged" };
+                    plan.incomplete.push(format!("binlog {} {what}: {problem}", file.name));
+                    if file.sealed && !rescue {
+                        remedy(&mut plan, Remedy::FetchFromServer);
+                    }
+                }
+                if let Some(fetching) = &mut fetching {
+                    fetching.fetch(&mut plan, facts, file)?;
                 }
                 if last_of_the_dead {
                     plan.reasons.push(format!(
@@ -101,7 +113,7 @@ pub fn plan_ship(
                     ));
                 }
                 plan.steps.push(Step::ShipBinlog(Box::new(ShipBinlog {
-                    from: path.clone(),
+                    from: path,
                     to: layout::binlog(&entry.stored_as),
                     index_to: layout::transactions(&entry.stored_as),
                     bytes,
@@ -112,12 +124,24 @@ pub fn plan_ship(
                     partial: last_of_the_dead,
                     entry,
                 })));
+                if let Some(fetching) = &fetching {
+                    fetching.drop_copy(&mut plan, file);
+                }
             }
         }
+    }
+    if let Some(fetching) = fetching {
+        fetching.end(&mut plan);
     }
     let files = plan.steps.iter().filter(|step| matches!(step, Step::ShipBinlog(_))).count();
     plan.summary = Summary::Ship { files, bytes: archive.bytes };
     Ok(plan)
+}
+
+fn remedy(plan: &mut Plan, remedy: Remedy) {
+    if !plan.remedies.contains(&remedy) {
+        plan.remedies.push(remedy);
+    }
 }
 
 /// What the archive holds, and what this run adds to it.
@@ -127,6 +151,8 @@ struct Archive<'a> {
     /// The timeline and the name of the file before, once one is known.
     previous: Option<(String, BinlogName)>,
     new_timeline: Option<String>,
+    /// The server that is asked.
+    server: Option<BackedUpServer>,
     first: bool,
     bytes: u64,
 }
@@ -139,9 +165,9 @@ enum Held {
 }
 
 impl<'a> Archive<'a> {
-    fn new(catalog: &'a Catalog, _source: &SourceBinlogs) -> Self {
+    fn new(catalog: &'a Catalog, server: Option<BackedUpServer>) -> Self {
         let taken_names = catalog.binlogs.iter().map(|entry| entry.stored_as.clone()).collect();
-        Archive { catalog, taken_names, previous: None, new_timeline: None, first: true, bytes: 0 }
+        Archive { catalog, taken_names, previous: None, new_timeline: None, server, first: true, bytes: 0 }
     }
 
     /// Whether a file is archived: the same name and the same first events, or, where these cannot be read, the same
@@ -219,27 +245,18 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Reports the end of a history that was reset before it was archived: its last archived file names a successor, and
-    /// the server has begun anew.
+    /// Reports how a file that continues no archived timeline stands to those that there are: what of them, or before the
+    /// file, is not archived, or what proves that nothing is missing.
     fn lost_end(&self, plan: &mut Plan, file: &SourceBinlog) {
         if !self.first || !matches!(self.held(file), Held::No) || self.continued(file).is_some() {
             return;
         }
-        let timelines = self.catalog.timelines();
-        let server = file.head.as_ref().map(|head| head.server_id);
-        let same_server = |last: &BinlogEntry| {
-            let recorded = last.source.as_ref().and_then(|source| source.server_id);
-            last.name.base() == file.name.base() && (recorded.is_none() || recorded == server)
-        };
-        let before = timelines.iter().rev().find_map(|timeline| {
-            let last = timeline.files.last().filter(|last| same_server(last))?;
-            Some((&timeline.id, last.successor.as_ref()?))
-        });
-        if let Some((timeline, successor)) = before {
-            plan.incomplete.push(format!(
-                "the server began a new history with {}: of the one before it (timeline {timeline}) nothing was archived from {successor} on",
-                file.name
-            ));
+        let Some(head) = &file.head else { return };
+        let source = source_of(head, self.server.clone());
+        match origin(self.catalog, &file.name, &source, head.gtids_before.as_deref()) {
+            Origin::First => {}
+            Origin::Proven(reason) => plan.reasons.push(reason),
+            Origin::Missing(gap) => plan.incomplete.push(gap),
         }
     }
 
@@ -247,9 +264,21 @@ impl<'a> Archive<'a> {
     fn continued(&self, file: &SourceBinlog) -> Option<(String, &'a BinlogEntry)> {
         let timelines = self.catalog.timelines();
         let fits = timelines.iter().rev().find(|timeline| {
-            timeline.files.last().is_some_and(|last| last.name.base() == file.name.base() && continues(last, file))
+            let is_own = |last: &BinlogEntry| self.is_own(last, file);
+            timeline
+                .files
+                .last()
+                .is_some_and(|last| last.name.base() == file.name.base() && is_own(last) && continues(last, file))
         })?;
         Some((fits.id.clone(), fits.files.last().copied()?))
+    }
+
+    /// Whether an archived file was written by the server that wrote a file: its UUID says so, else its `server_id`.
+    fn is_own(&self, archived: &BinlogEntry, file: &SourceBinlog) -> bool {
+        match (&archived.source, &file.head) {
+            (Some(archived), Some(head)) => same_server(archived, &source_of(head, self.server.clone())) != Some(false),
+            _ => true,
+        }
     }
 
     /// The name in the store: with eight digits of the content's digest where other content has the plain one.
@@ -278,6 +307,7 @@ impl<'a> Archive<'a> {
     fn timeline_of(&mut self, file: &SourceBinlog) -> String {
         if let Some((timeline, previous)) = &self.previous
             && previous.base() == file.name.base()
+            && !self.is_taken(timeline, file)
         {
             return timeline.clone();
         }
@@ -290,6 +320,14 @@ impl<'a> Archive<'a> {
             (known.len() + 1..).map(|number| format!("t{number}")).find(|id| !known.contains(id)).unwrap_or_default()
         };
         self.new_timeline.clone().unwrap_or_else(next)
+    }
+
+    /// Whether a timeline has another file of this name: the server was set back and has written its log anew from there.
+    fn is_taken(&self, timeline: &str, file: &SourceBinlog) -> bool {
+        let Some(head) = &file.head else { return false };
+        let other =
+            |entry: &&BinlogEntry| entry.name == file.name && entry.head.is_some_and(|held| held != head.digest);
+        self.catalog.binlogs.iter().filter(other).any(|entry| self.timeline_with(entry) == timeline)
     }
 
     fn entry(
@@ -349,7 +387,7 @@ fn predecessor(name: &BinlogName) -> String {
 mod tests {
     use super::*;
     use crate::{
-        facts::SourceBinlog,
+        facts::{SourceBinlog, SourceBinlogs},
         plan::check,
         probe::HostFacts,
         store::{Digest, PartialBinlog},
@@ -374,6 +412,7 @@ mod tests {
             open,
             head: readable.then_some(head),
             problem: (!readable).then(|| "an encrypted binlog".to_owned()),
+            sealed: false,
             digest: (!readable).then(|| Digest::of(b"x")),
             good_end: readable.then_some(400),
         }
@@ -395,7 +434,7 @@ mod tests {
         };
         let mut facts = Facts::of_host(host);
         facts.source = Some(SourceBinlogs { dir: "/binlogs".into(), listed_by_server: false, files });
-        let request = ShipRequest { flush: false, rescue };
+        let request = ShipRequest { rescue, ..ShipRequest::default() };
         plan_ship(&config, &catalog, &facts, DateTime::from_timestamp(5000, 0).unwrap(), &request).unwrap()
     }
 

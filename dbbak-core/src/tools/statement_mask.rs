@@ -42,7 +42,10 @@ mod tests {
     fn hides_passwords_however_they_are_written() {
         for (text, shown) in [
             ("create user a@'b' identified by 's3cret'", "create user a@'b' identified by '***'"),
-            ("ALTER USER a IDENTIFIED WITH x BY \"it''s\" REPLACE 'old'", "ALTER USER a IDENTIFIED WITH x BY \"***\" REPLACE '***'"),
+            (
+                "ALTER USER a IDENTIFIED WITH x BY \"it''s\" REPLACE 'old'",
+                "ALTER USER a IDENTIFIED WITH x BY \"***\" REPLACE '***'",
+            ),
             ("SET PASSWORD FOR 'a'@'%' = PASSWORD('it''s\\'x')", "SET PASSWORD FOR '***'@'***' = PASSWORD('***')"),
             ("CHANGE MASTER TO MASTER_PASSWORD='cut in the midd", "CHANGE MASTER TO MASTER_PASSWORD='***"),
             ("drop table shop.orders /* 'a' */", "drop table shop.orders /* 'a' */"),

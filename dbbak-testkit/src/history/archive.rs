@@ -146,7 +146,11 @@ impl History {
         let gtids = |from, to| self.product.has_gtids().then(|| self.product.gtids(file.history, from, to));
         let size = if copy.partial { last_good } else { file.size() };
         let after = file.before + copy.transactions as u64;
-        let reaches = if copy.partial { LogTime::from_utc(copy.at) } else { seconds(newest) };
+        let reaches = if copy.partial {
+            seconds(newest).end_of_second().min(LogTime::from_utc(copy.at))
+        } else {
+            seconds(newest)
+        };
         BinlogEntry {
             timeline: Some(format!("t{}", file.history + 1)),
             head: Some(self.head(copy.file)),
@@ -154,6 +158,9 @@ impl History {
             max_event_time: Some(seconds(newest)),
             first_transaction_time: good.first().map(|transaction| seconds(transaction.time)),
             last_transaction_time: good.last().map(|transaction| seconds(transaction.time)),
+            newest_commit_time: (good.iter().map(|transaction| transaction.time).max())
+                .filter(|_| self.product.logs_commit_times())
+                .map(LogTime::from_utc),
             transactions: Some(copy.transactions as u64),
             gtids_before: gtids(1, file.before),
             gtids_added: gtids(file.before + 1, after).filter(|set| !set.is_empty()),

@@ -72,13 +72,14 @@ impl Story<'_> {
         let accident = clock.now();
         self.say("the accident: DROP TABLE shop.orders");
         server.sql("DROP TABLE shop.orders; INSERT INTO shop.customers (name) VALUES ('too late')")?;
-        let ship = ShipRequest { flush: true, rescue: None };
+        let ship = ShipRequest { flush: true, ..ShipRequest::default() };
         self.run(&context, Command::Ship, "archiving the binlogs", &|| context.planning().ship(&ship))?;
         let at = DateTime::from_timestamp(accident.timestamp(), 0).unwrap_or(accident);
         let request = RestoreRequest {
             id: Uuid::new_v4(),
             target: Target::Time { at, exact: true },
             backup: None,
+            timeline: None,
             workdir: Some(self.dir.join("restored")),
             replay: ReplayWay::Auto,
             skip: Vec::new(),

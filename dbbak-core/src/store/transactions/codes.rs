@@ -50,7 +50,8 @@ impl ChangeCode {
         let place = |found: Option<usize>| found.map_or(0, |place| place as u64 + 1);
         let ddl = place(change.ddl.and_then(|kind| DDL.iter().position(|known| *known == kind)));
         let dml = place(change.dml.and_then(|kind| DML.iter().position(|known| *known == kind)));
-        let rows = bit(change.inserts > 0, INSERTS) | bit(change.updates > 0, UPDATES) | bit(change.deletes > 0, DELETES);
+        let rows =
+            bit(change.inserts > 0, INSERTS) | bit(change.updates > 0, UPDATES) | bit(change.deletes > 0, DELETES);
         ChangeCode((rows | bit(!change.counted, UNCOUNTED) | ddl << DDL_SHIFT | dml << DML_SHIFT) as u16)
     }
 
@@ -164,7 +165,10 @@ mod tests {
             for dml in DML {
                 (change.ddl, change.dml) = (Some(ddl), Some(dml));
                 let code = ChangeCode::parse(ChangeCode::of(&change).number()).unwrap();
-                assert_eq!((code.ddl(), code.dml(), code.updates(), code.counted()), (Some(ddl), Some(dml), true, false));
+                assert_eq!(
+                    (code.ddl(), code.dml(), code.updates(), code.counted()),
+                    (Some(ddl), Some(dml), true, false)
+                );
                 assert!(!code.inserts() && !code.deletes());
             }
         }

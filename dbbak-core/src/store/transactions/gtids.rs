@@ -41,9 +41,7 @@ impl GtidSource {
     pub(super) fn gtid(&self, number: u64) -> Gtid {
         match self {
             GtidSource::Mysql { uuid, tag } => Gtid::Mysql { uuid: *uuid, tag: tag.clone(), gno: number },
-            GtidSource::Mariadb { domain, server } => {
-                Gtid::Mariadb { domain: *domain, server: *server, seq: number }
-            }
+            GtidSource::Mariadb { domain, server } => Gtid::Mariadb { domain: *domain, server: *server, seq: number },
         }
     }
 }

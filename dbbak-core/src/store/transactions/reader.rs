@@ -226,7 +226,11 @@ impl Block<'_> {
     /// [`TransactionsError`], naming the part that is damaged.
     pub fn form_kinds(&mut self, changes: &BlockChanges) -> Result<Vec<Kinds>, TransactionsError> {
         let forms = self.forms()?;
-        Ok(forms.iter().enumerate().map(|(row, form)| Kinds::of_form(form.0.end_kind, changes.changed.more(row))).collect())
+        Ok(forms
+            .iter()
+            .enumerate()
+            .map(|(row, form)| Kinds::of_form(form.0.end_kind, changes.changed.more(row)))
+            .collect())
     }
 
     /// The statements.

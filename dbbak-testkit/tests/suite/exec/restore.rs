@@ -27,6 +27,7 @@ fn plan(root: &Path) -> Plan {
         target: None,
         chain: Vec::new(),
         coordinates: None,
+        edges: None,
         window: None,
         datadir: work.join("data"),
         finished_at: None,
@@ -66,6 +67,7 @@ fn plan(root: &Path) -> Plan {
         steps,
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
+        remedies: Vec::new(),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::{Process, error::ExecuteError, files, replay::describe, running::Running};
 use crate::{
-    plan::Relay,
+    plan::Feeder,
     tools::{FeederCommand, Launch, parse_table},
 };
-use std::{fmt::Write as _, net::TcpListener, time::Duration};
+use std::{net::TcpListener, time::Duration};
 use uuid::Uuid;
 
 /// How often a starting server is looked at.
@@ -27,32 +27,24 @@ impl RunningFeeder {
     /// # Errors
     ///
     /// [`ExecuteError::ServerStart`] with its log.
-    pub(super) fn start(relay: &Relay, seconds: u64, running: &Running<'_>) -> Result<Self, ExecuteError> {
-        let feeder = &relay.feeder;
-        let index = relay.files.iter().fold(String::new(), |mut text, file| {
-            let _ = writeln!(text, "{}", relay.binlogs.join(file.as_str()).display());
-            text
-        });
-        files::remove_file(&feeder.index)?;
-        files::write_private(&feeder.index, &index)?;
+    pub(super) fn start(feeder: &Feeder, seconds: u64, running: &Running<'_>) -> Result<Self, ExecuteError> {
         let password = Uuid::new_v4().simple().to_string();
         for _ in 1..PORTS_TRIED {
-            if let Some(feeder) = Self::start_once(relay, &password, seconds, running)? {
+            if let Some(feeder) = Self::start_once(feeder, &password, seconds, running)? {
                 return Ok(feeder);
             }
         }
         let problem = format!("none of {PORTS_TRIED} free ports could be used");
-        Err(failed(relay, problem))
+        Err(failed(feeder, problem))
     }
 
     /// `None` when the port was taken meanwhile.
     fn start_once(
-        relay: &Relay,
+        feeder: &Feeder,
         password: &str,
         seconds: u64,
         running: &Running<'_>,
     ) -> Result<Option<Self>, ExecuteError> {
-        let feeder = &relay.feeder;
         let port = free_port().map_err(files::failed("find a free port for", &feeder.datadir))?;
         for file in [&feeder.init_file, &feeder.client_file] {
             files::remove_file(file)?;
@@ -73,7 +65,7 @@ impl RunningFeeder {
                 files::each_line(&feeder.launch.log, log_start, &mut |line| {
                     taken |= line.contains("Bind on TCP/IP port")
                 })?;
-                return if taken { Ok(None) } else { Err(failed(relay, describe(&exits))) };
+                return if taken { Ok(None) } else { Err(failed(feeder, describe(&exits))) };
             }
             if let Some(signal) = running.reporter.interrupted() {
                 process.kill()?;
@@ -90,11 +82,11 @@ impl RunningFeeder {
                     break;
                 }
                 process.kill()?;
-                return Err(failed(relay, "it lets everybody in".into()));
+                return Err(failed(feeder, "it lets everybody in".into()));
             }
             if running.clock.monotonic() >= deadline {
                 process.kill()?;
-                return Err(failed(relay, format!("it did not answer within {seconds} s")));
+                return Err(failed(feeder, format!("it did not answer within {seconds} s")));
             }
         }
         // The password is known to both sides now.
@@ -115,8 +107,8 @@ impl RunningFeeder {
     }
 }
 
-fn failed(relay: &Relay, problem: String) -> ExecuteError {
-    let log = relay.feeder.launch.log.clone();
+fn failed(feeder: &Feeder, problem: String) -> ExecuteError {
+    let log = feeder.launch.log.clone();
     let problem = format!("the one that feeds the binlogs: {problem}");
     ExecuteError::ServerStart { problem, stderr: files::tail(&log), log }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     binlog::{EndKind, Transaction, defines_event},
-    model::{BinlogName, BinlogPosition, Gtid},
+    model::{BinlogName, BinlogPosition, Gtid, MysqlGtidSet},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,8 @@ pub(super) struct Landmarks {
     pub(super) end: Option<BinlogPosition>,
     /// MariaDB: the last transaction of each domain in log order, whatever its number: server and number.
     pub(super) position: BTreeMap<u32, (u32, u64)>,
+    /// MySQL: the GTIDs of the window.
+    pub(super) executed: MysqlGtidSet,
     /// Every so many transactions, how far the log was and when.
     samples: Vec<Sample>,
     transactions: u64,
@@ -58,8 +60,9 @@ impl Landmarks {
             transaction.gtid.as_ref().is_some_and(|gtid| self.awaited.contains(gtid) || self.was_skipped(gtid));
         if let Some(gtid) = &transaction.gtid {
             self.awaited.remove(gtid);
-            if let Gtid::Mariadb { domain, server, seq } = gtid {
-                self.position.insert(*domain, (*server, *seq));
+            match gtid {
+                Gtid::Mariadb { domain, server, seq } => drop(self.position.insert(*domain, (*server, *seq))),
+                Gtid::Mysql { uuid, tag, gno } => self.executed.insert(*uuid, tag.as_deref(), *gno, *gno),
             }
         }
         let (start, end) = (transaction.start, transaction.end);

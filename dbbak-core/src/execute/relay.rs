@@ -11,14 +11,12 @@ use super::{
 };
 use crate::{
     binlog,
-    model::{BinlogPosition, MariadbGtidState},
+    model::{BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
     plan::{Relay, Replay},
-    tools::{ApplierStatus, FedApplier, Launch, parse_applier_status, parse_table},
+    tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table},
 };
-use std::{io::BufReader, ops::ControlFlow, time::Duration};
+use std::{fmt::Write as _, io::BufReader, ops::ControlFlow, time::Duration};
 
-/// How long the applier is waited for before it is looked at, in seconds.
-const WAIT: u32 = 1;
 /// How long an applier may lack its feeder.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,6 +32,25 @@ pub(super) struct RelayRun<'a> {
 }
 
 impl RelayRun<'_> {
+    /// Makes the unpacked files ready for the applier: they must not hold its own id, nothing behind the window's end, and
+    /// stand in a list. Before the server starts.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::ServerIdTaken`]; when a file cannot be read or written.
+    pub(super) fn prepare(&self) -> Result<(), ExecuteError> {
+        self.check_ids()?;
+        if let (Some(stop), Some(last)) = (self.relay.stop, self.relay.files.last()) {
+            files::truncate(&self.relay.binlogs.join(last.as_str()), stop)?;
+        }
+        let index = self.relay.files.iter().fold(String::new(), |mut text, file| {
+            let _ = writeln!(text, "{}", self.relay.binlogs.join(file.as_str()).display());
+            text
+        });
+        files::remove_file(&self.relay.index)?;
+        files::write_private(&self.relay.index, &index)
+    }
+
     /// Replays the window and leaves the server without a source, its GTID position at the window's end.
     ///
     /// # Errors
@@ -42,32 +59,44 @@ impl RelayRun<'_> {
     /// dies; [`ExecuteError::PositionDiffers`].
     pub(super) fn run(&mut self, server: &mut dyn Process) -> Result<(), ExecuteError> {
         let Some(end) = self.landmarks.end.clone() else { return Ok(()) };
-        self.check_ids()?;
-        if let (Some(stop), Some(last)) = (self.relay.stop, self.relay.files.last()) {
-            files::truncate(&self.relay.binlogs.join(last.as_str()), stop)?;
-        }
-        let seconds = self.step.server.start_timeout_seconds;
-        let mut feeder = RunningFeeder::start(self.relay, seconds, self.running)?;
-        let account = &self.relay.feeder.account;
+        let applier = &self.relay.applier;
         let mut at = self.step.from.clone();
-        self.tell(&FedApplier::follow(feeder.port, account, &feeder.password, &at))?;
+        let mut feeder = match &self.relay.feeder {
+            Some(feeder) => {
+                let running = RunningFeeder::start(feeder, self.step.server.start_timeout_seconds, self.running)?;
+                self.tell(&Applier::follow(running.port, &feeder.account, &running.password, &at))?;
+                Some(running)
+            }
+            None => {
+                self.tell(&applier.move_to(&at))?;
+                None
+            }
+        };
         for apart in &self.landmarks.apart {
             let start = BinlogPosition { file: apart.file.clone(), position: apart.start };
             if at < start {
                 self.apply_until(&start, server, &mut feeder)?;
             }
-            if !apart.skipped {
-                self.pipe(apart)?;
+            match (&apart.gtid, apart.skipped) {
+                // MySQL knows what it has executed by GTIDs: what is left out counts.
+                (Some(gtid @ Gtid::Mysql { .. }), true) => self.tell(&Applier::commit_empty(&gtid.to_string()))?,
+                (_, true) => {}
+                (_, false) => self.pipe(apart)?,
             }
             at = BinlogPosition { file: apart.file.clone(), position: apart.end };
-            self.tell(&FedApplier::move_to(&at))?;
+            self.tell(&applier.move_to(&at))?;
         }
         if at < end {
             self.apply_until(&end, server, &mut feeder)?;
         }
-        self.tell(FedApplier::forget())?;
-        feeder.end()?;
-        self.settle_position()
+        self.tell(applier.forget())?;
+        if let Some(feeder) = feeder {
+            feeder.end()?;
+        }
+        match applier {
+            Applier::Fed => self.settle_position(),
+            Applier::RelayLogs { .. } => self.check_executed(),
+        }
     }
 
     /// Runs the applier up to a place.
@@ -75,9 +104,9 @@ impl RelayRun<'_> {
         &mut self,
         place: &BinlogPosition,
         server: &mut dyn Process,
-        feeder: &mut RunningFeeder,
+        feeder: &mut Option<RunningFeeder>,
     ) -> Result<(), ExecuteError> {
-        self.tell(&FedApplier::run_until(place))?;
+        self.tell(&self.relay.applier.run_until(place))?;
         let mut connected = self.running.clock.monotonic();
         loop {
             if let Some(exits) = server.wait(Some(Duration::ZERO))? {
@@ -86,12 +115,13 @@ impl RelayRun<'_> {
             if let Some(signal) = self.running.reporter.interrupted() {
                 return Err(ExecuteError::Interrupted { signal });
             }
-            if let Some(ended) = feeder.ended()? {
-                let log = self.relay.feeder.launch.log.clone();
+            let ended = feeder.as_mut().map(RunningFeeder::ended).transpose()?.flatten();
+            if let (Some(ended), Some(feeder)) = (ended, &self.relay.feeder) {
+                let log = feeder.launch.log.clone();
                 let problem = format!("the server that feeds the binlogs died: {ended}");
                 return Err(ExecuteError::Replay { problem, stderr: files::tail(&log), log });
             }
-            let answer = match self.ask(&FedApplier::wait_and_ask(place, WAIT)) {
+            let answer = match self.ask(&self.relay.applier.wait_and_ask(place)) {
                 Ok(answer) => answer,
                 // The client fails at once when the server dies under it; the server's own end says more.
                 Err(error) => match server.wait(Some(Duration::from_secs(10)))? {
@@ -104,13 +134,17 @@ impl RelayRun<'_> {
             if let Some((number, text)) = &status.sql_error {
                 return Err(self.stuck(&status, &format!("{text} (error {number})")));
             }
-            if !status.sql_running {
-                return match &status.applied {
-                    Some(applied) if applied >= place => Ok(()),
-                    _ => Err(self.stuck(&status, "the applier stopped and does not say why")),
-                };
+            let reached = self.relay.applier.reached(&status).is_some_and(|reached| reached >= place);
+            match (status.sql_running, reached) {
+                (false, true) => return Ok(()),
+                // What stands at the start of a file is no transaction, and moves no position.
+                (false, false) if self.nothing_before(&status, place) => return Ok(()),
+                (false, false) => return Err(self.stuck(&status, "the applier stopped and does not say why")),
+                // It looks whether it is there when the next event comes, and none comes behind the last one.
+                (true, true) if feeder.is_none() => self.tell(self.relay.applier.stop())?,
+                (true, _) => {}
             }
-            if status.io_error.is_none() {
+            if feeder.is_none() || status.io_error.is_none() {
                 connected = self.running.clock.monotonic();
             } else if let Some((number, text)) = &status.io_error
                 && (!status.io_running || self.running.clock.monotonic().saturating_sub(connected) > PATIENCE)
@@ -130,23 +164,48 @@ impl RelayRun<'_> {
         pipe(&reader, &self.step.client, None, self.running)
     }
 
-    /// Compares the GTID position with the window's end, and puts that of the backup and of transactions apart into it.
-    fn settle_position(&self) -> Result<(), ExecuteError> {
-        let answer = self.ask(FedApplier::ask_position())?;
+    /// Compares the executed GTIDs with those of backup and window.
+    fn check_executed(&self) -> Result<(), ExecuteError> {
+        let found = self.position()?;
+        let executed: MysqlGtidSet = found.parse().unwrap_or_default();
+        let window = &self.landmarks.executed;
+        let base = self.relay.base_gtid.as_deref().map(str::parse::<MysqlGtidSet>);
+        let equal = match base {
+            Some(Ok(base)) => base.union(window) == executed,
+            // A log without GTIDs, or a backup that does not say: then the server's log alone is compared.
+            _ => window.is_subset_of(&executed),
+        };
+        if equal {
+            return Ok(());
+        }
+        let base = self.relay.base_gtid.as_deref().unwrap_or_default();
+        Err(ExecuteError::PositionDiffers { expected: format!("{base} and {window}"), found })
+    }
+
+    /// The GTIDs that the server says it has.
+    fn position(&self) -> Result<String, ExecuteError> {
+        let answer = self.ask(self.relay.applier.ask_position())?;
         let found = parse_table(&answer).ok().and_then(|table| {
             let row = table.rows().next()?;
-            Some(row.get("position").unwrap_or_default().to_owned())
+            Some(row.get("position").unwrap_or_default().split_whitespace().collect::<String>())
         });
-        let found = found.unwrap_or_default();
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Compares the GTID position with the window's end, and puts that of the backup and of transactions apart into it.
+    fn settle_position(&self) -> Result<(), ExecuteError> {
+        let found = self.position()?;
         let state: MariadbGtidState = found.parse().unwrap_or_default();
         let mut settled = state.clone();
         if let Some(Ok(base)) = self.relay.base_gtid.as_deref().map(str::parse::<MariadbGtidState>) {
             settled = overlaid(&settled, &base.position());
         }
         for (domain, (server, seq)) in &self.landmarks.position {
-            let apart = self.landmarks.apart.iter().any(|apart| {
-                apart.gtid == Some(crate::model::Gtid::Mariadb { domain: *domain, server: *server, seq: *seq })
-            });
+            let apart = self
+                .landmarks
+                .apart
+                .iter()
+                .any(|apart| apart.gtid == Some(Gtid::Mariadb { domain: *domain, server: *server, seq: *seq }));
             if !apart && state.last_in(*domain) != Some((*server, *seq)) {
                 let expected = format!("{domain}-{server}-{seq}");
                 return Err(ExecuteError::PositionDiffers { expected, found });
@@ -158,7 +217,7 @@ impl RelayRun<'_> {
         if settled == state {
             return Ok(());
         }
-        self.tell(&FedApplier::set_position(&settled.to_string()))
+        self.tell(&Applier::set_position(&settled.to_string()))
     }
 
     /// The applier would skip its own server's transactions without a word.
@@ -212,15 +271,25 @@ impl RelayRun<'_> {
         ExecuteError::Replay { problem, stderr: files::tail(&log), log }
     }
 
+    /// Whether no transaction stands between what was applied and a place.
+    fn nothing_before(&self, status: &ApplierStatus, place: &BinlogPosition) -> bool {
+        let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        self.next_transaction(applied).is_some_and(|(next, _)| next >= *place)
+    }
+
     /// The applier stands still: the transaction behind what it has applied is the one.
     fn stuck(&self, status: &ApplierStatus, problem: &str) -> ExecuteError {
-        let applied = status.applied.clone().unwrap_or_else(|| self.step.from.clone());
-        let transaction = self.transaction_at(&applied).unwrap_or_else(|| format!("the transaction at {applied}"));
+        let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        let transaction = match self.next_transaction(applied) {
+            Some((at, Some(gtid))) => format!("transaction {gtid} at {at}"),
+            Some((at, None)) => format!("the transaction at {at}"),
+            None => format!("the transaction behind {applied}"),
+        };
         ExecuteError::Applier { transaction, problem: problem.to_owned(), log: self.step.server.launch.log.clone() }
     }
 
-    /// The first transaction at or behind a place, in words.
-    fn transaction_at(&self, place: &BinlogPosition) -> Option<String> {
+    /// The first transaction at or behind a place: where it starts, and its GTID.
+    fn next_transaction(&self, place: &BinlogPosition) -> Option<(BinlogPosition, Option<Gtid>)> {
         for file in self.relay.files.iter().skip_while(|file| **file != place.file) {
             let from = if *file == place.file { place.position } else { 0 };
             let mut found = None;
@@ -229,8 +298,8 @@ impl RelayRun<'_> {
                 if transaction.start < from {
                     return ControlFlow::Continue(());
                 }
-                let gtid = transaction.gtid.as_ref().map(|gtid| format!(" {gtid}")).unwrap_or_default();
-                found = Some(format!("transaction{gtid} at {file}:{}", transaction.start));
+                let at = BinlogPosition { file: file.clone(), position: transaction.start };
+                found = Some((at, transaction.gtid.clone()));
                 ControlFlow::Break(())
             });
             if found.is_some() || scanned.is_err() {
@@ -242,7 +311,7 @@ impl RelayRun<'_> {
 
     /// Reports how far the applier is.
     fn report(&mut self, status: &ApplierStatus) {
-        let Some(applied) = &status.applied else { return };
+        let Some(applied) = self.relay.applier.reached(status) else { return };
         let reporter = self.running.reporter;
         let Some(number) = self.relay.files.iter().position(|file| *file == applied.file) else { return };
         let before = self.relay.files.iter().take(number);

@@ -37,11 +37,15 @@ pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running
 fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<(), ExecuteError> {
     let server = &step.server;
     write_account(server)?;
+    let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, landmarks, running, reported: 0 });
+    if let Some(relay) = &relay {
+        relay.prepare()?;
+    }
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, &mut *process, running)?;
     files::remove_file(&server.init_file)?;
-    let replayed = match &step.relay {
-        Some(relay) => RelayRun { step, relay, landmarks, running, reported: 0 }.run(&mut *process),
+    let replayed = match &mut relay {
+        Some(relay) => relay.run(&mut *process),
         None => {
             let watch = LogGrowth { step, seen: std::cell::Cell::new(0), reporter: running.reporter };
             pipe(&step.reader, &step.client, Some(&|| watch.tick()), running)

@@ -60,7 +60,11 @@ impl fmt::Display for PlanText<'_> {
                 Step::Replay(replay) => {
                     writeln!(f, "      $ {} &", replay.server.launch.command)?;
                     match &replay.relay {
-                        Some(relay) => writeln!(f, "      $ {} --port=FREE &", relay.feeder.launch.command)?,
+                        Some(relay) => {
+                            if let Some(feeder) = &relay.feeder {
+                                writeln!(f, "      $ {} --port=FREE &", feeder.launch.command)?;
+                            }
+                        }
                         None => writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?,
                     }
                 }

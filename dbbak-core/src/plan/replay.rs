@@ -9,7 +9,9 @@ use super::{
 use crate::{
     facts::CutFact,
     model::{BinlogName, BinlogPosition, Goal, GtidSet},
-    tools::{Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version},
+    tools::{
+        Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version,
+    },
 };
 use std::{
     collections::BTreeSet,
@@ -18,6 +20,8 @@ use std::{
 
 /// The base name of the relay logs that a MariaDB server writes.
 const RELAY_BASE: &str = "relay";
+/// Workers of MySQL's applier.
+const MYSQL_WORKERS: u32 = 4;
 
 /// How a window is replayed, and why so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,21 +38,26 @@ pub(super) struct Choice {
 ///
 /// [`PlanError::NoRelay`] where the applier was asked for and cannot; [`PlanError::NoSkip`] where transactions are to be
 /// left out and only the pipe can replay.
-pub(super) fn choose(request: &RestoreRequest, dialect: Dialect) -> Result<Choice, PlanError> {
-    let hindrance = hindrance(dialect);
+pub(super) fn choose(request: &RestoreRequest, window: &Window<'_>, dialect: Dialect) -> Result<Choice, PlanError> {
+    let hindrance = hindrance(dialect, window);
     let choice = match (request.replay, hindrance) {
         (ReplayWay::Pipe, _) => Choice { relay: false, reason: "replayed through a pipe: asked for".into() },
         (ReplayWay::Relay, Some(reason)) => return Err(PlanError::NoRelay { reason }),
         (ReplayWay::Auto, Some(reason)) => {
             Choice { relay: false, reason: format!("replayed through a pipe: {reason}") }
         }
-        (ReplayWay::Auto | ReplayWay::Relay, None) => Choice {
-            relay: true,
-            reason:
-                "replayed by the private server's own applier, which a second private server feeds with the binlogs; \
-                     one thread, which is the fastest on few cores"
-                    .into(),
-        },
+        (ReplayWay::Auto | ReplayWay::Relay, None) => {
+            let how = match dialect.family {
+                Family::Mariadb => {
+                    "which a second private server feeds with the binlogs; in one thread, the fastest way on few cores"
+                        .to_owned()
+                }
+                Family::Mysql => {
+                    format!("with the binlogs as its relay logs; {MYSQL_WORKERS} workers, commits in log order")
+                }
+            };
+            Choice { relay: true, reason: format!("replayed by the private server's own applier, {how}") }
+        }
     };
     if !request.skip.is_empty() && !choice.relay {
         return Err(PlanError::NoSkip { reason: choice.reason });
@@ -83,12 +92,17 @@ fn holds(window: &Window<'_>, from: &BinlogPosition, at: &BinlogPosition) -> boo
 }
 
 /// Why the applier cannot replay, if so.
-fn hindrance(dialect: Dialect) -> Option<String> {
+fn hindrance(dialect: Dialect, window: &Window<'_>) -> Option<String> {
+    let bases: BTreeSet<&str> = window.files.iter().map(|file| file.name.base()).collect();
+    if bases.len() > 1 {
+        return Some(format!("the binlogs change their name: {}", bases.into_iter().collect::<Vec<_>>().join(", ")));
+    }
     match dialect.family {
         // Accounts stand in global_priv, which the feeder has to make, since 10.4.
         Family::Mariadb if dialect.version >= Version::new(10, 4, 0) => None,
         Family::Mariadb => Some(format!("MariaDB {} cannot feed a replica without grant tables", dialect.version)),
-        Family::Mysql => Some("relay logs are not written for MySQL yet".into()),
+        Family::Mysql if dialect.version >= Version::new(8, 0, 26) => None,
+        Family::Mysql => Some(format!("the applier of MySQL {} is steered by other statements", dialect.version)),
     }
 }
 
@@ -111,6 +125,7 @@ pub(super) fn free_server_ids(window: &Window<'_>) -> (u32, u32) {
 /// What planning a relay needs to know.
 #[derive(Debug)]
 pub(super) struct RelayJob<'a> {
+    pub family: Family,
     pub window: &'a Window<'a>,
     pub workdir: &'a Path,
     pub run_dir: &'a Path,
@@ -125,8 +140,14 @@ pub(super) struct RelayJob<'a> {
 }
 
 /// What the private server is told of its applier.
-pub(super) fn relay_settings(workdir: &Path) -> RelayReplay {
-    RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0 }
+pub(super) fn relay_settings(family: Family, workdir: &Path, window: &Window<'_>) -> RelayReplay {
+    match family {
+        Family::Mariadb => RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0 },
+        Family::Mysql => {
+            let base = window.files.last().map_or(RELAY_BASE, |last| last.name.base());
+            RelayReplay { dir: workdir.join("binlogs"), base: base.to_owned(), workers: MYSQL_WORKERS }
+        }
+    }
 }
 
 /// Directories of a relay's own.
@@ -145,12 +166,19 @@ impl RelayJob<'_> {
     pub(super) fn plan(self) -> Result<Relay, PlanError> {
         let binlogs = self.workdir.join("binlogs");
         let files: Vec<BinlogName> = self.window.files.iter().map(|file| file.name.clone()).collect();
-        let feeder = self.feeder(&binlogs, &files)?;
+        let base = files.last().map_or(RELAY_BASE, |last| last.base());
+        let index = binlogs.join(format!("{base}.index"));
+        let (applier, feeder) = match self.family {
+            Family::Mariadb => (Applier::Fed, Some(self.feeder(&binlogs.join(base), &index)?)),
+            Family::Mysql => (Applier::RelayLogs { dir: binlogs.clone() }, None),
+        };
         Ok(Relay {
             dir: relay_dir(self.workdir),
             binlogs,
             files,
             stop: self.stop,
+            applier,
+            index,
             feeder,
             client: self.client,
             reader: ReplayReader { files: Vec::new(), ..self.reader },
@@ -159,11 +187,9 @@ impl RelayJob<'_> {
         })
     }
 
-    fn feeder(&self, binlogs: &Path, files: &[BinlogName]) -> Result<Feeder, PlanError> {
+    fn feeder(&self, log_bin: &Path, index: &Path) -> Result<Feeder, PlanError> {
         let datadir = self.workdir.join("feeder");
-        let index = binlogs.join("dbbak-feeder.index");
         let (init_file, client_file) = (self.run_dir.join("feeder.sql"), self.run_dir.join("feeder.cnf"));
-        let base = files.last().map_or("binlog", |last| last.base());
         let command = FeederCommand {
             program: self.server_program.to_owned(),
             datadir: datadir.clone(),
@@ -171,8 +197,8 @@ impl RelayJob<'_> {
             pid_file: self.run_dir.join("feeder.pid"),
             tmpdir: self.workdir.join("tmp"),
             init_file: init_file.clone(),
-            log_bin: binlogs.join(base),
-            log_bin_index: index.clone(),
+            log_bin: log_bin.to_owned(),
+            log_bin_index: index.to_owned(),
             server_id: self.server_ids.1,
             run_as: self.run_as.clone(),
         }
@@ -182,7 +208,6 @@ impl RelayJob<'_> {
         Ok(Feeder {
             launch: Launch { command, log: self.workdir.join("feeder.log") },
             datadir,
-            index,
             init_file,
             client_file,
             account: format!("dbbak_feed_{}", self.id),

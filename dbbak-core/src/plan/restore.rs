@@ -355,7 +355,7 @@ impl<'a> Restore<'a> {
         }));
         let (_, server_version) = self.family_tool(ToolRole::Server)?;
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
-        let choice = replay::choose(self.request, Dialect { family: self.engine.tool().family(), version })?;
+        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
         plan.reasons.push(choice.reason);
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
@@ -364,7 +364,7 @@ impl<'a> Restore<'a> {
         );
         reported.replay = if choice.relay { ReplayWay::Relay } else { ReplayWay::Pipe };
         let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
-        let server = self.private_server(server_ids.0, choice.relay)?;
+        let server = self.private_server(server_ids.0, choice.relay.then_some(window))?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");
@@ -384,6 +384,7 @@ impl<'a> Restore<'a> {
         let relay = choice.relay.then(|| {
             let (mysqld, _) = self.family_tool(ToolRole::Server)?;
             let job = RelayJob {
+                family: self.engine.tool().family(),
                 window,
                 workdir: &self.workdir,
                 run_dir: &server.run_dir,
@@ -398,8 +399,10 @@ impl<'a> Restore<'a> {
             job.plan().map(Box::new)
         });
         let relay = relay.transpose()?;
-        let own_dirs = relay.iter().flat_map(|relay| [relay.dir.clone(), relay.feeder.datadir.clone()]);
-        let own_dirs: Vec<PathBuf> = own_dirs.collect();
+        let own_dirs = relay
+            .iter()
+            .flat_map(|relay| [Some(relay.dir.clone()), relay.feeder.as_ref().map(|feeder| feeder.datadir.clone())]);
+        let own_dirs: Vec<PathBuf> = own_dirs.flatten().collect();
         for path in &own_dirs {
             plan.steps.push(Step::CreateDir { path: path.clone() });
         }
@@ -456,7 +459,7 @@ impl<'a> Restore<'a> {
         self.facts.host.root.then(|| "root".to_owned())
     }
 
-    fn private_server(&self, server_id: u32, relay: bool) -> Result<PrivateServer, PlanError> {
+    fn private_server(&self, server_id: u32, relay: Option<&Window<'_>>) -> Result<PrivateServer, PlanError> {
         let (mysqld, version) = self.family_tool(ToolRole::Server)?;
         let last = self.chain.last().ok_or(PlanError::NoFull)?;
         self.check_server_version(last, version)?;
@@ -490,7 +493,7 @@ impl<'a> Restore<'a> {
             run_as: self.run_as(),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
-            relay: relay.then(|| replay::relay_settings(&self.workdir)),
+            relay: relay.map(|window| replay::relay_settings(family, &self.workdir, window)),
             extra: self.config.server.options.clone(),
         }
         .build()?;

@@ -3,7 +3,7 @@
 use crate::{
     model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
-    tools::{Client, CommandSpec, Expected, Launch, ReplayReader},
+    tools::{Applier, Client, CommandSpec, Expected, Launch, ReplayReader},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -286,7 +286,7 @@ pub struct Replay {
 /// A replay by the private server's own applier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Relay {
-    /// The directory of the relay logs, private to the run and removed after it.
+    /// The applier's directory, private to the run and removed after it.
     pub dir: PathBuf,
     /// The directory of the unpacked binlogs.
     pub binlogs: PathBuf,
@@ -294,14 +294,19 @@ pub struct Relay {
     pub files: Vec<BinlogName>,
     /// Where the last file is cut off before anything is applied; none: it ends where it ends.
     pub stop: Option<u64>,
-    /// What serves the files to a MariaDB server's applier.
-    pub feeder: Feeder,
+    /// How the applier is steered.
+    pub applier: Applier,
+    /// The list of the files, for whoever reads them.
+    pub index: PathBuf,
+    /// What serves the files to a MariaDB server's applier. MySQL's takes them as its relay logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feeder: Option<Feeder>,
     /// The client that steers the applier.
     pub client: Client,
     /// Reads single transactions which the applier would not apply as they are written (definitions of events, which it
     /// would disable): those go through the pipe. Their places are known when the archive was read.
     pub reader: ReplayReader,
-    /// The GTID position of the backup.
+    /// The GTID position of the backup (MariaDB), or its GTID set (MySQL).
     pub base_gtid: Option<String>,
     /// The private server's id. Its applier skips, without a word, events that have it.
     pub server_id: u32,
@@ -314,8 +319,6 @@ pub struct Feeder {
     pub launch: Launch,
     /// The directory of its own tables.
     pub datadir: PathBuf,
-    /// The list of the files that it serves.
-    pub index: PathBuf,
     /// The file of statements that makes the account; it holds a password made up for this run, and is removed at once.
     pub init_file: PathBuf,
     /// The option file for the client, with the same password and the port.

@@ -3,6 +3,7 @@
 use super::answers::{AnswerError, parse_table};
 use crate::model::BinlogPosition;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What an applier says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,63 +70,114 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// The statements for MariaDB's applier, which is fed by another server.
-#[derive(Debug, Clone, Copy)]
-pub struct FedApplier;
+/// The statements for an applier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Applier {
+    /// MariaDB's, which another server feeds.
+    Fed,
+    /// MySQL's, whose relay logs are the source's binlogs under their own names.
+    RelayLogs {
+        /// Their directory.
+        dir: PathBuf,
+    },
+}
 
-impl FedApplier {
-    /// Has the applier follow a source. Holds the password: it belongs on standard input.
+impl Applier {
+    /// Has a fed applier follow a source. Holds the password: it belongs on standard input.
     pub fn follow(port: u16, account: &str, password: &str, from: &BinlogPosition) -> String {
         let (account, password) = (quoted(account), quoted(password));
         format!(
             "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER={account}, \
              MASTER_PASSWORD={password}, MASTER_CONNECT_RETRY=1, MASTER_SSL=0, {};",
-            Self::place(from)
+            fed_place(from)
         )
     }
 
-    /// Moves the applier to another place of its source.
-    pub fn move_to(place: &BinlogPosition) -> String {
-        format!("STOP SLAVE; CHANGE MASTER TO {};", Self::place(place))
-    }
-
-    fn place(place: &BinlogPosition) -> String {
-        let file = quoted(place.file.as_str());
-        // A position names one place in the log. A GTID does so only while every number in it grows.
-        format!("MASTER_LOG_FILE={file}, MASTER_LOG_POS={}, MASTER_USE_GTID=no", place.position)
+    /// Moves the applier, which has stopped, to another place.
+    pub fn move_to(&self, place: &BinlogPosition) -> String {
+        match self {
+            Applier::Fed => format!("STOP SLAVE; CHANGE MASTER TO {};", fed_place(place)),
+            Applier::RelayLogs { dir } => {
+                let file = quoted(&dir.join(place.file.as_str()).display().to_string());
+                // The host is never asked: nothing is fetched.
+                format!(
+                    "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HOST='dbbak', RELAY_LOG_FILE={file}, \
+                     RELAY_LOG_POS={};",
+                    place.position
+                )
+            }
+        }
     }
 
     /// Applies up to a place.
-    pub fn run_until(place: &BinlogPosition) -> String {
-        let file = quoted(place.file.as_str());
-        format!("START SLAVE UNTIL MASTER_LOG_FILE={file}, MASTER_LOG_POS={};", place.position)
+    pub fn run_until(&self, place: &BinlogPosition) -> String {
+        let (file, position) = (quoted(place.file.as_str()), place.position);
+        match self {
+            Applier::Fed => format!("START SLAVE UNTIL MASTER_LOG_FILE={file}, MASTER_LOG_POS={position};"),
+            // With a directory in front of the name 9.7 says "UNTIL condition is bad".
+            Applier::RelayLogs { .. } => {
+                format!("START REPLICA SQL_THREAD UNTIL RELAY_LOG_FILE={file}, RELAY_LOG_POS={position};")
+            }
+        }
     }
 
-    /// Waits until the applier is there or has stopped, at most so many seconds, and asks how it stands.
-    pub fn wait_and_ask(place: &BinlogPosition, seconds: u32) -> String {
-        let file = quoted(place.file.as_str());
-        format!("DO MASTER_POS_WAIT({file}, {}, {seconds}); {}", place.position, Self::ask())
+    /// Waits until the applier is there or has stopped, at most a second, and asks how it stands.
+    pub fn wait_and_ask(&self, place: &BinlogPosition) -> String {
+        let (file, position) = (quoted(place.file.as_str()), place.position);
+        match self {
+            Applier::Fed => format!("DO MASTER_POS_WAIT({file}, {position}, 1); SHOW ALL SLAVES STATUS;"),
+            Applier::RelayLogs { .. } => "DO SLEEP(0.2); SHOW REPLICA STATUS;".into(),
+        }
     }
 
-    /// Asks how the applier stands.
-    pub fn ask() -> &'static str {
-        "SHOW ALL SLAVES STATUS;"
+    /// Stops applying; what was begun is ended.
+    pub fn stop(&self) -> &'static str {
+        match self {
+            Applier::Fed => "STOP SLAVE SQL_THREAD;",
+            Applier::RelayLogs { .. } => "STOP REPLICA SQL_THREAD;",
+        }
     }
 
     /// Ends the replication and forgets the source.
-    pub fn forget() -> &'static str {
-        "STOP SLAVE; RESET SLAVE ALL;"
+    pub fn forget(&self) -> &'static str {
+        match self {
+            Applier::Fed => "STOP SLAVE; RESET SLAVE ALL;",
+            Applier::RelayLogs { .. } => "STOP REPLICA; RESET REPLICA ALL;",
+        }
     }
 
-    /// Asks for the GTID position: the column `position`.
-    pub fn ask_position() -> &'static str {
-        "SELECT @@GLOBAL.gtid_slave_pos AS position;"
+    /// Where the applied events end, in the source's files.
+    pub fn reached<'s>(&self, status: &'s ApplierStatus) -> Option<&'s BinlogPosition> {
+        match self {
+            Applier::Fed => status.applied.as_ref(),
+            Applier::RelayLogs { .. } => status.applied_relay.as_ref(),
+        }
     }
 
-    /// Sets the GTID position. The server logs nothing of it.
+    /// Asks for the GTIDs that the server has: the column `position`.
+    pub fn ask_position(&self) -> &'static str {
+        match self {
+            Applier::Fed => "SELECT @@GLOBAL.gtid_slave_pos AS position;",
+            Applier::RelayLogs { .. } => "SELECT @@GLOBAL.gtid_executed AS position;",
+        }
+    }
+
+    /// Sets MariaDB's GTID position. The server logs nothing of it.
     pub fn set_position(position: &str) -> String {
         format!("SET GLOBAL gtid_slave_pos={};", quoted(position))
     }
+
+    /// Commits an empty transaction under a MySQL GTID: the applier passes over the one that has it.
+    pub fn commit_empty(gtid: &str) -> String {
+        format!("SET gtid_next={}; BEGIN; COMMIT; SET gtid_next='AUTOMATIC';", quoted(gtid))
+    }
+}
+
+fn fed_place(place: &BinlogPosition) -> String {
+    let file = quoted(place.file.as_str());
+    // A position names one place in the log. A GTID does so only while every number in it grows.
+    format!("MASTER_LOG_FILE={file}, MASTER_LOG_POS={}, MASTER_USE_GTID=no", place.position)
 }
 
 #[cfg(test)]
@@ -151,7 +203,7 @@ mod tests {
     fn quotes_what_it_is_given() {
         let place = BinlogPosition { file: "it's\\x.000001".parse().unwrap(), position: 4 };
         assert_eq!(
-            FedApplier::run_until(&place),
+            Applier::Fed.run_until(&place),
             "START SLAVE UNTIL MASTER_LOG_FILE='it''s\\\\x.000001', MASTER_LOG_POS=4;"
         );
     }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     facts::CutFact,
     model::{BinlogName, BinlogPosition, Goal, GtidSet},
+    store::BinlogEntry,
     tools::{
         Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version,
     },
@@ -120,6 +121,12 @@ pub(super) fn free_server_ids(window: &Window<'_>) -> (u32, u32) {
     }
     let mut free = (0..=u32::MAX).rev().filter(|id| !taken.contains(id));
     (free.next().unwrap_or(u32::MAX), free.next().unwrap_or(1))
+}
+
+/// The bytes of a window, from its start to its end.
+pub(super) fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: &[BinlogEntry]) -> u64 {
+    let before_last: u64 = files.iter().take(files.len().saturating_sub(1)).map(|file| file.size).sum();
+    (before_last + cut.position).saturating_sub(from.position)
 }
 
 /// What planning a relay needs to know.

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
-    model::{BinlogPosition, TreeName},
+    model::TreeName,
     probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{
@@ -342,7 +342,7 @@ impl<'a> Restore<'a> {
         let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
         let stop = (!whole).then_some(window.cut.position);
         let dir = self.workdir.join("binlogs");
-        let bytes = bytes_between(&from, &window.cut, &files);
+        let bytes = replay::bytes_between(&from, &window.cut, &files);
         let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
         plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
             dir: dir.clone(),
@@ -594,9 +594,4 @@ fn family_name(family: Family) -> &'static str {
         Family::Mysql => "MySQL",
         Family::Mariadb => "MariaDB",
     }
-}
-
-fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: &[BinlogEntry]) -> u64 {
-    let before_last: u64 = files.iter().take(files.len().saturating_sub(1)).map(|file| file.size).sum();
-    (before_last + cut.position).saturating_sub(from.position)
 }

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{find_program, require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
-use dbbak_testkit::server::{Options, Rows, Server, copy_tree};
+use dbbak_testkit::server::{Options, Rows, Server};
 
 /// What a log can hold that an applier may take in another way than a client does.
 const ODDITIES: &str = "
@@ -284,42 +285,11 @@ fn mysql_with_a_full(options: Options) -> Scenario {
          CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, b VARCHAR(300), c DOUBLE);
          INSERT INTO shop.t (b) VALUES ('before')",
     );
-    let at = scenario.server.sql("SHOW BINARY LOG STATUS").remove(0);
-    let variables: serde_json::Map<String, serde_json::Value> = scenario
-        .server
-        .sql("SHOW GLOBAL VARIABLES")
-        .into_iter()
-        .map(|row| (row[0].clone(), row[1].clone().into()))
-        .collect();
-    let version = scenario.server.value("SELECT VERSION()");
-    scenario.server.stop().unwrap();
-    let ts = "2026-01-02T03-04Z";
-    let full = scenario.store().join(format!("full_{ts}"));
-    fs::create_dir_all(full.join("server")).unwrap();
-    copy_tree(scenario.server.datadir(), &full.join("prepared-final")).unwrap();
-    fs::remove_file(full.join("prepared-final/auto.cnf")).unwrap();
-    fs::write(full.join("server/variables.json"), serde_json::to_vec(&variables).unwrap()).unwrap();
-    let mut binlog = serde_json::json!({"file": at[0], "position": at[1].parse::<u64>().unwrap()});
-    let gtid: String = at[4].split_whitespace().collect();
-    if !gtid.is_empty() {
-        binlog["gtid"] = gtid.into();
-    }
-    let entry = serde_json::json!({
-        "type": "full", "ts": ts, "base": null, "size": 1, "ended_at": "2026-01-02T03:05:00Z", "binlog": binlog,
-        "engine": "xtrabackup", "server": {"version": version, "flavor": "mysql"},
-        "from_lsn": 0, "to_lsn": 1,
-    });
-    let meta = serde_json::json!({
-        "type": "full", "ts": ts,
-        "paths": {"raw": null, "prepared_redo": null, "prepared_final": format!("full_{ts}/prepared-final")},
-        "xtrabackup": {"cmd": "cp", "lsn_start": 0, "lsn_end": 1},
-    });
-    fs::write(full.join("meta.json"), serde_json::to_vec(&meta).unwrap()).unwrap();
     // Another program's store, which `init` takes over.
     fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-    fs::write(scenario.store().join("manifest.json"), serde_json::to_vec(&vec![entry]).unwrap()).unwrap();
+    let store = scenario.store();
+    plant_full(&mut scenario.server, &store).unwrap();
     scenario.dbbak(&["init"]).exits(0);
-    scenario.server.restart().unwrap();
     scenario
 }
 

@@ -1,5 +1,6 @@
 //! Tells a person at a terminal, or a log, what a run does.
 
+use chrono::DateTime;
 use dbbak_core::execute::{Event, Reporter};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -72,6 +73,13 @@ impl Reporter for TerminalReporter {
             Event::Progress { bytes } => {
                 if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
                     bar.inc(*bytes);
+                }
+            }
+            Event::Replayed { at, transactions, time } => {
+                if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+                    let time = DateTime::from_timestamp(i64::try_from(*time).unwrap_or_default(), 0);
+                    let time = time.unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC");
+                    bar.set_message(format!("replay: {transactions} transactions, up to {time}, {at}"));
                 }
             }
             Event::StepFinished { number, title, took } => {

@@ -29,7 +29,7 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
     for (vendor, name, allowed) in
         [(Vendor::Mariadb, "MariaDB", RATIOS_ALLOWED[0]), (Vendor::Mysql, "MySQL", RATIOS_ALLOWED[1])]
     {
-        if vendor.program("mysqld").is_err() {
+        if vendor.program(programs(vendor)[0]).is_err() {
             crate::say(&format!("{name} is not there: left out"));
             continue;
         }
@@ -76,6 +76,14 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
         ),
         rows,
     })
+}
+
+/// The names of a vendor's server and client.
+fn programs(vendor: Vendor) -> [&'static str; 2] {
+    match vendor {
+        Vendor::Mariadb => ["mariadbd", "mariadb"],
+        Vendor::Mysql => ["mysqld", "mysql"],
+    }
 }
 
 struct Bench<'a> {
@@ -145,8 +153,13 @@ impl<'a> Bench<'a> {
             server.backup_option_file().display(),
             dir.display(),
         );
-        for program in ["mysql", "mysqlbinlog", "mysqld"] {
-            text += &format!("{program}: {}\n", vendor.program(program)?.display());
+        let [server_program, client] = programs(vendor);
+        for (key, program) in [
+            ("mysqld", vendor.program(server_program)?),
+            ("mysql", vendor.program(client)?),
+            ("mysqlbinlog", vendor.binlog_reader()?),
+        ] {
+            text += &format!("{key}: {}\n", program.display());
         }
         fs::write(&config, text)?;
         let from = (at.first().cloned().unwrap_or_default(), at.get(1).cloned().unwrap_or_default());
@@ -186,10 +199,9 @@ impl<'a> Bench<'a> {
         copy_tree(&self.base, &datadir)?;
         settle()?;
         let mut command = Command::new(script);
-        command
-            .arg(self.vendor.program("mysqld")?)
-            .arg(self.vendor.binlog_reader()?)
-            .arg(self.vendor.program("mysql")?);
+        let [server_program, client] = programs(self.vendor);
+        command.arg(self.vendor.program(server_program)?).arg(self.vendor.binlog_reader()?);
+        command.arg(self.vendor.program(client)?);
         command.arg(self.server.root_option_file()).arg(&datadir).arg(&work);
         command.arg(BUFFER_POOL.to_string()).arg(&self.from.1).args(self.binlogs()?);
         let measured = run(&mut command, &self.dir.join("by-hand.log"), TICK)?;

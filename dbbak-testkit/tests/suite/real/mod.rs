@@ -5,6 +5,7 @@ mod backups;
 mod damage;
 mod disk_full;
 mod exact;
+mod from_server;
 mod kill;
 mod pitr;
 mod reading;

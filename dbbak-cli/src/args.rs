@@ -1,10 +1,10 @@
 //! The command line.
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{Gtid, Stamp, parse_time},
+    model::{BinlogPosition, Gtid, Stamp, parse_time},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -101,8 +101,9 @@ pub struct ShipArgs {
     pub exec: ExecArgs,
 }
 
-/// A restore.
+/// A restore. Without a target it lands at the latest reachable moment, floored to pitr_round_minutes.
 #[derive(Debug, Clone, Args)]
+#[command(group(ArgGroup::new("target").args(["time", "gtid", "before_gtid", "position", "latest"])))]
 pub struct RestoreArgs {
     /// The moment to land just before: YYYY-MM-DD HH:MM[:SS[.ffffff]] in UTC, or RFC 3339. Floored unless --exact.
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -112,7 +113,27 @@ pub struct RestoreArgs {
     #[arg(long, requires = "time")]
     pub exact: bool,
 
-    /// Start from this backup. Without --time it is restored as it is.
+    /// Land right after this transaction: UUID:N or UUID:TAG:N (MySQL), DOMAIN-SERVER-SEQ (MariaDB).
+    #[arg(long, value_name = "GTID", conflicts_with = "no_pitr")]
+    pub gtid: Option<Gtid>,
+
+    /// Land right before this transaction.
+    #[arg(long, value_name = "GTID", conflicts_with = "no_pitr")]
+    pub before_gtid: Option<Gtid>,
+
+    /// Land at this place between two transactions of the server's binlogs.
+    #[arg(long, value_name = "FILE:POS", conflicts_with = "no_pitr")]
+    pub position: Option<BinlogPosition>,
+
+    /// Land at the very end of the archive: every whole transaction that is archived, nothing floored.
+    #[arg(long, conflicts_with = "no_pitr")]
+    pub latest: bool,
+
+    /// The timeline that is meant, where several have the target.
+    #[arg(long, value_name = "ID", conflicts_with = "no_pitr")]
+    pub timeline: Option<String>,
+
+    /// Start from this backup. Without a target it is restored as it is.
     #[arg(long, value_name = "TS")]
     pub backup: Option<Stamp>,
 

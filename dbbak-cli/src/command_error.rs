@@ -5,7 +5,7 @@ use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
     find::FindError,
-    plan::PlanError,
+    plan::{PlanError, Whereabouts},
     record::RecordError,
     run::RunError,
     store::{Access, StoreError, layout},
@@ -320,18 +320,52 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
         }
         PlanError::TargetInFuture { .. } => hint("times without an offset are UTC"),
-        PlanError::TargetBeyondBinlogs { latest, .. } => {
-            let mut hints = hint("archive what the server has: `dbbak ship-binlogs --flush --exec`");
-            if let Some(latest) = latest {
-                hints.push(format!(
-                    "or land at the latest reachable moment: --exact --time \"{}\"",
-                    latest.format("%Y-%m-%d %H:%M:%S%.f")
-                ));
-            }
-            hints
+        PlanError::TargetBeyondBinlogs { .. } => vec![
+            "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
+            "or land at the end of the archive: --latest".into(),
+        ],
+        PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => vec![format!(
+            "to keep every transaction before it: --position {} --timeline {}",
+            end.position, end.timeline
+        )],
+        PlanError::PositionNotBoundary { position, before, after } => {
+            let file = &position.file;
+            let after = after.map(|after| format!(" or --position {file}:{after}")).unwrap_or_default();
+            vec![format!("use --position {file}:{before}{after}")]
         }
-        PlanError::BinlogGap { latest: Some(latest), .. } | PlanError::DamagedBinlog { latest: Some(latest), .. } => {
-            vec![format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f"))]
+        PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
+            Whereabouts::BeyondArchive { .. } => vec![
+                "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
+                "or land at the end of the archive: --latest".into(),
+            ],
+            Whereabouts::InGap { .. } | Whereabouts::BeforeArchive { .. } => {
+                hint("if the server or a copy of it still has these binlogs, archive them: `dbbak ship-binlogs --exec`")
+            }
+            Whereabouts::BehindGoodPart { timeline, file, last_good } => {
+                vec![format!(
+                    "to keep every transaction before it: --position {file}:{last_good} --timeline {timeline}"
+                )]
+            }
+            _ => Vec::new(),
+        },
+        PlanError::GtidRepeated { first, again, .. } => {
+            vec![format!(
+                "name the place instead: --position {first} or --position {}:{again} cuts before it",
+                first.file
+            )]
+        }
+        PlanError::AmbiguousTimeline { candidates, .. } => {
+            let options: Vec<String> = candidates.iter().map(|span| format!("--timeline {}", span.id)).collect();
+            vec![format!("say which is meant: {}", options.join(" or "))]
+        }
+        PlanError::NoBackupInTimeline { .. } => hint(
+            "take a full of that server with `dbbak backup-full --exec`; `dbbak list` shows what can be restored; --timeline names another timeline",
+        ),
+        PlanError::NoBackupBefore { oldest: Some(oldest), .. } => {
+            vec![format!("the first state there: --backup {}", oldest.0)]
+        }
+        PlanError::BackupHoldsTarget { .. } => {
+            hint("leave --backup out to have the last backup before the target chosen")
         }
         PlanError::CoordinatesNotArchived { .. } => {
             hint("archive it: `dbbak ship-binlogs --flush --exec`; or restore the backup as it is: --no-pitr")

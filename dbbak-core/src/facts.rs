@@ -2,7 +2,7 @@
 
 use crate::{
     binlog::{FileHead, LogFlavor},
-    model::{BinlogCoordinates, BinlogName, LogTime, Lsn, Stamp, TreeName},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::Digest,
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, Version},
@@ -32,6 +32,8 @@ pub struct Facts {
     pub source: Option<SourceBinlogs>,
     /// Where the target cuts each timeline that matters.
     pub cuts: Vec<CutFact>,
+    /// What stands around the places that matter.
+    pub edges: Vec<EdgeFact>,
     /// What the store holds of the backups of the chains that matter.
     pub stored: BTreeMap<String, StoredBackup>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
@@ -155,33 +157,90 @@ pub struct HeadFact {
     pub gtids_before: Option<String>,
 }
 
-/// Where a moment cuts a timeline.
+/// Where a goal cuts a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CutFact {
     /// The timeline.
     pub timeline: String,
-    /// The moment.
-    pub target: DateTime<Utc>,
-    /// The place of the cut: before the first transaction whose time is the moment or later. `None`: every archived
-    /// transaction is earlier.
+    /// What cuts it.
+    pub goal: Goal,
+    /// The place of the cut. `None`: for a moment, that every archived transaction is earlier; for anything else, that it
+    /// is not in the timeline's archived files, or that `flaw` says what is wrong with it.
     pub cut: Option<CutPlace>,
-    /// The last transaction before the cut, where the cut's file or the one before it holds one.
-    pub last_included: Option<TransactionFact>,
+    /// Why the goal cuts nothing although the timeline has it.
+    pub flaw: Option<CutFlaw>,
 }
 
 /// The place of a cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutPlace {
-    /// The file.
-    pub file: BinlogName,
-    /// The boundary, in bytes from the file's start.
-    pub position: u64,
+    /// The place, a transaction boundary.
+    pub at: BinlogPosition,
     /// Transactions of the file before the cut.
     pub transactions_before: u64,
+    /// Up to here no further transaction stands: the next one's start, or the end of what is archived without a gap. A
+    /// backup with coordinates in between holds just what stands before the cut.
+    pub until: BinlogPosition,
+}
+
+/// Why a goal cuts nothing although its timeline has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutFlaw {
+    /// The offset lies in a transaction, in an event or after damage.
+    NoBoundary {
+        /// The last boundary before it.
+        before: u64,
+        /// The next boundary after it, where the file has one.
+        after: Option<u64>,
+    },
+    /// Another transaction of the same GTID stands elsewhere in the file.
+    Repeated {
+        /// Where the first stands.
+        first: BinlogPosition,
+        /// Where it comes again in the same file.
+        again: u64,
+    },
+}
+
+/// What stands on both sides of the place that a restore ends at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EdgeFact {
+    /// The timeline.
+    pub timeline: String,
+    /// The place.
+    pub at: BinlogPosition,
+    /// The last transaction before it; `None` where gap-free binlogs before it hold none.
+    pub last_included: Option<TransactionFact>,
     /// The first transaction after it.
-    pub first_excluded: TransactionFact,
-    /// Transactions further on whose own time is before the target all the same (at most ten).
-    pub earlier_after_cut: Vec<TransactionFact>,
+    pub first_excluded: Option<TransactionFact>,
+    /// Why it is not known what comes next, where that is so: the archive has a gap there, or damage.
+    pub unknown_after: Option<String>,
+    /// Transactions further on whose own time is before the moment asked for all the same.
+    pub earlier: Vec<TransactionFact>,
+    /// How many of these there are in the files that were looked through; at most ten are kept.
+    pub earlier_count: u64,
+    /// The last file that was looked through for them.
+    pub earlier_up_to: Option<BinlogName>,
+    /// Places before the cut at which the times go back.
+    pub jumps: Vec<TimeJump>,
+    /// How many there are in the files that were looked through; at most five are kept.
+    pub jump_count: u64,
+    /// The first file that was looked through for them, where that is not the window's first.
+    pub jumps_from: Option<BinlogName>,
+}
+
+/// A place at which the times of transactions go back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeJump {
+    /// The transaction whose time is earlier than that of one before it.
+    pub at: BinlogPosition,
+    /// Its GTID, where the log has one.
+    pub gtid: Option<String>,
+    /// The newest time before it.
+    pub from: LogTime,
+    /// Its own time.
+    pub to: LogTime,
 }
 
 /// One transaction, as plans and reports show it.
@@ -199,6 +258,13 @@ pub struct TransactionFact {
     pub time: LogTime,
     /// Whether that is the commit time; otherwise it is a lower bound.
     pub committed_at: bool,
+    /// The time that it has by itself, where it is not `time`: in a log without commit times its newest stamp, which may
+    /// lie before that of an earlier transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_stamp: Option<LogTime>,
+    /// When the server that wrote this log committed it, where another had committed it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_here: Option<LogTime>,
     /// The tables that it changed, as `database.table`.
     pub tables: Vec<String>,
     /// Its first statement, where the log has the text.
@@ -248,6 +314,7 @@ impl Facts {
             leftovers: Vec::new(),
             source: None,
             cuts: Vec::new(),
+            edges: Vec::new(),
             stored: BTreeMap::new(),
             starts: Vec::new(),
         }

@@ -8,8 +8,8 @@ use crate::{
     facts::Facts,
     find::FindError,
     plan::{
-        Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, ShipRequest, Step, Summary,
-        check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
+        Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection, ShipRequest,
+        Step, Summary, check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_server_files},
@@ -111,15 +111,15 @@ impl Planning<'_> {
         let now = self.clock.now();
         let mut facts = survey::host(self.probe);
         let aim = resolve_aim(self.config, &catalog, now, request)?;
-        if let Aim::Moment { at, .. } = aim {
-            survey::cuts(&mut facts, self.store, &catalog, at)?;
+        if let Some(goal) = aim.goal() {
+            survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
         }
-        let selection = select(&catalog, request, &aim, &facts.cuts)?;
+        let selection = self.select(&catalog, request, &aim, &mut facts)?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
-        if let (Some(window), Some(last)) = (&selection.window, selection.chain.last())
-            && let Some(file) = window.files.first()
-        {
-            survey::start(&mut facts, self.store, last.ts(), file, &window.coordinates)?;
+        if let Some((timeline, at)) = selection.ends_at(&catalog) {
+            let from = selection.window.as_ref().map(|window| window.coordinates.place());
+            let goal = aim.goal();
+            survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }
         let family = selection.chain.first().and_then(|full| family_of(full.entry.engine.as_deref()?));
         let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
@@ -127,6 +127,26 @@ impl Planning<'_> {
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
         checked(plan_restore(self.config, &catalog, &facts, now, request)?)
+    }
+
+    /// Chooses chain and window. Whether a backup's coordinates are a transaction boundary is looked up for the one that
+    /// is chosen alone; where they are not, another is chosen.
+    fn select<'a>(
+        &self,
+        catalog: &'a Catalog,
+        request: &RestoreRequest,
+        aim: &Aim,
+        facts: &mut Facts,
+    ) -> Result<Selection<'a>, RunError> {
+        loop {
+            let selection = select(catalog, request, aim, facts)?;
+            let (Some(window), Some(last)) = (&selection.window, selection.chain.last()) else { return Ok(selection) };
+            let (true, Some(file)) = (facts.starts.iter().all(|start| start.backup != last.ts()), window.files.first())
+            else {
+                return Ok(selection);
+            };
+            survey::start(facts, self.store, last.ts(), file, &window.coordinates)?;
+        }
     }
 
     /// Proves the setup.

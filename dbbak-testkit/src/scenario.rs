@@ -13,8 +13,11 @@ use tempfile::TempDir;
 
 use crate::cli::{Ran, dbbak};
 use crate::looking::{files_below, processes_that_mention};
-use crate::server::{Checksums, MariadbServer, Options};
+use crate::server::{Checksums, MariadbServer, Options, Server, Vendor};
 use crate::workload::{Mix, Workload};
+
+/// The environment variable that, when it is set, keeps the directories of scenarios for a look after a failure.
+pub const KEEP: &str = "DBBAK_TEST_KEEP";
 
 /// A server with a store beside it.
 ///
@@ -24,7 +27,7 @@ use crate::workload::{Mix, Workload};
 #[derive(Debug)]
 pub struct Scenario {
     /// The source server.
-    pub server: MariadbServer,
+    pub server: Server,
     count: AtomicU32,
     root: PathBuf,
     // Last, so that the server ends before its directory goes.
@@ -58,9 +61,11 @@ impl Scenario {
     /// The same, with a store's directory that the test has prepared: its path is given before anything lies there.
     #[track_caller]
     pub fn with_store(options: Options, config: &str, prepare: impl FnOnce(&Path)) -> Self {
-        let dir = tempfile::Builder::new().prefix("real-").tempdir().expect("a temporary directory");
+        let keep = std::env::var_os(KEEP).is_some();
+        let dir = tempfile::Builder::new().prefix("real-").disable_cleanup(keep).tempdir();
+        let dir = dir.expect("a temporary directory");
         let root = dir.path().to_owned();
-        let server = MariadbServer::start(&root.join("server"), options).expect("the server starts");
+        let server = Server::start(&root.join("server"), options).expect("the server starts");
         let scenario = Self { server, count: AtomicU32::new(0), root, _dir: dir };
         for dir in ["scratch", "tmp"] {
             fs::create_dir(scenario.root.join(dir)).expect("creating a directory");
@@ -82,6 +87,15 @@ impl Scenario {
     }
 
     fn write_config(&self, server: &str, more: &str) {
+        let mut more = more.to_owned();
+        // The tests' MySQL is not on the path.
+        let vendor = self.server.options().vendor;
+        if vendor == Vendor::Mysql {
+            for program in ["mysql", "mysqlbinlog", "mysqld"] {
+                let path = vendor.program(program).expect("./dev setup has unpacked MySQL");
+                more += &format!("\n{program}: {}", path.display());
+            }
+        }
         let text = format!(
             "nfs_root: {}\nmysql_option_file: {}\nscratch_dir: {}\npitr_round_minutes: 0\nparallel: 2\n\
              prepare_memory: 32M\nserver: {{start_timeout_seconds: 120{server}}}\n{more}\n",

@@ -40,6 +40,8 @@ pub struct Witness {
     /// The transactions of the client that waits for nobody, in their order. The server died before the last one before
     /// a crash was acknowledged: its GTID is known only if the client was told.
     pub noise: Vec<(u64, Option<String>)>,
+    /// Single statements that ran for long: the GTID, and when they began and ended, microseconds since 1970.
+    pub slow: Vec<(String, u64, u64)>,
 }
 
 /// The whole history of a server: its log, with what each transaction in it did.
@@ -49,6 +51,10 @@ pub struct History {
     pub log: Vec<Logged>,
     /// What each did, in the same order.
     changes: Vec<Vec<Change>>,
+    /// The statement that committed each, for messages.
+    what: Vec<String>,
+    /// As the [witness](Witness) has it.
+    pub slow: Vec<(String, u64, u64)>,
 }
 
 impl Witness {
@@ -77,7 +83,7 @@ impl Witness {
                 Some(known) => known.to_vec(),
                 None => match unnamed.next() {
                     Some((_, changes)) => changes.clone(),
-                    None => return Err(format!("nobody made the transaction that is logged at {logged:?}")),
+                    None => return Err(format!("nobody made the transaction {logged:?}")),
                 },
             };
             changes.push(known);
@@ -89,7 +95,11 @@ impl Witness {
             return Err("a transaction that was in the tables after a crash is not in the log".to_owned());
         }
         self.check_order(&log)?;
-        Ok(History { log, changes })
+        let texts: BTreeMap<&str, &str> =
+            self.commits.iter().map(|commit| (commit.gtid.as_str(), commit.what.as_str())).collect();
+        let what = |logged: &Logged| texts.get(logged.gtid.as_str()).copied().unwrap_or("noise").to_owned();
+        let what = log.iter().map(what).collect();
+        Ok(History { log, changes, what, slow: self.slow.clone() })
     }
 
     fn check_order(&self, log: &[Logged]) -> Result<(), String> {
@@ -120,6 +130,13 @@ impl History {
         let mut state = State::default();
         self.changes[..transactions].iter().flatten().for_each(|change| state.apply(change));
         state
+    }
+
+    /// What stands around a place in the log, for messages.
+    pub fn around(&self, transactions: usize) -> String {
+        let from = transactions.saturating_sub(4);
+        let lines = self.log.iter().zip(&self.what).enumerate().skip(from).take(8);
+        lines.map(|(index, (logged, what))| format!("{index}: {logged:?} {what}\n")).collect()
     }
 
     /// Whether the transaction at an index of the log changed something that can be seen.

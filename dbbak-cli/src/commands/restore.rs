@@ -2,17 +2,18 @@
 
 use super::plan_and_run;
 use crate::{CommandError, args::RestoreArgs, context::Context, exit_code, output};
-use dbbak_core::{model::Target, plan::RestoreRequest, run::Command};
+use dbbak_core::{
+    model::{Goal, Target},
+    plan::RestoreRequest,
+    run::Command,
+};
 use uuid::Uuid;
 
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandError> {
-    let target = match (args.time, args.no_pitr) {
-        (at, true) => Target::NoPitr { at },
-        (Some(at), false) => Target::Time { at, exact: args.exact },
-        (None, false) => Target::Latest,
-    };
+    let target = target_of(args);
     let workdir = args.workdir.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-    let request = RestoreRequest { id: Uuid::new_v4(), target, backup: args.backup, workdir };
+    let request =
+        RestoreRequest { id: Uuid::new_v4(), target, backup: args.backup, timeline: args.timeline.clone(), workdir };
     let done = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request))?;
     let Some(done) = done else { return Ok(exit_code::DONE) };
     let Some(report) = &done.finished.report else { return Ok(exit_code::BUG) };
@@ -22,4 +23,17 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         output::text(&format!("{}\n", report.datadir.display()))?;
     }
     Ok(exit_code::DONE)
+}
+
+/// The arguments exclude each other.
+fn target_of(args: &RestoreArgs) -> Target {
+    match args {
+        _ if args.no_pitr => Target::NoPitr { at: args.time },
+        RestoreArgs { time: Some(at), .. } => Target::Time { at: *at, exact: args.exact },
+        RestoreArgs { gtid: Some(gtid), .. } => Target::Cut(Goal::After(gtid.clone())),
+        RestoreArgs { before_gtid: Some(gtid), .. } => Target::Cut(Goal::Before(gtid.clone())),
+        RestoreArgs { position: Some(position), .. } => Target::Cut(Goal::Position(position.clone())),
+        RestoreArgs { latest: true, .. } => Target::End,
+        _ => Target::Latest,
+    }
 }

@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let act = workdir.is_some();
     let target = Target::Time { at: parse_time(time)?, exact: true };
-    let request = RestoreRequest { id: Uuid::new_v4(), target, backup: None, workdir };
+    let request = RestoreRequest { id: Uuid::new_v4(), target, backup: None, timeline: None, workdir };
 
     // The locks come before the plan: a read lease keeps a prune away from what the plan names.
     let session = match act {

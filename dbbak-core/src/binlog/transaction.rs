@@ -50,6 +50,13 @@ pub struct TransactionTime {
     pub immediate_commit: Option<u64>,
 }
 
+impl TransactionTime {
+    /// When it was committed, on the server where it was first executed if that is known (microseconds since 1970, UTC).
+    pub fn commit(&self) -> Option<u64> {
+        self.original_commit.or(self.immediate_commit)
+    }
+}
+
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -83,6 +90,16 @@ pub struct Incident {
     pub number: u16,
     /// The server's message.
     pub message: String,
+}
+
+impl Transaction {
+    /// Whether it holds nothing that could change anything: savepoints and its commit alone. MariaDB logs so what is left
+    /// of a transaction after `ROLLBACK TO SAVEPOINT`.
+    pub fn is_empty(&self) -> bool {
+        let commits = matches!(self.end_kind, EndKind::Commit);
+        let changes = self.has_rows || self.more_tables || !self.tables.is_empty();
+        commits && !changes && self.statement.is_none() && self.xa.is_none()
+    }
 }
 
 /// The transaction that is being read.

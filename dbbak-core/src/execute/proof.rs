@@ -7,10 +7,13 @@ use crate::{
 };
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Lines, Write},
+    io::{BufRead, BufReader, BufWriter, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
+
+/// Stands before a table that a statement made and filled, with the rows in the same group.
+const FILLED: &str = "new ";
 
 /// Stands for the GTID of a transaction that has none.
 const NO_GTID: &str = "-";
@@ -32,11 +35,12 @@ impl ExpectedLog {
 
     /// Adds the next transaction of the window.
     ///
-    /// A group that ends with a rollback changed nothing that could be rolled back; a client that replays it does the
-    /// same, and a server need not log that again. So it counts, and is not expected to appear.
+    /// A group that ends with a rollback changed nothing that could be rolled back, and one that holds nothing but
+    /// savepoints changed nothing at all; a client that replays it does the same, and a server need not log that again
+    /// (seen on MariaDB 10.11.19). So it counts, and is not expected to appear.
     pub(super) fn note(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
         self.transactions += 1;
-        if transaction.end_kind == EndKind::Rollback {
+        if may_be_left_out(transaction) {
             return Ok(());
         }
         writeln!(self.lines, "{}", line_of(transaction)).map_err(files::failed("write", &self.path))
@@ -59,13 +63,13 @@ impl ExpectedLog {
     /// [`ExecuteError::ProofFailed`] at the first transaction that differs, is missing, or is one too many.
     pub(super) fn prove(&self, log_dir: &Path, first: &BinlogName) -> Result<(), ExecuteError> {
         let lines = BufReader::new(files::open(&self.path)?).lines();
-        let mut comparison =
-            Comparison { expected: Groups { lines, next: None, path: &self.path }, found: None, number: 0 };
+        let lines = lines.map(|line| line.map_err(files::failed("read", &self.path)));
+        let mut comparison = Comparison::new(lines);
         for path in logs_of(log_dir, first)? {
             let mut failed = Ok(());
             let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
             let scan = binlog::scan(&mut input, &mut |transaction| {
-                if transaction.end_kind == EndKind::Rollback {
+                if may_be_left_out(transaction) {
                     return ControlFlow::Continue(());
                 }
                 failed = comparison.see(line_of(transaction));
@@ -86,32 +90,40 @@ impl ExpectedLog {
 /// Compares the groups that were logged, one by one, with those expected.
 ///
 /// Groups that follow each other with one GTID are one transaction: a server that logs statements and rows mixed writes
-/// `CREATE TABLE ... SELECT` as two groups where its source wrote one (seen on MariaDB 10.11.19).
-struct Comparison<'a> {
-    expected: Groups<'a>,
+/// `CREATE TABLE ... SELECT` as two groups where its source wrote one. Where the source logged rows, the client that
+/// replays them commits the new table by itself: the group of the rows then gets the next free GTID (both seen on
+/// MariaDB 10.11.19).
+struct Comparison<I> {
+    expected: Groups<I>,
     found: Option<String>,
     number: u64,
 }
 
-impl Comparison<'_> {
+impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
+    fn new(lines: I) -> Self {
+        Comparison { expected: Groups { lines, next: None }, found: None, number: 0 }
+    }
+
     fn see(&mut self, line: String) -> Result<(), ExecuteError> {
-        match self.found.take() {
+        self.found = match self.found.take() {
             Some(held) => match merged(&held, &line) {
-                Some(both) => self.found = Some(both),
+                Some(both) => Some(both),
                 None => {
-                    self.found = Some(line);
-                    self.compare(held)?;
+                    let also_the_next = self.compare(held, Some(&line))?;
+                    (!also_the_next).then_some(line)
                 }
             },
-            None => self.found = Some(line),
-        }
+            None => Some(line),
+        };
         Ok(())
     }
 
-    fn compare(&mut self, found: String) -> Result<(), ExecuteError> {
+    /// Compares a group with the next one that is expected; `true` when the group after it belongs to it.
+    fn compare(&mut self, found: String, next: Option<&String>) -> Result<bool, ExecuteError> {
         self.number += 1;
         match self.expected.next()? {
-            Some(expected) if same(&expected, &found) => Ok(()),
+            Some(expected) if same(&expected, &found) => Ok(false),
+            Some(expected) if next.is_some_and(|rows| filled(&expected, &found, rows)) => Ok(true),
             other => {
                 let expected = other.unwrap_or_else(|| "the end of the window".to_owned());
                 Err(ExecuteError::ProofFailed { number: self.number, expected, found })
@@ -121,7 +133,7 @@ impl Comparison<'_> {
 
     fn finish(mut self) -> Result<(), ExecuteError> {
         if let Some(found) = self.found.take() {
-            self.compare(found)?;
+            self.compare(found, None)?;
         }
         match self.expected.next()? {
             None => Ok(()),
@@ -134,22 +146,21 @@ impl Comparison<'_> {
 }
 
 /// The expected lines, those of one GTID merged.
-struct Groups<'a> {
-    lines: Lines<BufReader<File>>,
+struct Groups<I> {
+    lines: I,
     next: Option<String>,
-    path: &'a Path,
 }
 
-impl Groups<'_> {
+impl<I: Iterator<Item = Result<String, ExecuteError>>> Groups<I> {
     fn next(&mut self) -> Result<Option<String>, ExecuteError> {
         let mut held = match self.next.take() {
             Some(line) => line,
-            None => match self.line()? {
+            None => match self.lines.next().transpose()? {
                 Some(line) => line,
                 None => return Ok(None),
             },
         };
-        while let Some(line) = self.line()? {
+        while let Some(line) = self.lines.next().transpose()? {
             match merged(&held, &line) {
                 Some(both) => held = both,
                 None => {
@@ -160,10 +171,11 @@ impl Groups<'_> {
         }
         Ok(Some(held))
     }
+}
 
-    fn line(&mut self) -> Result<Option<String>, ExecuteError> {
-        self.lines.next().transpose().map_err(files::failed("read", self.path))
-    }
+/// Whether a server that replays a group need not log it.
+fn may_be_left_out(transaction: &Transaction) -> bool {
+    transaction.end_kind == EndKind::Rollback || transaction.is_empty()
 }
 
 /// Two lines of one GTID as one.
@@ -199,7 +211,8 @@ fn line_of(transaction: &Transaction) -> String {
         .filter(|change| change.inserts + change.updates + change.deletes > 0)
         .map(|change| {
             let (inserts, updates, deletes) = (change.inserts, change.updates, change.deletes);
-            format!("{}.{}:{inserts}/{updates}/{deletes}", change.database, change.table)
+            let made = if change.ddl.is_some() { FILLED } else { "" };
+            format!("{made}{}.{}:{inserts}/{updates}/{deletes}", change.database, change.table)
         })
         .collect();
     tables.sort();
@@ -207,7 +220,68 @@ fn line_of(transaction: &Transaction) -> String {
 }
 
 fn same(expected: &str, found: &str) -> bool {
-    let (expected_gtid, expected_rows) = expected.split_once('\t').unwrap_or((expected, ""));
-    let (found_gtid, found_rows) = found.split_once('\t').unwrap_or((found, ""));
-    expected_gtid == found_gtid && (expected_rows.is_empty() || expected_rows == found_rows)
+    let (expected_gtid, expected_rows) = parts(expected);
+    let (found_gtid, found_rows) = parts(found);
+    expected_gtid == found_gtid && (expected_rows.is_empty() || rows_of(expected_rows) == rows_of(found_rows))
+}
+
+fn parts(line: &str) -> (&str, &str) {
+    line.split_once('\t').unwrap_or((line, ""))
+}
+
+/// The rows without the word that tells how their table came to be.
+fn rows_of(rows: &str) -> String {
+    rows.replace(FILLED, "")
+}
+
+/// Whether a statement that made a table and filled it was logged as two groups, the second under another GTID.
+fn filled(expected: &str, found: &str, next: &str) -> bool {
+    let ((gtid, rows), (found_gtid, found_rows), (_, next_rows)) = (parts(expected), parts(found), parts(next));
+    gtid == found_gtid && rows.starts_with(FILLED) && found_rows.is_empty() && rows_of(rows) == next_rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proves(expected: &[&str], logged: &[&str]) -> Result<(), ExecuteError> {
+        let mut comparison = Comparison::new(expected.iter().map(|line| Ok((*line).to_owned())));
+        logged.iter().try_for_each(|line| comparison.see((*line).to_owned()))?;
+        comparison.finish()
+    }
+
+    /// How MariaDB 10.11.19 logs a replayed `CREATE TABLE ... SELECT` that its source had logged as rows in one group: the
+    /// rows get the GTID of the transaction that comes next.
+    #[test]
+    fn a_table_that_was_made_and_filled_in_one_group_may_be_logged_in_two() {
+        let window = ["0-1-6\tshop.a:1/0/0", "0-1-7\tnew shop.t:33/0/0", "0-1-8\tshop.a:1/0/0"];
+        let rest = ["0-1-6\tshop.a:1/0/0", "0-1-7\t"];
+        for next in ["0-1-7", "0-1-8", "0-1-900"] {
+            let rows = format!("{next}\tshop.t:33/0/0");
+            proves(&window, &[rest[0], rest[1], &rows, "0-1-8\tshop.a:1/0/0"]).unwrap();
+            proves(&window[..2], &[rest[0], rest[1], &rows]).unwrap();
+        }
+        // As the source logged it.
+        proves(&window, &window).unwrap();
+        let statements = ["0-1-6\tshop.a:1/0/0", "0-1-7\t", "0-1-8\tshop.a:1/0/0"];
+        proves(&statements, &window).unwrap();
+    }
+
+    #[test]
+    fn rows_that_are_missing_or_others_are_noticed() {
+        let window = ["0-1-7\tnew shop.t:33/0/0", "0-1-8\tshop.a:1/0/0"];
+        for logged in [
+            ["0-1-7\t", "0-1-8\tshop.t:32/0/0", "0-1-8\tshop.a:1/0/0"],
+            ["0-1-7\t", "0-1-8\tshop.u:33/0/0", "0-1-8\tshop.a:1/0/0"],
+            ["0-1-7\t", "0-1-8\tshop.a:1/0/0", "0-1-8\tshop.t:33/0/0"],
+            ["0-1-9\t", "0-1-8\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"],
+        ] {
+            let ExecuteError::ProofFailed { number, .. } = proves(&window, &logged).unwrap_err() else { panic!() };
+            assert_eq!(number, 1, "{logged:?}");
+        }
+        assert!(proves(&window, &["0-1-7\t", "0-1-8\tshop.a:1/0/0"]).is_err());
+        // Rows of a table that was there before come with their own GTID.
+        let window = ["0-1-7\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"];
+        assert!(proves(&window, &["0-1-7\t", "0-1-8\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"]).is_err());
+    }
 }

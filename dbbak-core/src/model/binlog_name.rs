@@ -22,6 +22,14 @@ pub struct BinlogNameError {
     pub text: String,
 }
 
+/// A text that names no place in a binlog file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a place in a binlog, like mysql-bin.000123:4: {text:?}")]
+pub struct BinlogPositionError {
+    /// The text as it was found.
+    pub text: String,
+}
+
 /// A place in a binlog file: the offset of an event in bytes from the file's start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BinlogPosition {
@@ -85,6 +93,22 @@ impl fmt::Display for BinlogPosition {
     }
 }
 
+impl FromStr for BinlogPosition {
+    type Err = BinlogPositionError;
+
+    /// Reads `FILE:POS`. The first event of every binlog stands at 4.
+    fn from_str(text: &str) -> Result<Self, BinlogPositionError> {
+        let error = || BinlogPositionError { text: text.to_owned() };
+        let (file, position) = text.trim().rsplit_once(':').ok_or_else(error)?;
+        let digits = !position.is_empty() && position.bytes().all(|digit| digit.is_ascii_digit());
+        let position = position.parse().ok().filter(|position| digits && *position >= 4).ok_or_else(error)?;
+        if file.contains('/') {
+            return Err(error());
+        }
+        Ok(BinlogPosition { file: file.parse().map_err(|_| error())?, position })
+    }
+}
+
 impl FromStr for BinlogName {
     type Err = BinlogNameError;
 
@@ -139,6 +163,16 @@ mod tests {
             ["mysql-bin", "mysql-bin.idx", ".000001", "mysql-bin.00001", "mysql-bin.0000+1", "mysql-bin.000001.idx"]
         {
             assert!(text.parse::<BinlogName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_places() {
+        let place: BinlogPosition = "mysql-bin.000123:4".parse().unwrap();
+        assert_eq!((place.file, place.position), (name("mysql-bin.000123"), 4));
+        for text in ["mysql-bin.000123", "mysql-bin.000123:", "mysql-bin.000123:3", "b.000001:+9", "/b.000001:9", ":9"]
+        {
+            assert!(text.parse::<BinlogPosition>().is_err(), "{text}");
         }
     }
 

@@ -12,12 +12,12 @@ mod times;
 mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
-pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition};
+pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition, BinlogPositionError};
 pub use gtid::{Gtid, GtidError, GtidSet};
 pub use gtid_mariadb::MariadbGtidState;
 pub use gtid_mysql::MysqlGtidSet;
 pub use lsn::{Lsn, LsnError};
 pub use stamp::{Stamp, StampError};
-pub use target::{Target, TimeError, floor_time, parse_time};
+pub use target::{Goal, Target, TimeError, floor_time, parse_time};
 pub use times::{LogTime, LogTimeError};
 pub use tree_name::TreeName;

@@ -1,7 +1,9 @@
 //! What a restore is asked to reach.
 
+use super::{BinlogPosition, Gtid};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What a restore is asked to reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub enum Target {
     /// The latest reachable moment, floored.
     Latest,
+    /// The very end of the archive: every archived whole transaction.
+    End,
+    /// A place that the log itself names.
+    Cut(Goal),
     /// A moment: everything before it, nothing from it on.
     Time {
         /// The moment as asked for.
@@ -21,6 +27,30 @@ pub enum Target {
         /// The moment.
         at: Option<DateTime<Utc>>,
     },
+}
+
+/// What cuts a log in two: the restored state holds what stands before the cut, and nothing from it on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// The cut stands before the first transaction whose time is this moment or later.
+    Moment(DateTime<Utc>),
+    /// The cut stands right after a transaction.
+    After(Gtid),
+    /// The cut stands right before a transaction.
+    Before(Gtid),
+    /// The cut stands at an offset.
+    Position(BinlogPosition),
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::Moment(at) => write!(f, "the moment {}", super::LogTime::from_utc(*at)),
+            Goal::After(gtid) | Goal::Before(gtid) => write!(f, "transaction {gtid}"),
+            Goal::Position(position) => write!(f, "position {position}"),
+        }
+    }
 }
 
 /// A text that is no time.

@@ -1,7 +1,7 @@
 //! Prints a plan for a person.
 
 use super::{Plan, ReportedWindow, RestoreReport, Step, Summary, error::utc};
-use crate::facts::TransactionFact;
+use crate::facts::{EdgeFact, TransactionFact};
 use chrono::{DateTime, FixedOffset, Utc};
 use std::fmt;
 
@@ -84,26 +84,31 @@ impl PlanText<'_> {
             writeln!(f, "  from {} (ended {})", backup.backup, utc(&backup.ended_at))?;
         }
         match &report.window {
-            None => writeln!(f, "  no binlogs are replayed"),
-            Some(window) => self.window(f, window),
+            None => writeln!(f, "  no binlogs are replayed")?,
+            Some(window) => window_line(f, window)?,
         }
+        report.edges.as_ref().map_or(Ok(()), |edges| edge_lines(f, edges))
     }
+}
 
-    fn window(&self, f: &mut fmt::Formatter<'_>, window: &ReportedWindow) -> fmt::Result {
-        let count = window.transactions.map_or("an unknown number of".to_owned(), |count| count.to_string());
-        writeln!(
-            f,
-            "  replay {count} transactions in {} binlogs, from {} to {} (timeline {})",
-            window.files, window.from, window.cut, window.timeline
-        )?;
-        match &window.last_included {
-            Some(transaction) => writeln!(f, "  last included:  {}", line(transaction))?,
-            None => writeln!(f, "  last included:  none")?,
-        }
-        match &window.first_excluded {
-            Some(transaction) => writeln!(f, "  first excluded: {}", line(transaction)),
-            None => writeln!(f, "  first excluded: none, the window reaches to the end of the archive"),
-        }
+fn window_line(f: &mut fmt::Formatter<'_>, window: &ReportedWindow) -> fmt::Result {
+    let count = window.transactions.map_or("an unknown number of".to_owned(), |count| count.to_string());
+    writeln!(
+        f,
+        "  replay {count} transactions in {} binlogs, from {} to {} (timeline {})",
+        window.files, window.from, window.cut, window.timeline
+    )
+}
+
+fn edge_lines(f: &mut fmt::Formatter<'_>, edges: &EdgeFact) -> fmt::Result {
+    match &edges.last_included {
+        Some(transaction) => writeln!(f, "  last included:  {}", line(transaction))?,
+        None => writeln!(f, "  last included:  none in the archive")?,
+    }
+    match (&edges.first_excluded, &edges.unknown_after) {
+        (Some(transaction), _) => writeln!(f, "  first excluded: {}", line(transaction)),
+        (None, Some(why)) => writeln!(f, "  first excluded: not known, {why}"),
+        (None, None) => writeln!(f, "  first excluded: none, the archive ends here"),
     }
 }
 
@@ -115,7 +120,11 @@ fn line(transaction: &TransactionFact) -> String {
     };
     let bound = if transaction.committed_at { "" } else { " or later" };
     let statement = transaction.statement.as_deref().map(|text| format!(": {}", first_line(text))).unwrap_or_default();
-    format!("{} UTC{bound}{gtid} at {}:{}{tables}{statement}", transaction.time, transaction.file, transaction.start)
+    let here = transaction.committed_here.map(|here| format!(" (committed here {here})")).unwrap_or_default();
+    format!(
+        "{} UTC{bound}{here}{gtid} at {}:{}{tables}{statement}",
+        transaction.time, transaction.file, transaction.start
+    )
 }
 
 fn first_line(text: &str) -> String {

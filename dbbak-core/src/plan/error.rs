@@ -1,5 +1,6 @@
 //! Why no plan is possible.
 
+use super::whereabouts::{TimelineSpan, Whereabouts};
 use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
     tools::{CommandError, ToolRole},
@@ -93,6 +94,8 @@ pub enum PlanError {
         next: Option<BinlogName>,
         /// The latest moment that can be reached before the gap.
         latest: Option<DateTime<Utc>>,
+        /// The end of what can be replayed before the gap.
+        end: Box<ReplayEnd>,
     },
     /// A binlog on the way is damaged.
     #[error("binlog {file} is damaged after byte {last_good}: {what}")]
@@ -105,6 +108,8 @@ pub enum PlanError {
         what: String,
         /// The latest moment that can be reached before the damage.
         latest: Option<DateTime<Utc>>,
+        /// The end of what can be replayed before the damage.
+        end: Box<ReplayEnd>,
     },
     /// The binlog that a backup's coordinates name was not archived.
     #[error("backup {backup} stands in binlog {}, which is not in the archive", coordinates.file)]
@@ -147,6 +152,80 @@ pub enum PlanError {
     NotABoundary {
         /// The position.
         position: BinlogPosition,
+    },
+    /// The position that was asked for is not a place between two transactions.
+    #[error("{position} lies inside a transaction or an event: the nearest places to cut at are {}:{before}{}", position.file, after.map_or(String::new(), |after| format!(" and {}:{after}", position.file)))]
+    PositionNotBoundary {
+        /// The position.
+        position: BinlogPosition,
+        /// The last boundary before it in the file.
+        before: u64,
+        /// The first boundary after it, where the file has one.
+        after: Option<u64>,
+    },
+    /// A transaction or a position is not in the archive.
+    #[error("{target} is not in the archive: {whereabouts}")]
+    TargetNotArchived {
+        /// What was asked for.
+        target: String,
+        /// Where it would have to be.
+        whereabouts: Box<Whereabouts>,
+    },
+    /// Two transactions of one file have the GTID that was asked for.
+    #[error("{target} stands in the log twice, at {first} and at {}:{again}", first.file)]
+    GtidRepeated {
+        /// What was asked for.
+        target: String,
+        /// Where the first stands.
+        first: BinlogPosition,
+        /// Where the second stands in the same file.
+        again: u64,
+    },
+    /// Several timelines have what was asked for.
+    #[error("{target} is in {} timelines: {}", candidates.len(), spans(candidates))]
+    AmbiguousTimeline {
+        /// What was asked for.
+        target: String,
+        /// The timelines.
+        candidates: Vec<TimelineSpan>,
+    },
+    /// The archive has no such timeline.
+    #[error("the archive has no timeline {timeline}; it has {}", spans(known))]
+    UnknownTimeline {
+        /// The timeline asked for.
+        timeline: String,
+        /// The timelines that there are.
+        known: Vec<TimelineSpan>,
+    },
+    /// No backup leads to a timeline.
+    #[error("no backup that could be used leads to {target} in timeline {timeline}")]
+    NoBackupInTimeline {
+        /// The timeline.
+        timeline: String,
+        /// What was asked for.
+        target: String,
+    },
+    /// Every backup of the timeline was taken after the cut.
+    #[error("no backup stands before {target} ({cut}, timeline {timeline}){}", oldest.as_ref().map_or(String::new(), |oldest| format!("; the oldest there, {}, stands at {}", oldest.0, oldest.1)))]
+    NoBackupBefore {
+        /// What was asked for.
+        target: String,
+        /// The timeline.
+        timeline: String,
+        /// The place of the cut.
+        cut: BinlogPosition,
+        /// The oldest backup of the timeline, and its coordinates.
+        oldest: Option<Box<(Stamp, BinlogPosition)>>,
+    },
+    /// The backup that was named already holds what the cut shall leave out.
+    #[error("backup {backup} stands at {coordinates}, which is behind {target}: it holds that already, and more")]
+    BackupHoldsTarget {
+        /// The backup.
+        backup: Stamp,
+        /// What was asked for.
+        target: String,
+        /// The backup's coordinates.
+        coordinates: BinlogPosition,
     },
     /// A tool that the plan needs is missing or unusable.
     #[error("no usable {}: {problem}", role_name(*role))]
@@ -254,6 +333,22 @@ pub enum PlanError {
     /// A command cannot be put together.
     #[error(transparent)]
     Command(#[from] CommandError),
+}
+
+/// The end of what can be replayed: a restore to this position keeps every transaction before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayEnd {
+    /// The place.
+    pub position: BinlogPosition,
+    /// The timeline.
+    pub timeline: String,
+}
+
+fn spans(spans: &[TimelineSpan]) -> String {
+    match spans {
+        [] => "none".into(),
+        spans => spans.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    }
 }
 
 /// A moment as plans and errors print it.

@@ -2,10 +2,12 @@
 //!
 //! A planner does no I/O, reads no clock and knows no dry run: the value that a dry run prints is the value that runs.
 
+mod aim;
 mod backup;
 mod check;
 mod display;
 mod error;
+mod explain;
 mod fetch;
 mod orphans;
 mod report;
@@ -16,21 +18,24 @@ mod select;
 mod ship;
 mod step;
 mod time_zone;
+mod whereabouts;
 
+pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use check::{Violation, check};
-pub use error::PlanError;
+pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
-pub use select::{Aim, NoReplay, Selection, Window, candidates, resolve_aim, select};
+pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
     FetchBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree,
     SyncSide, UnpackBinlogs,
 };
+pub use whereabouts::{TimelineSpan, Whereabouts};
 
 use crate::{
     model::TreeName,

@@ -2,7 +2,7 @@
 
 use crate::{
     catalog::{Backup, Link},
-    facts::TransactionFact,
+    facts::EdgeFact,
     model::{BinlogCoordinates, BinlogPosition, Lsn, Stamp},
 };
 use chrono::{DateTime, Utc};
@@ -29,6 +29,10 @@ pub struct RestoreReport {
     pub coordinates: Option<BinlogCoordinates>,
     /// What is replayed.
     pub window: Option<ReportedWindow>,
+    /// What stands on both sides of the place where the restored state ends: the last transaction in it and the first one
+    /// that is not. None for a backup as it is whose place is not in the archive.
+    #[serde(default)]
+    pub edges: Option<EdgeFact>,
     /// The data directory that a server can start on.
     pub datadir: PathBuf,
     /// When the restore ended well.
@@ -68,10 +72,6 @@ pub struct ReportedWindow {
     pub files: usize,
     /// How many transactions it holds, as far as the index says.
     pub transactions: Option<u64>,
-    /// The last transaction before the cut.
-    pub last_included: Option<TransactionFact>,
-    /// The first transaction behind the cut.
-    pub first_excluded: Option<TransactionFact>,
 }
 
 impl ReportedBackup {

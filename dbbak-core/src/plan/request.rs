@@ -40,6 +40,9 @@ pub struct RestoreRequest {
     pub target: Target,
     /// The backup to start from; absent: the newest that can reach the target.
     pub backup: Option<Stamp>,
+    /// The timeline that is meant, where several have the target.
+    #[serde(default)]
+    pub timeline: Option<String>,
     /// The work directory; absent: one below `scratch_dir`.
     pub workdir: Option<PathBuf>,
 }

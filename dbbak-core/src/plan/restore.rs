@@ -1,13 +1,14 @@
 //! Plans a restore: chain, prepare, window, replay, proof.
 
 use super::{
-    Plan, PlanError, Summary,
+    Aim, Plan, PlanError, Summary,
+    aim::resolve_aim,
     backup::{program, series, tool},
-    error::utc,
+    explain::{describe_aim, explain},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
     request::RestoreRequest,
     scratch::{SCRATCH_PREFIX, scratch_root},
-    select::{Aim, NoReplay, Selection, Window, resolve_aim, select},
+    select::{Selection, Window, select},
     step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
     time_zone,
 };
@@ -15,7 +16,7 @@ use crate::{
     catalog::{Backup, Catalog},
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
-    facts::{Facts, StoredBackup, ToolFact},
+    facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::{BinlogPosition, TreeName},
     probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
@@ -43,10 +44,11 @@ pub fn plan_restore(
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
     let aim = resolve_aim(config, catalog, now, request)?;
-    let selection = select(catalog, request, &aim, &facts.cuts)?;
+    let selection = select(catalog, request, &aim, facts)?;
+    let edges = edges_of(catalog, facts, &selection)?;
     let mut plan = Plan::new("restore", now);
     plan.locks = vec![LockScope::Read];
-    explain(&mut plan, &aim, &selection, config);
+    explain(&mut plan, &aim, &selection, edges, (config, catalog));
     let restore = Restore::new(config, catalog, facts, request, &selection)?;
     restore.check_backups()?;
     restore.check_space()?;
@@ -67,11 +69,12 @@ pub fn plan_restore(
         aim: describe_aim(&aim),
         target: match &aim {
             Aim::Moment { at, .. } => Some(*at),
-            Aim::Backup { .. } => None,
+            Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. } => None,
         },
         chain: selection.chain.iter().map(|backup| ReportedBackup::of(backup)).collect(),
         coordinates: last.and_then(|backup| backup.entry.binlog.clone()),
         window: reported,
+        edges: edges.cloned(),
         datadir: restore.datadir(),
         finished_at: None,
         proof: None,
@@ -82,59 +85,6 @@ pub fn plan_restore(
     plan.summary = Summary::Restore { report: Box::new(report.clone()) };
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
     Ok(plan)
-}
-
-fn describe_aim(aim: &Aim) -> String {
-    match aim {
-        Aim::Moment { at, asked: Some(_), latest: true } => {
-            format!("the latest reachable moment, floored: {}", utc(at))
-        }
-        Aim::Moment { at, latest: true, .. } => format!("the latest reachable moment: {}", utc(at)),
-        Aim::Moment { at, .. } => format!("just before {}", utc(at)),
-        Aim::Backup { ts, .. } => format!("backup {ts} as it is"),
-    }
-}
-
-fn explain(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, config: &Config) {
-    match aim {
-        Aim::Moment { at, asked: Some(asked), latest: false } => plan.reasons.push(format!(
-            "{} was floored to {} (pitr_round_minutes: {}); --exact takes it as it stands",
-            utc(asked),
-            utc(at),
-            config.pitr_round_minutes
-        )),
-        Aim::Moment { at, asked, latest: true } => {
-            let reach = asked.as_ref().unwrap_or(at);
-            plan.warnings.push(format!(
-                "no target was given: the archive reaches up to {}, and this restore lands at {}",
-                utc(reach),
-                utc(at)
-            ));
-        }
-        Aim::Backup { ts, why: NoReplay::NothingLater } => plan.warnings.push(format!(
-            "no target was given, and the archive holds no binlogs after backup {ts}: it is restored as it is"
-        )),
-        _ => {}
-    }
-    for (ts, error) in &selection.passed_over {
-        plan.warnings.push(format!("backup {ts} was passed over: {error}"));
-    }
-    let Some(window) = &selection.window else { return };
-    if let Some(cut) = &window.fact.cut {
-        for late in &cut.earlier_after_cut {
-            let gtid = late.gtid.as_deref().unwrap_or("without GTID");
-            plan.warnings.push(format!(
-                "transaction {gtid} at {}:{} stands behind the cut, although its time is {}",
-                late.file, late.start, late.time
-            ));
-        }
-        if !cut.first_excluded.committed_at {
-            plan.reasons.push(
-                "this log holds no commit times: the time of a transaction is the newest event stamp up to it, a lower bound"
-                    .into(),
-            );
-        }
-    }
 }
 
 /// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
@@ -250,15 +200,6 @@ impl<'a> Restore<'a> {
             let stored = stored(self.facts, backup)?;
             if let Some(path) = stored.outside_paths.first() {
                 return Err(PlanError::PathLeavesWorkdir { backup: backup.ts(), path: path.clone() });
-            }
-        }
-        let window = self.window;
-        if let (Some(window), Some(last)) = (window, self.chain.last()) {
-            let start = self.facts.starts.iter().find(|start| start.backup == last.ts());
-            if let Some(start) = start
-                && !start.boundary
-            {
-                return Err(PlanError::NotABoundary { position: window.coordinates.place() });
             }
         }
         Ok(())
@@ -382,8 +323,6 @@ impl<'a> Restore<'a> {
             cut: window.cut.clone(),
             files: window.files.len(),
             transactions: self.transactions(window),
-            last_included: window.fact.last_included.clone(),
-            first_excluded: window.fact.cut.as_ref().map(|cut| cut.first_excluded.clone()),
         };
         if from == window.cut {
             plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
@@ -444,8 +383,11 @@ impl<'a> Restore<'a> {
         for file in &window.files {
             all += file.transactions?;
         }
-        let behind_cut = match (&window.fact.cut, window.files.last()) {
-            (Some(cut), Some(last)) if !window.to_end => last.transactions?.checked_sub(cut.transactions_before)?,
+        if window.cut == window.coordinates.place() {
+            return Some(0);
+        }
+        let behind_cut = match (window.transactions_before, window.files.last()) {
+            (Some(before), Some(last)) if !window.to_end => last.transactions?.checked_sub(before)?,
             _ => 0,
         };
         all.checked_sub(start.transactions_before)?.checked_sub(behind_cut)
@@ -575,6 +517,20 @@ fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanEr
         path: None,
         problem: format!("{} takes no backups", version.kind),
     })
+}
+
+/// What stands around the place where the restored state ends.
+fn edges_of<'a>(
+    catalog: &Catalog,
+    facts: &'a Facts,
+    selection: &Selection<'_>,
+) -> Result<Option<&'a EdgeFact>, PlanError> {
+    let Some((timeline, at)) = selection.ends_at(catalog) else { return Ok(None) };
+    let found = facts.edges.iter().find(|fact| fact.timeline == timeline && fact.at == at);
+    match (found, &selection.window) {
+        (None, Some(_)) => Err(PlanError::StoreUnusable { reason: format!("{at} was not looked at") }),
+        (found, _) => Ok(found),
+    }
 }
 
 fn short(id: &uuid::Uuid) -> String {

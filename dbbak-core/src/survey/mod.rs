@@ -1,6 +1,8 @@
 //! Asks the world and the store what must be known before deciding, and keeps the answers as facts.
 
 mod cut;
+mod edges;
+mod log_clock;
 mod paths;
 mod remote;
 mod server;
@@ -8,7 +10,7 @@ mod source;
 mod stored;
 mod tools;
 
-pub use cut::LogClock;
+pub use log_clock::LogClock;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};
 pub use server::{client_of, live_server, server};
@@ -17,16 +19,15 @@ pub use stored::stored_chain;
 pub use tools::tools;
 
 use crate::{
-    binlog::BinlogError,
+    binlog::{self, BinlogError, Transaction},
     catalog::Catalog,
     facts::Facts,
-    model::{BinlogCoordinates, BinlogName, Stamp},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, Stamp},
     probe::{Probe, ProbeError},
-    store::{BinlogEntry, StoreError, StoreReader},
+    store::{BinlogEntry, StoreError, StoreReader, open_binlog},
     tools::{CommandError, ReaderError},
 };
-use chrono::{DateTime, Utc};
-use std::path::PathBuf;
+use std::{ops::ControlFlow, path::PathBuf};
 
 /// Why the world could not be asked. A server that does not answer, or a missing tool, is a fact and no error.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +93,7 @@ pub fn host(probe: &dyn Probe) -> Facts {
     Facts::of_host(probe.host())
 }
 
-/// Finds where a moment cuts each timeline of the archive.
+/// Finds where a goal cuts each timeline of the archive, or the one that is named.
 ///
 /// # Errors
 ///
@@ -101,10 +102,33 @@ pub fn cuts(
     facts: &mut Facts,
     store: &dyn StoreReader,
     catalog: &Catalog,
-    target: DateTime<Utc>,
+    goal: &Goal,
+    timeline: Option<&str>,
 ) -> Result<(), SurveyError> {
-    for timeline in catalog.timelines() {
-        facts.cuts.push(cut::find_cut(store, &timeline, target)?);
+    for line in catalog.timelines() {
+        if timeline.is_none_or(|id| line.id == id) {
+            facts.cuts.push(cut::find_cut(store, &line, goal)?);
+        }
+    }
+    Ok(())
+}
+
+/// Looks at what stands on both sides of a place in a timeline, the place that a restore ends at. With `from`, where the
+/// replay starts, the times in between are looked at too.
+///
+/// # Errors
+///
+/// When an archived binlog cannot be read.
+pub fn edges(
+    facts: &mut Facts,
+    store: &dyn StoreReader,
+    catalog: &Catalog,
+    timeline: &str,
+    (from, at): (Option<&BinlogPosition>, &BinlogPosition),
+    goal: Option<&Goal>,
+) -> Result<(), SurveyError> {
+    if let Some(line) = catalog.timelines().into_iter().find(|line| line.id == timeline) {
+        facts.edges.extend(edges::find_edges(store, &line, (from, at), goal)?);
     }
     Ok(())
 }
@@ -123,4 +147,15 @@ pub fn start(
 ) -> Result<(), SurveyError> {
     facts.starts.push(cut::find_start(store, backup, file, coordinates)?);
     Ok(())
+}
+
+/// Goes through the whole transactions of an archived file.
+fn scanned(
+    store: &dyn StoreReader,
+    file: &BinlogEntry,
+    sink: &mut dyn FnMut(&Transaction) -> ControlFlow<()>,
+) -> Result<binlog::FileScan, SurveyError> {
+    let mut input = open_binlog(store, file)?;
+    binlog::scan(&mut input, sink)
+        .map_err(|source| SurveyError::Binlog { stored_as: file.stored_as.to_string(), source })
 }

@@ -154,6 +154,9 @@ impl History {
             max_event_time: Some(seconds(newest)),
             first_transaction_time: good.first().map(|transaction| seconds(transaction.time)),
             last_transaction_time: good.last().map(|transaction| seconds(transaction.time)),
+            newest_commit_time: (good.iter().map(|transaction| transaction.time).max())
+                .filter(|_| self.product.logs_commit_times())
+                .map(LogTime::from_utc),
             transactions: Some(copy.transactions as u64),
             gtids_before: gtids(1, file.before),
             gtids_added: gtids(file.before + 1, after).filter(|set| !set.is_empty()),

@@ -1,15 +1,16 @@
 //! What a survey would find out about a history's server, machine and archive.
 
-use super::{ArchivedCopy, History, LoggedTransaction, archive::ROOT};
+use super::{ArchivedCopy, HEAD, History, LoggedTransaction, archive::ROOT};
 use chrono::{DateTime, Utc};
 use dbbak_core::{
     catalog::{Catalog, Timeline},
     config::Config,
     facts::{
-        CutFact, CutPlace, Facts, HeadFact, ListedBinlog, ServerFacts, SourceBinlog, SourceBinlogs, StartFact,
-        StoredBackup, TransactionFact,
+        CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, ServerFacts, SourceBinlog, SourceBinlogs,
+        StartFact, StoredBackup, TransactionFact,
     },
-    model::{BinlogCoordinates, BinlogName, LogTime, TreeName},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, TreeName},
+    plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::BinlogEntry,
     tools::Grants,
@@ -24,7 +25,40 @@ pub const DATADIR: &str = "/var/lib/mysql";
 /// The directory for private copies.
 pub const SCRATCH: &str = "/scratch";
 
+/// A transaction in the archive.
+struct Logged {
+    fact: TransactionFact,
+    /// Its time by the documented definition.
+    time: DateTime<Utc>,
+    /// Its own stamp.
+    own: DateTime<Utc>,
+    /// Transactions of its file before it.
+    before: u64,
+}
+
 impl History {
+    /// Plans a restore as `Planning` does, with facts that a test may change.
+    ///
+    /// # Errors
+    ///
+    /// As the planner has them.
+    pub fn restore(
+        &self,
+        (config, catalog): (&Config, &Catalog),
+        now: DateTime<Utc>,
+        request: &RestoreRequest,
+        change: impl FnOnce(&mut Facts),
+    ) -> Result<Plan, PlanError> {
+        let aim = resolve_aim(config, catalog, now, request)?;
+        let goal = aim.goal();
+        let mut facts = self.restore_facts(catalog, goal.as_ref());
+        change(&mut facts);
+        if let Some((timeline, at)) = select(catalog, request, &aim, &facts)?.ends_at(catalog) {
+            facts.edges.push(self.edges(catalog, &timeline, &at, goal.as_ref()));
+        }
+        plan_restore(config, catalog, &facts, now, request)
+    }
+
     /// A configuration that suits the server.
     pub fn config(&self) -> Config {
         let yaml = format!("nfs_root: {ROOT}\nmysql_option_file: /etc/dbbak/my.cnf\nscratch_dir: {SCRATCH}\n");
@@ -54,12 +88,12 @@ impl History {
         facts
     }
 
-    /// What a survey for a restore to a moment finds; without one, for a restore of a backup as it is.
-    pub fn restore_facts(&self, catalog: &Catalog, target: Option<DateTime<Utc>>) -> Facts {
+    /// What a survey for a restore finds, but for what stands around the place where it ends.
+    pub fn restore_facts(&self, catalog: &Catalog, goal: Option<&Goal>) -> Facts {
         let mut facts = Facts { source: None, ..self.facts() };
         facts.sizes.clear();
         for timeline in catalog.timelines() {
-            facts.cuts.extend(target.map(|target| self.cut(&timeline, target)));
+            facts.cuts.extend(goal.map(|goal| self.cut(&timeline, goal)));
         }
         for backup in self.backups.iter().filter(|backup| !backup.lost) {
             let mut trees = BTreeMap::from([(TreeName::Raw, Some(10_000))]);
@@ -95,33 +129,118 @@ impl History {
         self.archived.iter().find(digest)
     }
 
-    fn cut(&self, timeline: &Timeline<'_>, target: DateTime<Utc>) -> CutFact {
-        let mut fact = CutFact { timeline: timeline.id.clone(), target, cut: None, last_included: None };
+    /// Where a goal cuts a timeline, as a survey would find it.
+    fn cut(&self, timeline: &Timeline<'_>, goal: &Goal) -> CutFact {
+        let mut fact = CutFact { timeline: timeline.id.clone(), goal: goal.clone(), cut: None, flaw: None };
+        let logged = self.logged(timeline);
+        let hit = match goal {
+            Goal::Moment(at) => logged.iter().position(|one| one.time >= *at),
+            Goal::After(gtid) | Goal::Before(gtid) => {
+                logged.iter().position(|one| one.fact.gtid.as_deref() == Some(&*gtid.to_string()))
+            }
+            Goal::Position(position) => {
+                self.offset(timeline, position, &mut fact);
+                return fact;
+            }
+        };
+        let Some(hit) = hit else { return fact };
+        let one = &logged[hit];
+        let start = |one: &Logged| BinlogPosition { file: one.fact.file.clone(), position: one.fact.start };
+        fact.cut = Some(match goal {
+            Goal::After(_) => {
+                let at = BinlogPosition { file: one.fact.file.clone(), position: one.fact.end };
+                let until = self.free_until(timeline, &at);
+                CutPlace { at, transactions_before: one.before + 1, until }
+            }
+            _ => CutPlace { at: start(one), transactions_before: one.before, until: start(one) },
+        });
+        fact
+    }
+
+    fn offset(&self, timeline: &Timeline<'_>, position: &BinlogPosition, fact: &mut CutFact) {
+        let Some(entry) = timeline.files.iter().find(|entry| entry.name == position.file) else { return };
+        let Some(copy) = self.copy_of(entry) else { return };
+        if position.position > entry.good_bytes() {
+            return;
+        }
+        let there = self.copied(copy);
+        let mut places = vec![4, HEAD];
+        places.extend(there.iter().map(|one| one.end));
+        places.push(entry.good_bytes());
+        if !places.contains(&position.position) {
+            let before = places.iter().copied().filter(|place| *place < position.position).max().unwrap_or(4);
+            let after = places.into_iter().filter(|place| *place > position.position).min();
+            fact.flaw = Some(CutFlaw::NoBoundary { before, after });
+            return;
+        }
+        let at = BinlogPosition { file: position.file.clone(), position: position.position.max(HEAD) };
+        let transactions_before = there.iter().filter(|one| one.end <= at.position).count() as u64;
+        let until = self.free_until(timeline, &at);
+        fact.cut = Some(CutPlace { at, transactions_before, until });
+    }
+
+    /// The next transaction's start, or the end of what follows without a gap.
+    fn free_until(&self, timeline: &Timeline<'_>, at: &BinlogPosition) -> BinlogPosition {
+        let index = timeline.files.iter().position(|entry| entry.name == at.file).unwrap_or(0);
+        let mut until = at.clone();
+        for entry in timeline.run_from(index).files {
+            let there = self.copy_of(entry).map(|copy| self.copied(copy)).unwrap_or_default();
+            let start = if entry.name == at.file { at.position } else { 0 };
+            until = BinlogPosition { file: entry.name.clone(), position: entry.good_bytes() };
+            if let Some(next) = there.iter().find(|one| one.start >= start) {
+                return BinlogPosition { file: entry.name.clone(), position: next.start };
+            }
+        }
+        until
+    }
+
+    /// What stands around a place, as a survey would find it.
+    pub fn edges(&self, catalog: &Catalog, timeline: &str, at: &BinlogPosition, goal: Option<&Goal>) -> EdgeFact {
+        let timelines = catalog.timelines();
+        let line = timelines.iter().find(|line| line.id == timeline).expect("the timeline");
+        let logged = self.logged(line);
+        let place = |one: &Logged| BinlogPosition { file: one.fact.file.clone(), position: one.fact.start };
+        let (before, behind): (Vec<Logged>, Vec<Logged>) = logged.into_iter().partition(|one| place(one) < *at);
+        let moment = match goal {
+            Some(Goal::Moment(at)) => Some(*at),
+            _ => None,
+        };
+        let earlier: Vec<TransactionFact> = behind
+            .iter()
+            .skip(1)
+            .filter(|one| moment.is_some_and(|moment| one.own < moment))
+            .map(|one| one.fact.clone())
+            .collect();
+        EdgeFact {
+            timeline: timeline.to_owned(),
+            at: at.clone(),
+            last_included: before.last().map(|one| one.fact.clone()),
+            first_excluded: behind.first().map(|one| one.fact.clone()),
+            unknown_after: None,
+            earlier_count: earlier.len() as u64,
+            earlier: earlier.into_iter().take(10).collect(),
+            earlier_up_to: moment.and_then(|_| line.files.last().map(|file| file.name.clone())),
+            jumps: Vec::new(),
+            jump_count: 0,
+            jumps_from: None,
+        }
+    }
+
+    /// The archived transactions of a timeline.
+    fn logged(&self, timeline: &Timeline<'_>) -> Vec<Logged> {
         let mut newest: Option<DateTime<Utc>> = None;
+        let mut all = Vec::new();
         for entry in &timeline.files {
             let Some(copy) = self.copy_of(entry) else { continue };
             for (before, transaction) in self.copied(copy).iter().enumerate() {
                 newest = newest.max(Some(transaction.time));
                 let time = if self.product.logs_commit_times() { Some(transaction.time) } else { newest };
                 let time = time.unwrap_or(transaction.time);
-                let shown = self.transaction_fact(copy.file, before, time);
-                match &mut fact.cut {
-                    Some(cut) if time < target => cut.earlier_after_cut.push(shown),
-                    Some(_) => {}
-                    None if time < target => fact.last_included = Some(shown),
-                    None => {
-                        fact.cut = Some(CutPlace {
-                            file: entry.name.clone(),
-                            position: transaction.start,
-                            transactions_before: before as u64,
-                            first_excluded: shown,
-                            earlier_after_cut: Vec::new(),
-                        });
-                    }
-                }
+                let fact = self.transaction_fact(copy.file, before, time);
+                all.push(Logged { fact, time, own: transaction.time, before: before as u64 });
             }
         }
-        fact
+        all
     }
 
     fn transaction_fact(&self, file: usize, before: usize, time: DateTime<Utc>) -> TransactionFact {
@@ -138,6 +257,8 @@ impl History {
             gtid: product.has_gtids().then(|| product.gtid(log.history, log.before + before as u64 + 1)),
             time,
             committed_at: product.logs_commit_times(),
+            own_stamp: (LogTime::from_utc(transaction.time) != time).then(|| LogTime::from_utc(transaction.time)),
+            committed_here: None,
             tables: vec!["shop.orders".into()],
             statement: Some(format!("INSERT INTO orders VALUES ({})", transaction.number)),
         }

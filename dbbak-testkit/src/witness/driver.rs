@@ -53,6 +53,7 @@ struct Slow {
     gate: Session,
     statement: Statement,
     since: Instant,
+    began: u64,
     lasts: Duration,
 }
 
@@ -114,6 +115,8 @@ impl Driver {
         if kill {
             server.kill9();
         } else {
+            // A shutdown ends sessions one by one: a lock may go before the statement that waits for it.
+            self.end_slow(server)?;
             server.stop()?;
         }
         self.noise.ended();
@@ -131,6 +134,14 @@ impl Driver {
         self.end_slow(server)?;
         let _held = self.noise.hold();
         Ok(quiet())
+    }
+
+    /// Decides every XA transaction that is prepared: a logical copy holds none.
+    pub fn decide_all(&mut self, server: &Server) -> Result<(), ServerError> {
+        while !self.xa.is_empty() {
+            self.decide(server, 0)?;
+        }
+        Ok(())
     }
 
     /// Ends the workload, rolls back what is open and gives out what was written down.
@@ -364,16 +375,19 @@ impl Driver {
             Ok(server.try_sql(waiting)?.into_iter().flatten().next().as_deref() == Some("1"))
         })?;
         let lasts = Duration::from_millis(500 + self.random.below(2500));
-        self.slow = Some(Slow { session, gate, statement, since: Instant::now(), lasts });
+        self.slow = Some(Slow { session, gate, statement, since: Instant::now(), began: micros(), lasts });
         Ok(())
     }
 
     fn end_slow(&mut self, server: &Server) -> Result<(), ServerError> {
-        let Some(Slow { mut session, mut gate, statement, .. }) = self.slow.take() else { return Ok(()) };
+        let Some(Slow { mut session, mut gate, statement, began, .. }) = self.slow.take() else { return Ok(()) };
         self.told_by_server(server, &statement.sql, statement.changes, |sql| {
             gate.run("DO RELEASE_LOCK('gate')")?;
             session.receive(sql)
-        })
+        })?;
+        let gtid = self.witness.commits.last().map(|commit| commit.gtid.clone());
+        self.witness.slow.push((gtid.unwrap_or_default(), began, micros()));
+        Ok(())
     }
 
     /// Sets the client's clock to another time, for one transaction: MySQL's by hours in both directions. On MariaDB, where

@@ -46,6 +46,21 @@ impl History {
         }
     }
 
+    /// A moment while a single statement ran that took at least a second, where both sides of the cut show.
+    pub fn choose_within_a_statement(&self, from: usize) -> Option<Target> {
+        let long = self.slow.iter().filter(|(_, began, ended)| ended - began > 1_000_000);
+        let moments = long.flat_map(|(_, began, ended)| {
+            [(began + ended) / 2, *began, *ended].map(|moment| Target::Time(moment.div_ceil(1_000_000) * 1_000_000))
+        });
+        moments.into_iter().find(|target| self.is_sharp(target, from, self.log.len()))
+    }
+
+    /// Whether a target takes in more than `from` and fewer than `to` transactions, and rows change on both sides of its cut.
+    fn is_sharp(&self, target: &Target, from: usize, to: usize) -> bool {
+        let cut = self.taken_in(target);
+        from < cut && cut < to && self.shows(cut - 1) && self.shows(cut)
+    }
+
     /// A target of a kind (0 to 3: time, GTID, before a GTID, position) that takes in between `from` and `to` transactions.
     ///
     /// It is chosen where the transactions on both sides of the cut change rows, so that a cut that is off by one shows.
@@ -65,8 +80,7 @@ impl History {
                 2 => Target::BeforeGtid(logged.gtid.clone()),
                 _ => Target::Position(logged.file.clone(), logged.end),
             };
-            let cut = self.taken_in(&target);
-            if from < cut && cut < to && self.shows(cut - 1) && self.shows(cut) {
+            if self.is_sharp(&target, from, to) {
                 return target;
             }
         }

@@ -79,6 +79,7 @@ impl Story<'_> {
             id: Uuid::new_v4(),
             target: Target::Time { at, exact: true },
             backup: None,
+            timeline: None,
             workdir: Some(self.dir.join("restored")),
         };
         let started = Instant::now();

@@ -213,6 +213,28 @@ fn mariadb_groups_end_with_their_end_event_or_alone() {
 }
 
 #[test]
+fn a_transaction_of_savepoints_alone_is_empty() {
+    let mut log = writer(Vendor::Mariadb);
+    log.mariadb_gtid(0, 1, TRANSACTIONAL);
+    log.query("", "SAVEPOINT `a`");
+    log.query("", "COMMIT");
+    for text in ["insert into t values (1)", "call p()", "set password = 'x'", "select f()"] {
+        log.mariadb_gtid(0, 2, TRANSACTIONAL);
+        log.query("", "SAVEPOINT `a`");
+        log.query("shop", text);
+        log.query("", "COMMIT");
+    }
+    log.mariadb_gtid(0, 3, TRANSACTIONAL);
+    insert_one(&mut log);
+    log.xid(3);
+    log.mariadb_gtid(0, 4, TRANSACTIONAL);
+    log.query("", "SAVEPOINT `a`");
+    log.query("", "ROLLBACK");
+    let empty: Vec<bool> = read(&log).1.iter().map(dbbak_core::binlog::Transaction::is_empty).collect();
+    assert_eq!(empty, [true, false, false, false, false, false, false]);
+}
+
+#[test]
 fn a_compressed_transaction_shows_its_tables_or_says_that_it_hides_them() {
     let mut inner = BinlogWriter::payload(TIME + 9);
     inner.begin();

@@ -18,7 +18,7 @@ use std::{fs, path::Path};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A transaction: its number, and how many rows it inserts.
+/// A transaction: its number, and how many rows it inserts; with none it holds a savepoint alone.
 type Transaction = (u64, usize);
 
 const WINDOW: [Transaction; 3] = [(1, 1), (2, 3), (3, 1)];
@@ -30,6 +30,11 @@ fn log_of(transactions: &[Transaction], whole: bool) -> (Vec<u8>, u64) {
     for (number, rows) in transactions {
         writer.gtid(Uuid::from_u128(1), *number);
         writer.begin();
+        if *rows == 0 {
+            writer.query("", "SAVEPOINT `s`");
+            writer.query("", "COMMIT");
+            continue;
+        }
         writer.table_map(7, "shop", "orders");
         writer.rows(RowChange::Insert, 7, &vec![(1, "beer"); *rows], true);
         writer.xid(*number);
@@ -48,9 +53,13 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_of(&WINDOW)
+}
+
+fn bench_of(window: &[Transaction]) -> Bench {
     let dir = directory();
     let path = |name: &str| dir.path().join(name);
-    let (bytes, start) = log_of(&WINDOW, true);
+    let (bytes, start) = log_of(window, true);
     let stored_as = "binlog_2025-10-02T02-00Z_mysql-bin.000001".parse().unwrap();
     let mut entry = BinlogEntry::basic(
         "mysql-bin.000001".parse().unwrap(),
@@ -67,7 +76,7 @@ fn bench() -> Bench {
         files: vec![entry],
         start,
         stop: None,
-        transactions: Some(WINDOW.len() as u64),
+        transactions: Some(window.len() as u64),
         expected_list: path("expected"),
     };
     let launch = |program: &str| Launch {
@@ -148,6 +157,16 @@ fn the_same_transactions_over_several_logs_are_proven() {
         ("other.000001", log_of(&[(9, 9)], true).0),
     ];
     assert_eq!(bench.play(scripts(logs, &bench.replay.server.log_dir)).unwrap(), 3);
+}
+
+/// What is left of a transaction after `ROLLBACK TO SAVEPOINT` one server logs and another does not.
+#[test]
+fn transactions_without_a_change_need_not_appear() {
+    let window = [(1, 1), (2, 0), (3, 3), (4, 0)];
+    for logged in [&window[..], &[(1, 1), (3, 3)], &[(1, 1), (2, 0), (3, 3)], &[(7, 0), (1, 1), (3, 3), (9, 0)]] {
+        assert_eq!(bench_of(&window).proves(logged).unwrap(), 4, "{logged:?}");
+    }
+    assert!(bench_of(&window).proves(&[(1, 1), (2, 0), (4, 0)]).is_err());
 }
 
 /// The server logs this instead of the window: the proof fails at this transaction.

@@ -27,6 +27,7 @@ fn plan(root: &Path) -> Plan {
         target: None,
         chain: Vec::new(),
         coordinates: None,
+        edges: None,
         window: None,
         datadir: work.join("data"),
         finished_at: None,

@@ -13,10 +13,7 @@ use dbbak_core::{
     config::Config,
     facts::Facts,
     model::Target,
-    plan::{
-        Aim, BackupRequest, Plan, PlanError, RestoreRequest, ShipRequest, check, plan_backup, plan_restore, plan_ship,
-        resolve_aim,
-    },
+    plan::{BackupRequest, Plan, PlanError, RestoreRequest, ShipRequest, check, plan_backup, plan_ship},
 };
 use dbbak_testkit::history::{History, Product, at};
 use uuid::Uuid;
@@ -45,24 +42,13 @@ impl Case {
         plan_ship(&self.config, &self.catalog, &self.facts, self.now, request)
     }
 
-    /// The facts that a survey for a restore finds.
-    fn survey(&self, request: &RestoreRequest) -> Result<Facts, PlanError> {
-        let moment = match resolve_aim(&self.config, &self.catalog, self.now, request)? {
-            Aim::Moment { at, .. } => Some(at),
-            Aim::Backup { .. } => None,
-        };
-        Ok(self.history.restore_facts(&self.catalog, moment))
-    }
-
     fn restore(&self, request: &RestoreRequest) -> Result<Plan, PlanError> {
         self.restore_where(request, |_| {})
     }
 
     /// Plans a restore over facts that something was changed in.
     fn restore_where(&self, request: &RestoreRequest, change: impl FnOnce(&mut Facts)) -> Result<Plan, PlanError> {
-        let mut facts = self.survey(request)?;
-        change(&mut facts);
-        plan_restore(&self.config, &self.catalog, &facts, self.now, request)
+        self.history.restore((&self.config, &self.catalog), self.now, request, change)
     }
 }
 
@@ -84,7 +70,7 @@ fn story(product: Product) -> History {
 }
 
 fn restore_to(target: Target) -> RestoreRequest {
-    RestoreRequest { id: Uuid::from_u128(0x1234_5678 << 96), target, backup: None, workdir: None }
+    RestoreRequest { id: Uuid::from_u128(0x1234_5678 << 96), target, backup: None, timeline: None, workdir: None }
 }
 
 fn exact(time: &str) -> RestoreRequest {

@@ -1,12 +1,13 @@
 //! The planner of restores against an oracle, over random histories.
 
 mod oracle;
+mod places;
 mod planted;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dbbak_core::{
-    model::Target,
-    plan::{Plan, PlanError, RestoreRequest, check, plan_restore},
+    model::{BinlogPosition, Goal, Target},
+    plan::{Plan, PlanError, RestoreRequest, check},
 };
 use dbbak_testkit::history::{History, Product};
 use oracle::{Ask, judge};
@@ -165,29 +166,37 @@ fn asks(history: &History) -> Vec<Ask> {
     let mut asks: Vec<Ask> = moments.iter().map(|at| Ask::Exact(*at)).collect();
     asks.extend(moments.iter().step_by(5).flat_map(|at| [Ask::Floored(*at), Ask::NoPitr(*at)]));
     asks.extend(history.backups.iter().filter(|backup| !backup.lost).map(|backup| Ask::Backup(backup.id.ts)));
-    asks.push(Ask::Latest);
+    asks.extend([Ask::Latest, Ask::End]);
+    asks.extend(places::asks(history));
     asks
 }
 
 /// Asks the planner.
 fn answer(history: &History, ask: Ask) -> Result<Plan, PlanError> {
+    let timeline = |file: usize| format!("t{}", history.files[file].history + 1);
+    let mut named_timeline = None;
     let (target, backup) = match ask {
         Ask::Exact(at) => (Target::Time { at, exact: true }, None),
         Ask::Floored(at) => (Target::Time { at, exact: false }, None),
         Ask::Latest => (Target::Latest, None),
         Ask::Backup(ts) => (Target::Latest, Some(ts)),
         Ask::NoPitr(at) => (Target::NoPitr { at: Some(at) }, None),
+        Ask::End => (Target::End, None),
+        Ask::Gtid { file, place, included } => {
+            let log = &history.files[file];
+            let gtid = history.product.gtid(log.history, log.before + place as u64 + 1).parse().unwrap();
+            (Target::Cut(if included { Goal::After(gtid) } else { Goal::Before(gtid) }), None)
+        }
+        Ask::Position { file, position, named } => {
+            named_timeline = named.then(|| timeline(file));
+            let file = history.files[file].name.clone();
+            (Target::Cut(Goal::Position(BinlogPosition { file, position })), None)
+        }
     };
-    let request = RestoreRequest { id: Uuid::nil(), target, backup, workdir: None };
+    let request = RestoreRequest { id: Uuid::nil(), target, backup, timeline: named_timeline, workdir: None };
     let (config, catalog) = (history.config(), history.catalog());
     let now = history.now + TimeDelta::hours(1);
-    let aim = dbbak_core::plan::resolve_aim(&config, &catalog, now, &request)?;
-    let moment = match aim {
-        dbbak_core::plan::Aim::Moment { at, .. } => Some(at),
-        dbbak_core::plan::Aim::Backup { .. } => None,
-    };
-    let facts = history.restore_facts(&catalog, moment);
-    plan_restore(&config, &catalog, &facts, now, &request)
+    history.restore((&config, &catalog), now, &request, |_| ())
 }
 
 /// Whether the planner's answers to everything that can be asked of a history are right.

@@ -1,5 +1,6 @@
 //! A slow, obvious oracle of restores. It knows the history's events and copies; it shares no code with the planner.
 
+use super::places;
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use dbbak_core::{
     model::{BackupKind, Stamp},
@@ -20,6 +21,12 @@ pub(crate) enum Ask {
     Backup(Stamp),
     /// The newest backup up to a moment, as it is.
     NoPitr(DateTime<Utc>),
+    /// Right after a transaction, or right before it: its file (a place in `History::files`) and its place there.
+    Gtid { file: usize, place: usize, included: bool },
+    /// An offset in a file, the timeline named or not.
+    Position { file: usize, position: u64, named: bool },
+    /// The very end of the archive.
+    End,
 }
 
 /// What the server held just before a moment.
@@ -36,7 +43,7 @@ pub(crate) fn live(history: &History, at: DateTime<Utc>) -> Vec<usize> {
 }
 
 /// The backups that must be restored one after the other, if the store has them all.
-fn chain<'a>(history: &'a History, last: &'a TakenBackup) -> Option<Vec<&'a TakenBackup>> {
+pub(super) fn chain<'a>(history: &'a History, last: &'a TakenBackup) -> Option<Vec<&'a TakenBackup>> {
     let mut chain = vec![last];
     while let Some(parent) = chain[0].parent {
         chain.insert(0, history.backups.iter().find(|backup| backup.id.ts == parent)?);
@@ -45,13 +52,13 @@ fn chain<'a>(history: &'a History, last: &'a TakenBackup) -> Option<Vec<&'a Take
 }
 
 /// The copy of a binlog that holds most.
-fn best_copy(history: &History, file: usize) -> Option<&ArchivedCopy> {
+pub(super) fn best_copy(history: &History, file: usize) -> Option<&ArchivedCopy> {
     let copies = history.archived.iter().filter(|copy| copy.file == file && !copy.lost);
     copies.max_by_key(|copy| (copy.transactions, !copy.partial))
 }
 
 /// The moment up to which the archive is known to hold everything after a backup, and the times of what it holds.
-fn known(history: &History, backup: &TakenBackup) -> (Option<DateTime<Utc>>, Vec<DateTime<Utc>>) {
+pub(super) fn known(history: &History, backup: &TakenBackup) -> (Option<DateTime<Utc>>, Vec<DateTime<Utc>>) {
     let (mut until, mut times, mut file) = (None, Vec::new(), backup.file);
     while let Some(copy) = best_copy(history, file) {
         let log = &history.files[file];
@@ -92,7 +99,7 @@ fn quarter(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The newest backup up to a moment that can be restored as it is.
-fn newest(history: &History, at: DateTime<Utc>) -> Option<&TakenBackup> {
+pub(super) fn newest(history: &History, at: DateTime<Utc>) -> Option<&TakenBackup> {
     let usable = history.backups.iter().filter(|backup| backup.ended_at <= at && chain(history, backup).is_some());
     usable.max_by_key(|backup| backup.ended_at)
 }
@@ -115,11 +122,19 @@ pub(crate) fn expected(history: &History, ask: Ask) -> Option<Vec<usize>> {
             match reach.max() {
                 Some(reach) if reach > newest.ended_at => {
                     let floored = quarter(reach);
-                    moment(if reachable(history, floored) { floored } else { reach })
+                    if reachable(history, floored) && floored != reach {
+                        moment(floored)
+                    } else {
+                        places::at_the_end(history, false)
+                    }
                 }
+                _ if best_copy(history, newest.file).is_some() => places::at_the_end(history, false),
                 _ => Some(newest.state.clone()),
             }
         }
+        Ask::End => places::at_the_end(history, true),
+        Ask::Gtid { file, place, included } => places::around(history, file, place, included),
+        Ask::Position { file, position, named } => places::at(history, file, position, named),
     }
 }
 
@@ -177,6 +192,9 @@ pub(crate) fn judge(history: &History, ask: Ask, answer: &Result<Plan, PlanError
 
 /// Whether what an error says is so.
 fn refusal(history: &History, ask: Ask, error: &PlanError) -> Result<(), String> {
+    if matches!(ask, Ask::Gtid { .. } | Ask::Position { .. } | Ask::End) {
+        return places::refusal(history, ask, error);
+    }
     let kept = || history.backups.iter().filter(|backup| !backup.lost);
     let find = |ts: &Stamp| kept().find(|backup| backup.id.ts == *ts);
     let (Ask::Exact(at) | Ask::NoPitr(at)) = ask else {

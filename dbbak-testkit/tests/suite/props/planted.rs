@@ -1,6 +1,6 @@
 //! Planted bugs: the oracle must notice each.
 
-use super::{Event, answer, event, moments, products, told};
+use super::{Event, answer, asks, event, moments, products, told};
 use crate::props::oracle::{Ask, judge};
 use dbbak_core::plan::{Plan, PlanError, Step, Summary, UnpackBinlogs};
 use dbbak_testkit::history::{History, Product, ROTATE, TRANSACTION};
@@ -16,7 +16,7 @@ fn window(plan: &mut Plan) -> Option<&mut UnpackBinlogs> {
     })
 }
 
-const BUGS: [(&str, Bug); 8] = [
+const BUGS: [(&str, Bug); 13] = [
     ("the cut is a transaction too early", |_, _, answer| {
         let Ok(plan) = answer else { return };
         if let Some(window) = window(plan) {
@@ -73,6 +73,34 @@ const BUGS: [(&str, Bug); 8] = [
             *latest = Some(history.now + chrono::TimeDelta::minutes(10));
         }
     }),
+    ("--gtid leaves its own transaction out", |history, ask, given| {
+        if let Ask::Gtid { file, place, included: true } = ask {
+            *given = answer(history, Ask::Gtid { file, place, included: false });
+        }
+    }),
+    ("--before-gtid takes its transaction in", |history, ask, given| {
+        if let Ask::Gtid { file, place, included: false } = ask {
+            *given = answer(history, Ask::Gtid { file, place, included: true });
+        }
+    }),
+    ("a backup behind the transaction is taken as it is", |history, ask, given| {
+        if let (Ask::Gtid { .. }, Ok(_)) = (ask, &given) {
+            let last = history.backups.iter().rev().find(|backup| !backup.lost).map(|backup| backup.id.ts);
+            *given = answer(history, Ask::Backup(last.expect("a plan has a backup")));
+        }
+    }),
+    ("a position takes the newest file of its name", |history, ask, given| {
+        if let Ask::Position { file, position, named: true } = ask {
+            let name = &history.files[file].name;
+            let newest = history.files.iter().rposition(|log| log.name == *name).unwrap_or(file);
+            *given = answer(history, Ask::Position { file: newest, position, named: true });
+        }
+    }),
+    ("the end of the archive is floored", |history, ask, given| {
+        if ask == Ask::End {
+            *given = answer(history, Ask::Latest);
+        }
+    }),
 ];
 
 #[test]
@@ -85,7 +113,7 @@ fn the_oracle_notices_every_planted_bug() {
             let Ok(tree) = strategy.new_tree(&mut runner) else { return false };
             let (product, events): (Product, Vec<Event>) = proptest::strategy::ValueTree::current(&tree);
             let history = told(product, &events);
-            moments(&history).into_iter().map(Ask::Exact).any(|ask| {
+            asks(&history).into_iter().any(|ask| {
                 let mut spoilt = answer(&history, ask);
                 bug(&history, ask, &mut spoilt);
                 judge(&history, ask, &spoilt).is_err()
@@ -101,9 +129,19 @@ fn the_histories_reach_what_matters() {
     let strategy = (products(), proptest::collection::vec(event(), 20..60));
     let (mut plans, mut long, mut wide) = (0, 0, 0);
     let mut errors = std::collections::BTreeMap::<String, usize>::new();
+    let (mut placed, mut refusals) = (0, errors.clone());
     for _ in 0..100 {
         let (product, events) = proptest::strategy::ValueTree::current(&strategy.new_tree(&mut runner).unwrap());
         let history = told(product, &events);
+        for ask in super::places::asks(&history).into_iter().chain([Ask::End]) {
+            match answer(&history, ask) {
+                Ok(_) => placed += 1,
+                Err(error) => {
+                    let name = format!("{error:?}").split([' ', '{']).next().unwrap_or_default().to_owned();
+                    *refusals.entry(name).or_default() += 1;
+                }
+            }
+        }
         for at in moments(&history) {
             match answer(&history, Ask::Exact(at)) {
                 Ok(mut plan) => {
@@ -122,5 +160,9 @@ fn the_histories_reach_what_matters() {
     assert!(plans > 300 && long > 20 && wide > 50, "{plans} plans, {long} long chains, {wide} wide windows");
     for name in ["NoFullBefore", "TargetBeyondBinlogs", "BinlogGap", "DamagedBinlog", "CoordinatesNotArchived"] {
         assert!(errors.contains_key(name), "{name} is not among {errors:?}");
+    }
+    assert!(placed > 300, "{placed} plans to places");
+    for name in ["TargetNotArchived", "AmbiguousTimeline", "PositionNotBoundary", "NoBackupBefore", "BinlogGap"] {
+        assert!(refusals.contains_key(name), "{name} is not among {refusals:?}");
     }
 }

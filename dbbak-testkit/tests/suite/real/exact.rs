@@ -1,13 +1,22 @@
 //! Random targets in a random workload: the restored rows are those that the source had there, by the word of a witness that
 //! knows nothing of dbbak's reader and planners.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
+use dbbak_cli::SystemProbe;
+use dbbak_core::catalog::Catalog;
+use dbbak_core::model::Goal;
+use dbbak_core::plan::RestoreReport;
+use dbbak_core::store::{LocalStore, open_binlog};
+use dbbak_core::survey;
 use dbbak_testkit::random::Random;
-use dbbak_testkit::real::require_servers;
+use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
-use dbbak_testkit::server::{MariadbServer, Options};
+use dbbak_testkit::server::{Options, Server, Vendor, copy_tree};
 use dbbak_testkit::witness::targets::Target;
 use dbbak_testkit::witness::{Driver, History, Seen, log};
 
@@ -36,8 +45,14 @@ struct Story {
 }
 
 impl Story {
-    /// A target of a kind, after the backup.
-    fn target(&self, random: &mut Random, kind: u64) -> Target {
+    /// The target of a number, after the backup: the first one while a statement runs for seconds, then one of each kind.
+    fn target(&self, random: &mut Random, number: usize) -> Target {
+        if number == 0
+            && let Some(target) = self.history.choose_within_a_statement(self.first)
+        {
+            return target;
+        }
+        let kind = KINDS[number % KINDS.len()];
         loop {
             match self.history.choose(random, kind, self.first, self.history.log.len()) {
                 Target::Time(at) if at <= self.backed_up => {}
@@ -50,18 +65,11 @@ impl Story {
     fn differences(&self, found: &Seen, transactions: usize) -> Vec<String> {
         found.differences(&self.history.state_after(transactions).seen())
     }
-
-    /// What stands around a place in the log, for messages.
-    fn around(&self, transactions: usize) -> String {
-        let times = self.history.times();
-        let from = transactions.saturating_sub(3);
-        let lines = self.history.log.iter().enumerate().skip(from).take(6);
-        lines.map(|(index, logged)| format!("{index}: {} {logged:?}\n", text(times[index]))).collect()
-    }
 }
 
 /// Writes, backs up, writes on through rotations, restarts and crashes, and archives all of it.
 fn mariadb_story(scenario: &mut Scenario, seed: u64) -> Story {
+    println!("seed {seed} in {}", scenario.root().display());
     let mut random = Random::new(seed ^ 0x7A16);
     let mut driver = Driver::new(&scenario.server, seed).unwrap();
     driver.run(&scenario.server, 80).unwrap();
@@ -97,18 +105,29 @@ fn restore_args(target: &Target) -> Vec<String> {
 }
 
 /// What a server on the restored data shows.
-fn restored(scenario: &Scenario, target: &Target) -> Seen {
+fn restored(scenario: &Scenario, story: &Story, target: &Target) -> Seen {
     let args = restore_args(target);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let restored = scenario.restore(&args);
+    let ran = scenario.try_restore(&args);
+    // Whatever transaction the message of a failure names: what stands there.
+    let named =
+        story.history.log.iter().position(|logged| ran.stdout.contains(&format!("expected {}\\t", logged.gtid)));
+    if let Some(named) = named.filter(|_| ran.code != Some(0)) {
+        println!("{}", story.history.around(named));
+    }
+    let report: RestoreReport = serde_json::from_str(&ran.exits(0).stdout).unwrap();
+    let datadir = report.datadir;
     let options = Options { log_bin: None, ..Options::default() };
-    let mut server = MariadbServer::on_datadir(&restored.datadir, &scenario.fresh("look"), options).unwrap();
+    let mut server = Server::on_datadir(&datadir, &scenario.fresh("look"), options).unwrap();
     let seen = Seen::of(&server).unwrap();
     server.kill9();
     drop(server);
-    std::fs::remove_dir_all(restored.datadir.parent().unwrap()).unwrap();
+    std::fs::remove_dir_all(datadir.parent().unwrap()).unwrap();
     seen
 }
+
+/// The kinds of targets that are tried, in turn.
+const KINDS: [u64; 4] = [0, 1, 2, 3];
 
 #[test]
 fn real_random_targets_land_where_the_witness_says() {
@@ -122,14 +141,14 @@ fn real_random_targets_land_where_the_witness_says() {
         let story = mariadb_story(&mut scenario, seed);
         let mut random = Random::new(seed);
         for number in 0..targets {
-            let target = story.target(&mut random, KINDS[number % KINDS.len()]);
+            let target = story.target(&mut random, number);
             let wanted = story.history.taken_in(&target);
-            let seen = restored(&scenario, &target);
+            let seen = restored(&scenario, &story, &target);
             let differences = story.differences(&seen, wanted);
             assert!(
                 differences.is_empty(),
                 "seed {seed}, {target:?}, after {wanted} transactions: {differences:#?}\n{}",
-                story.around(wanted)
+                story.history.around(wanted)
             );
             // The comparison would notice one transaction too many, and one too few.
             assert!(!story.differences(&seen, wanted + 1).is_empty());
@@ -140,4 +159,158 @@ fn real_random_targets_land_where_the_witness_says() {
     println!("MariaDB: {seeds} seeds, {agreed} targets, {agreed} agreed");
 }
 
-const KINDS: [u64; 1] = [0];
+/// A logical copy of a MySQL server, taken at a known place of its log: there is no physical backup of MySQL yet.
+struct Copy {
+    datadir: PathBuf,
+    /// The file and the offset at which it was taken.
+    at: (String, u64),
+}
+
+/// Dumps the server while nobody commits, and loads the dump into another one, of which the data directory stays.
+fn copy_mysql(scenario: &Scenario, driver: &mut Driver) -> Copy {
+    let server = &scenario.server;
+    driver.decide_all(server).unwrap();
+    let dump = || {
+        let at = server.sql("SHOW BINARY LOG STATUS").remove(0);
+        let databases = server.sql(
+            "SELECT schema_name FROM information_schema.schemata
+             WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')",
+        );
+        let output = Command::new(Vendor::Mysql.program("mysqldump").unwrap())
+            .arg(format!("--defaults-file={}", server.root_option_file().display()))
+            .args(["--single-transaction", "--set-gtid-purged=ON", "--default-character-set=utf8mb4", "--databases"])
+            .args(databases.into_iter().flatten())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ((at[0].clone(), at[1].parse().unwrap()), String::from_utf8(output.stdout).unwrap())
+    };
+    let (at, dump) = driver.quietly(server, dump).unwrap();
+    let dir = scenario.fresh("copy");
+    let mut copy = Server::start(&dir, Options::mysql()).unwrap();
+    copy.try_sql(&dump).unwrap();
+    copy.stop().unwrap();
+    Copy { datadir: dir.join("data"), at }
+}
+
+/// The same workload on MySQL, with the sessions' clocks skewed by hours in both directions.
+fn mysql_story(scenario: &mut Scenario, seed: u64) -> (Story, Copy) {
+    println!("seed {seed} in {}", scenario.root().display());
+    let mut random = Random::new(seed ^ 0x7A16);
+    let mut driver = Driver::new(&scenario.server, seed).unwrap();
+    driver.pace = Duration::from_millis(8);
+    driver.run(&scenario.server, 80).unwrap();
+    let copy = copy_mysql(scenario, &mut driver);
+    for round in 0..3 {
+        driver.run(&scenario.server, 130).unwrap();
+        if round < 2 {
+            driver.restart(&mut scenario.server, random.percent(60)).unwrap();
+        }
+        if random.percent(40) {
+            scenario.dbbak(&["ship-binlogs", "--exec"]).exits(0);
+        }
+    }
+    let witness = driver.stop(&scenario.server).unwrap();
+    scenario.ship();
+    let history = witness.along(log::read(&scenario.server).unwrap()).unwrap();
+    let first = history.log.iter().position(|logged| (&logged.file, logged.start) >= (&copy.at.0, copy.at.1)).unwrap();
+    (Story { history, first, backed_up: 0 }, copy)
+}
+
+/// Where dbbak cuts the archive.
+fn cut_of(scenario: &Scenario, target: &Target) -> (String, u64) {
+    let store = LocalStore::new(scenario.store());
+    let catalog = Catalog::load(&store).unwrap();
+    let goal = match target {
+        Target::Time(at) => Goal::Moment(DateTime::from_timestamp_micros(i64::try_from(*at).unwrap()).unwrap()),
+        Target::Gtid(gtid) => Goal::After(gtid.parse().unwrap()),
+        Target::BeforeGtid(gtid) => Goal::Before(gtid.parse().unwrap()),
+        Target::Position(file, position) => Goal::Position(format!("{file}:{position}").parse().unwrap()),
+    };
+    let mut facts = survey::host(&SystemProbe);
+    survey::cuts(&mut facts, &store, &catalog, &goal, None).unwrap();
+    let [fact] = facts.cuts.as_slice() else { panic!("{:?}", facts.cuts) };
+    let at = fact.cut.clone().unwrap_or_else(|| panic!("{fact:?}")).at;
+    (at.file.to_string(), at.position)
+}
+
+/// Replays the archive onto the copy up to a place, and looks at what is there then.
+fn replayed(scenario: &Scenario, copy: &Copy, (file, position): &(String, u64)) -> (Seen, String) {
+    let work = scenario.fresh("replay");
+    let datadir = work.join("data");
+    copy_tree(&copy.datadir, &datadir).unwrap();
+    // The archived files, decoded, in the archive's own order.
+    let store = LocalStore::new(scenario.store());
+    let catalog = Catalog::load(&store).unwrap();
+    let timelines = catalog.timelines();
+    let [timeline] = timelines.as_slice() else { panic!("{timelines:?}") };
+    let names: Vec<&str> = timeline.files.iter().map(|file| file.name.as_str()).collect();
+    let index = |name: &str| names.iter().position(|candidate| *candidate == name).unwrap();
+    let mut files = Vec::new();
+    for entry in &timeline.files[index(&copy.at.0)..=index(file)] {
+        let path = work.join(entry.name.as_str());
+        let mut input = open_binlog(&store, entry).unwrap();
+        std::io::copy(&mut input, &mut File::create(&path).unwrap()).unwrap();
+        files.push(path);
+    }
+
+    let mut options = Options::mysql();
+    options.log_bin = None;
+    let mut server = Server::on_datadir(&datadir, &work, options).unwrap();
+    let mut reader = Command::new(Vendor::Mysql.binlog_reader().unwrap())
+        .args(["--no-defaults", "--verify-binlog-checksum"])
+        .args([format!("--start-position={}", copy.at.1), format!("--stop-position={position}")])
+        .args(&files)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let client = Command::new(Vendor::Mysql.program("mysql").unwrap())
+        .arg(format!("--defaults-file={}", server.root_option_file().display()))
+        .args(["--binary-mode", "--max-allowed-packet=1G"])
+        .stdin(reader.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
+    assert!(reader.wait().unwrap().success());
+    let seen = (Seen::of(&server).unwrap(), server.value("SELECT REPLACE(@@global.gtid_executed, '\n', '')"));
+    server.kill9();
+    drop(server);
+    std::fs::remove_dir_all(work).unwrap();
+    seen
+}
+
+#[test]
+fn real_mysql_random_targets_land_where_the_witness_says() {
+    if !require_mysql() {
+        return;
+    }
+    let (seeds, targets) = if soaking() { (5, 12) } else { (1, 6) };
+    let mut agreed = 0;
+    for seed in (0..seeds).map(|seed| 9700 + seed) {
+        let mut scenario = Scenario::with(Options::mysql(), "");
+        let (story, copy) = mysql_story(&mut scenario, seed);
+        let mut random = Random::new(seed);
+        for number in 0..targets {
+            let target = story.target(&mut random, number);
+            let wanted = story.history.taken_in(&target);
+            let (seen, _) = replayed(&scenario, &copy, &cut_of(&scenario, &target));
+            let differences = story.differences(&seen, wanted);
+            assert!(
+                differences.is_empty(),
+                "seed {seed}, {target:?}, after {wanted} transactions: {differences:#?}\n{}",
+                story.history.around(wanted)
+            );
+            agreed += 1;
+            if number == 0 {
+                // A cut that is off by one transaction in either direction shows.
+                for (index, shifted) in [(wanted, wanted + 1), (wanted - 2, wanted - 1)] {
+                    let place = &story.history.log[index];
+                    let (seen, _) = replayed(&scenario, &copy, &(place.file.clone(), place.end));
+                    assert!(!story.differences(&seen, wanted).is_empty());
+                    assert_eq!(story.differences(&seen, shifted), [""; 0]);
+                }
+            }
+        }
+    }
+    println!("MySQL: {seeds} seeds, {agreed} targets, {agreed} agreed");
+}

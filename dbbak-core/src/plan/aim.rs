@@ -1,0 +1,208 @@
+//! What a restore aims at: what was asked for, after rounding.
+
+use super::{
+    error::PlanError,
+    request::RestoreRequest,
+    select::{candidates, locate, no_backup_before, unknown_backup},
+    whereabouts::TimelineSpan,
+};
+use crate::{
+    catalog::{Backup, Catalog, Stretch},
+    config::Config,
+    model::{Goal, Stamp, Target, floor_time},
+};
+use chrono::{DateTime, Utc};
+
+/// What a restore aims at, after rounding.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Aim {
+    /// The state just before the first transaction whose time is this moment or later.
+    Moment {
+        /// The moment.
+        at: DateTime<Utc>,
+        /// The moment that was asked for, where it was floored.
+        asked: Option<DateTime<Utc>>,
+        /// Whether nothing was asked for, and this is the latest reachable moment, floored.
+        latest: bool,
+    },
+    /// The state at a place that the log itself names.
+    Cut {
+        /// The transaction or the offset.
+        goal: Goal,
+    },
+    /// The end of a timeline: every whole transaction of it that is archived.
+    End {
+        /// The timeline.
+        timeline: String,
+        /// Whether that was asked for; else nothing was.
+        asked: bool,
+    },
+    /// A backup as it is.
+    Backup {
+        /// The backup.
+        ts: Stamp,
+        /// Why no binlogs are replayed.
+        why: NoReplay,
+    },
+}
+
+/// Why no binlogs are replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoReplay {
+    /// It was asked for.
+    Asked,
+    /// Nothing later is in the archive.
+    NothingLater,
+}
+
+impl Aim {
+    /// What has to be looked for in the binlogs.
+    pub fn goal(&self) -> Option<Goal> {
+        match self {
+            Aim::Moment { at, .. } => Some(Goal::Moment(*at)),
+            Aim::Cut { goal } => Some(goal.clone()),
+            Aim::End { .. } | Aim::Backup { .. } => None,
+        }
+    }
+}
+
+/// Resolves what was asked for to what is aimed at.
+///
+/// # Errors
+///
+/// [`PlanError`] when the target lies in the future, nothing is in the store, or it is not clear which timeline is meant.
+pub fn resolve_aim(
+    config: &Config,
+    catalog: &Catalog,
+    now: DateTime<Utc>,
+    request: &RestoreRequest,
+) -> Result<Aim, PlanError> {
+    if catalog.latest_full().is_none() {
+        return Err(PlanError::NoFull);
+    }
+    if let Some(ts) = request.backup
+        && catalog.backup(ts).is_none()
+    {
+        return Err(unknown_backup(catalog, ts));
+    }
+    if let Some(timeline) = &request.timeline {
+        let known = TimelineSpan::named(catalog, |_| true);
+        if known.iter().all(|span| span.id != *timeline) {
+            return Err(PlanError::UnknownTimeline { timeline: timeline.clone(), known });
+        }
+    }
+    match (&request.target, request.backup) {
+        (Target::Time { at, .. } | Target::NoPitr { at: Some(at) } | Target::Cut(Goal::Moment(at)), _) if *at > now => {
+            Err(PlanError::TargetInFuture { target: *at, now })
+        }
+        (Target::Time { at, exact }, _) => {
+            let floored = if *exact { *at } else { floor_time(*at, config.pitr_round_minutes) };
+            Ok(Aim::Moment { at: floored, asked: (floored != *at).then_some(*at), latest: false })
+        }
+        (Target::Cut(Goal::Moment(at)), _) => Ok(Aim::Moment { at: *at, asked: None, latest: false }),
+        (Target::Cut(goal), _) => Ok(Aim::Cut { goal: goal.clone() }),
+        (Target::End, Some(ts)) => {
+            let backup = catalog.backup(ts).ok_or_else(|| unknown_backup(catalog, ts))?;
+            let timeline = locate(catalog, backup)?.timeline().to_owned();
+            match &request.timeline {
+                Some(id) if *id != timeline => {
+                    Err(PlanError::NoBackupInTimeline { timeline: id.clone(), target: "its end".into() })
+                }
+                _ => Ok(Aim::End { timeline, asked: true }),
+            }
+        }
+        (Target::End, None) => end_aim(catalog, now, request.timeline.as_deref(), true),
+        // `--backup TS` alone restores that backup as it is.
+        (Target::Latest | Target::NoPitr { .. }, Some(ts)) => Ok(Aim::Backup { ts, why: NoReplay::Asked }),
+        (Target::NoPitr { at }, None) => {
+            let at = at.unwrap_or(now);
+            let newest = candidates(catalog, at).into_iter().find(|backup| catalog.is_whole(backup.ts()));
+            match newest {
+                Some(backup) => Ok(Aim::Backup { ts: backup.ts(), why: NoReplay::Asked }),
+                None => Err(no_backup_before(catalog, at)),
+            }
+        }
+        (Target::Latest, None) => latest_aim(config, catalog, now, request.timeline.as_deref()),
+    }
+}
+
+/// Usable backups whose place in the archive is known, the newest first.
+fn placed<'a>(catalog: &'a Catalog, now: DateTime<Utc>, timeline: Option<&str>) -> Vec<(&'a Backup, Stretch<'a>)> {
+    let usable = candidates(catalog, now).into_iter().filter(|backup| catalog.is_whole(backup.ts()));
+    let placed = usable.filter_map(|backup| Some((backup, locate(catalog, backup).ok()?)));
+    placed.filter(|(_, run)| timeline.is_none_or(|id| run.timeline() == id)).collect()
+}
+
+/// The latest reachable moment, floored: where the binlogs after some usable backup end. Where nothing is floored, or no
+/// backup reaches the floored moment, it is the end of the archive: a moment would leave out the transactions of its own
+/// second. Where nothing is archived after the newest backup, it is that backup.
+fn latest_aim(
+    config: &Config,
+    catalog: &Catalog,
+    now: DateTime<Utc>,
+    timeline: Option<&str>,
+) -> Result<Aim, PlanError> {
+    let reaches: Vec<(DateTime<Utc>, DateTime<Utc>)> = placed(catalog, now, timeline)
+        .into_iter()
+        .filter_map(|(backup, run)| Some((backup.ended_at, run.reaches()?.at())))
+        .filter(|(ended, reach)| reach >= ended)
+        .collect();
+    let newest = candidates(catalog, now).into_iter().find(|backup| catalog.is_whole(backup.ts()));
+    let newest = newest.filter(|_| timeline.is_none()).map(|backup| backup.ended_at);
+    match reaches.iter().map(|(_, reach)| *reach).max() {
+        Some(reach) if newest.is_none_or(|newest| reach > newest) => {
+            let floored = floor_time(reach, config.pitr_round_minutes);
+            let reachable = reaches.iter().any(|(ended, reach)| *ended <= floored && floored <= *reach);
+            if reachable && floored != reach {
+                return Ok(Aim::Moment { at: floored, asked: Some(reach), latest: true });
+            }
+            end_aim(catalog, now, timeline, false)
+        }
+        _ => end_aim(catalog, now, timeline, false),
+    }
+}
+
+/// The end of the archive: of the timeline of the newest usable backup, or of the one that goes on behind that backup.
+fn end_aim(catalog: &Catalog, now: DateTime<Utc>, timeline: Option<&str>, asked: bool) -> Result<Aim, PlanError> {
+    let placed = placed(catalog, now, timeline);
+    if let Some(id) = timeline {
+        return match placed.is_empty() {
+            true => Err(PlanError::NoBackupInTimeline { timeline: id.to_owned(), target: "its end".into() }),
+            false => Ok(Aim::End { timeline: id.to_owned(), asked }),
+        };
+    }
+    let Some(newest) = candidates(catalog, now).into_iter().find(|backup| catalog.is_whole(backup.ts())) else {
+        return Err(no_backup_before(catalog, now));
+    };
+    // A timeline that goes on behind the newest backup belongs to a server that was live then.
+    let mut live: Vec<&str> = Vec::new();
+    for (backup, run) in &placed {
+        let behind = run.reaches().is_some_and(|reach| reach.at() > newest.ended_at);
+        if (backup.ts() == newest.ts() || behind) && !live.contains(&run.timeline()) {
+            live.push(run.timeline());
+        }
+    }
+    let spans = TimelineSpan::named(catalog, |_| true);
+    let reach = |id: &str| spans.iter().find(|span| span.id == id).and_then(|span| span.to);
+    match live.as_slice() {
+        [] if asked && spans.iter().any(|span| span.to.is_some_and(|to| to.at() > newest.ended_at)) => {
+            Err(locate(catalog, newest).err().unwrap_or_else(|| no_backup_before(catalog, now)))
+        }
+        [] => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
+        [id] => {
+            let later =
+                spans.iter().find(|span| span.to > reach(id) && span.to.is_some_and(|to| to.at() > newest.ended_at));
+            match later {
+                Some(span) if asked => Err(PlanError::NoBackupInTimeline {
+                    timeline: span.id.clone(),
+                    target: "the end of the archive".into(),
+                }),
+                _ => Ok(Aim::End { timeline: (*id).to_owned(), asked }),
+            }
+        }
+        several => Err(PlanError::AmbiguousTimeline {
+            target: "the end of the archive".into(),
+            candidates: TimelineSpan::named(catalog, |id| several.contains(&id)),
+        }),
+    }
+}

@@ -3,6 +3,7 @@
 
 mod chains;
 mod config;
+mod find;
 mod from_server;
 mod restore_refused;
 mod server;

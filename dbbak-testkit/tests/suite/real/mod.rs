@@ -5,6 +5,7 @@ mod backups;
 mod damage;
 mod disk_full;
 mod exact;
+mod find;
 mod from_server;
 mod histories;
 mod kill;

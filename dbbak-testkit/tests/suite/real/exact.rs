@@ -73,6 +73,7 @@ fn mariadb_story(scenario: &mut Scenario, seed: u64) -> Story {
     let mut random = Random::new(seed ^ 0x7A16);
     let mut driver = Driver::new(&scenario.server, seed).unwrap();
     driver.run(&scenario.server, 80).unwrap();
+    driver.leave_one_prepared(&scenario.server).unwrap();
     scenario.full();
     let backed_up = micros();
     driver.run(&scenario.server, 5).unwrap();
@@ -234,8 +235,15 @@ fn cut_of(scenario: &Scenario, target: &Target) -> (String, u64) {
     (at.file.to_string(), at.position)
 }
 
+/// What a replay onto the copy came to.
+struct Replayed {
+    seen: Seen,
+    /// How many transactions of the log the server counts as executed.
+    transactions: usize,
+}
+
 /// Replays the archive onto the copy up to a place, and looks at what is there then.
-fn replayed(scenario: &Scenario, copy: &Copy, (file, position): &(String, u64)) -> (Seen, String) {
+fn replayed(scenario: &Scenario, copy: &Copy, (file, position): &(String, u64), story: &Story) -> Replayed {
     let work = scenario.fresh("replay");
     let datadir = work.join("data");
     copy_tree(&copy.datadir, &datadir).unwrap();
@@ -272,11 +280,14 @@ fn replayed(scenario: &Scenario, copy: &Copy, (file, position): &(String, u64)) 
         .unwrap();
     assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
     assert!(reader.wait().unwrap().success());
-    let seen = (Seen::of(&server).unwrap(), server.value("SELECT REPLACE(@@global.gtid_executed, '\n', '')"));
+    let seen = Seen::of(&server).unwrap();
+    // The GTIDs are executed up to some transaction, and none from there on.
+    let question = |gtid: &str| format!("SELECT GTID_SUBSET('{gtid}', @@global.gtid_executed)");
+    let transactions = story.history.log.partition_point(|logged| server.value(&question(&logged.gtid)) == "1");
     server.kill9();
     drop(server);
     std::fs::remove_dir_all(work).unwrap();
-    seen
+    Replayed { seen, transactions }
 }
 
 #[test]
@@ -293,21 +304,24 @@ fn real_mysql_random_targets_land_where_the_witness_says() {
         for number in 0..targets {
             let target = story.target(&mut random, number);
             let wanted = story.history.taken_in(&target);
-            let (seen, _) = replayed(&scenario, &copy, &cut_of(&scenario, &target));
-            let differences = story.differences(&seen, wanted);
+            let replayed_to = |place: &(String, u64)| replayed(&scenario, &copy, place, &story);
+            let landed = replayed_to(&cut_of(&scenario, &target));
+            let differences = story.differences(&landed.seen, wanted);
             assert!(
                 differences.is_empty(),
                 "seed {seed}, {target:?}, after {wanted} transactions: {differences:#?}\n{}",
                 story.history.around(wanted)
             );
+            assert_eq!(landed.transactions, wanted, "seed {seed}, {target:?}\n{}", story.history.around(wanted));
             agreed += 1;
             if number == 0 {
                 // A cut that is off by one transaction in either direction shows.
                 for (index, shifted) in [(wanted, wanted + 1), (wanted - 2, wanted - 1)] {
                     let place = &story.history.log[index];
-                    let (seen, _) = replayed(&scenario, &copy, &(place.file.clone(), place.end));
-                    assert!(!story.differences(&seen, wanted).is_empty());
-                    assert_eq!(story.differences(&seen, shifted), [""; 0]);
+                    let landed = replayed_to(&(place.file.clone(), place.end));
+                    assert!(!story.differences(&landed.seen, wanted).is_empty());
+                    assert_eq!(story.differences(&landed.seen, shifted), [""; 0]);
+                    assert_eq!(landed.transactions, shifted);
                 }
             }
         }

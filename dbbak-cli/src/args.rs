@@ -91,6 +91,11 @@ pub struct ShipArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "flush")]
     pub rescue: Option<PathBuf>,
 
+    /// Have the server send its binlogs through the binlog reader instead of reading its files: for a server on another host,
+    /// and for binlogs that only the server can decrypt.
+    #[arg(long, conflicts_with = "rescue")]
+    pub from_server: bool,
+
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,

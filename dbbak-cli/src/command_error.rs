@@ -10,7 +10,7 @@ use dbbak_core::{
     run::RunError,
     store::{Access, StoreError, layout},
     survey::SurveyError,
-    tools::{FailureClass, ToolRole, ToolRunError},
+    tools::{FailureClass, ReaderError, ReaderFailure, ToolRole, ToolRunError},
 };
 use std::{
     error::Error,
@@ -176,6 +176,7 @@ impl CommandError {
             ExecuteError::Flush { stderr, .. }
             | ExecuteError::ServerStart { stderr, .. }
             | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
+            ExecuteError::Fetch { problem, .. } => last_lines(&problem.lines),
             _ => Vec::new(),
         }
     }
@@ -256,9 +257,23 @@ fn run_hints(error: &RunError) -> Vec<String> {
         | RunError::Record(RecordError::Store(error)) => store_hints(error),
         RunError::Plan(error) => plan_hints(error),
         RunError::Execute(error) => execute_hints(error),
+        RunError::Survey(SurveyError::Remote { source, .. }) => reader_hints(source),
         RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
         _ => Vec::new(),
     }
+}
+
+fn reader_hints(error: &ReaderError) -> Vec<String> {
+    let hint = match error.failure {
+        ReaderFailure::AccessDenied => {
+            "the account needs it: GRANT REPLICATION SLAVE ON *.* TO the account; user and password stand in mysql_option_file"
+        }
+        ReaderFailure::NoSuchFile => "the server purged it meanwhile, or was reset: run the command again",
+        ReaderFailure::CannotConnect => "is it running, and does mysql_option_file name its socket or host?",
+        ReaderFailure::CannotWrite => "free some space in scratch_dir, or name another one",
+        _ => return Vec::new(),
+    };
+    vec![hint.into()]
 }
 
 fn store_hints(error: &StoreError) -> Vec<String> {
@@ -372,6 +387,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::Mismatch { what, .. } if what.contains(" server") => {
             hint("install the tool that fits, and set xtrabackup: PATH in the configuration")
         }
+        PlanError::Mismatch { what, .. } if what == "the binlog reader" => {
+            hint("install the server vendor's own, and set mysqlbinlog: PATH in the configuration")
+        }
         PlanError::BackupAfterTarget { .. } => {
             hint("leave --backup out to have the newest backup before the target chosen, or see `dbbak list`")
         }
@@ -391,7 +409,12 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
         PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
         PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),
-        PlanError::BinlogDirUnknown { .. } => hint("set binlog_source_dir in the configuration"),
+        PlanError::BinlogDirUnknown { .. } => {
+            hint("set binlog_source_dir in the configuration, or have the server send them: --from-server")
+        }
+        PlanError::BinlogInEngine { .. } => {
+            hint("a replica with log_slave_updates=ON and a binlog in files can be archived in its place")
+        }
         PlanError::StampTaken { .. } => hint("try again in a second"),
         _ => Vec::new(),
     }
@@ -422,6 +445,21 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
                 hints.push(hint.into());
             }
             hints
+        }
+        ExecuteError::Fetch { problem, log, .. } => {
+            let mut hints = vec![format!("the whole output lies in {}", log.display())];
+            hints.extend(reader_hints(problem));
+            hints
+        }
+        ExecuteError::FetchedSize { path, .. } => vec![
+            "nothing of it was archived, and the copy was removed".into(),
+            format!(
+                "is there room in {}? the binlog reader cuts its copy on a full disk without a word",
+                path.parent().and_then(Path::parent).unwrap_or(path).display()
+            ),
+        ],
+        ExecuteError::FetchedEnd { .. } => {
+            vec!["nothing of it was archived; run the command again when the server has closed it".into()]
         }
         ExecuteError::Tree(TreeError::Damaged { .. } | TreeError::Missing { .. } | TreeError::Unknown { .. }) => {
             vec![

@@ -5,12 +5,17 @@ use dbbak_core::tools::{Arg, CommandSpec, Launch, Stdin};
 use duct::Expression;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     io::{self, PipeReader, PipeWriter, Read, Write},
     os::unix::{fs::OpenOptionsExt, process::CommandExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+/// Goes on to the program only as a child of dbbak: one that died before `setpriv` had asked for the signal would never
+/// cause it.
+const IF_STILL_A_CHILD: &str = r#"[ "$PPID" = "$0" ] || exit 137; exec "$@""#;
 
 /// Runs commands through `duct`. Each member of a pipeline gets a process group of its own, so that its children die
 /// with it, and is started through `setpriv --pdeathsig KILL` where that program is present, so that it does not
@@ -50,7 +55,10 @@ impl DuctExecutor {
         });
         let expression = match &self.setpriv {
             Some(setpriv) => {
-                let mut words = vec!["--pdeathsig".into(), "KILL".into(), "--".into(), program];
+                let parent = std::process::id().to_string();
+                let mut words: Vec<OsString> =
+                    ["--pdeathsig", "KILL", "--", "/bin/sh", "-c", IF_STILL_A_CHILD, &parent].map(Into::into).into();
+                words.push(program);
                 words.extend(args.map(Into::into));
                 duct::cmd(setpriv, words)
             }

@@ -100,6 +100,9 @@ pub struct ListedBinlog {
     pub name: BinlogName,
     /// Bytes.
     pub size: u64,
+    /// Whether it is encrypted, where the server says so (MySQL alone does).
+    #[serde(default)]
+    pub encrypted: Option<bool>,
 }
 
 /// The binlogs that could be archived.
@@ -128,6 +131,9 @@ pub struct SourceBinlog {
     pub head: Option<HeadFact>,
     /// Why they cannot be read.
     pub problem: Option<String>,
+    /// Whether that is because only its server can read it: it is encrypted, or lies in InnoDB's format.
+    #[serde(default)]
+    pub sealed: bool,
     /// The digest of all its bytes, taken only where its name alone does not tell whether it is archived.
     pub digest: Option<Digest>,
     /// For the last file of a dead server: the offset after its last whole transaction.

@@ -89,7 +89,15 @@ impl Planning<'_> {
             survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
             survey::server(&mut facts, self.config, self.probe)?;
         }
-        survey::source_binlogs(&mut facts, self.config, &catalog, self.probe, request.rescue.as_deref())?;
+        if request.from_server {
+            usable_client(&facts)?;
+            let family = facts.server_family();
+            survey::tools(&mut facts, self.config, self.probe, &[ToolRole::BinlogReader], family);
+            survey::fetch_paths(&mut facts, self.config, &catalog, self.probe)?;
+            survey::remote_binlogs(&mut facts, self.config, &catalog, self.probe, request.flush)?;
+        } else {
+            survey::source_binlogs(&mut facts, self.config, &catalog, self.probe, request.rescue.as_deref())?;
+        }
         checked(plan_ship(self.config, &catalog, &facts, self.clock.now(), request)?)
     }
 

@@ -118,6 +118,13 @@ pub enum Finding {
         /// Why.
         problem: String,
     },
+    /// The account may have the server send its binlogs.
+    MayFetch,
+    /// It may not, and not all of the binlogs can be read here.
+    MayNotFetch {
+        /// The privileges that it lacks.
+        missing: Vec<String>,
+    },
     /// The server keeps its binlogs for this long; none: until somebody purges them.
     Expiry {
         /// Seconds.
@@ -211,6 +218,7 @@ impl Finding {
             | Finding::Grants
             | Finding::Binlog { .. }
             | Finding::BinlogDir { .. }
+            | Finding::MayFetch
             | Finding::Expiry { .. }
             | Finding::Clock
             | Finding::OptionFile { .. }
@@ -392,6 +400,7 @@ fn binlog(
             Vec::new()
         }
     };
+    fetching(facts, server, findings);
     let seconds = expiry(server);
     let oldest = waiting.iter().filter_map(|file| file.head.as_ref()).map(|head| head.first_event_time.at()).min();
     let waiting_seconds = oldest.map(|oldest| (now - oldest).num_seconds());
@@ -407,6 +416,18 @@ fn binlog(
         }
         None => Finding::Expiry { seconds: None },
     });
+}
+
+/// Whether the server would send its binlogs. Who can read all of its files needs no grant for it.
+fn fetching(facts: &Facts, server: &ServerFacts, findings: &mut Vec<Finding>) {
+    let missing: Vec<String> = server.grants.missing(&["REPLICATION SLAVE"]).into_iter().map(str::to_owned).collect();
+    let here = |file: &crate::facts::SourceBinlog| file.path.is_some() && !file.sealed;
+    let readable = facts.source.as_ref().is_some_and(|source| source.files.iter().all(here));
+    if missing.is_empty() {
+        findings.push(Finding::MayFetch);
+    } else if !readable {
+        findings.push(Finding::MayNotFetch { missing });
+    }
 }
 
 /// For how long the server keeps its binlogs; `None`: for ever.

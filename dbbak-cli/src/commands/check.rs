@@ -71,6 +71,13 @@ fn text(finding: &Finding) -> String {
             Some(path) => format!("binlogs: {}: {problem}", path.display()),
             None => format!("binlogs: {problem}"),
         },
+        Finding::MayFetch => {
+            "from server: the account may have it send its binlogs (ship-binlogs --from-server)".into()
+        }
+        Finding::MayNotFetch { missing } => format!(
+            "from server: not all binlogs can be read here, and without {} the server does not send them",
+            missing.join(", ")
+        ),
         Finding::Expiry { seconds: Some(seconds) } => {
             format!("expiry: the server keeps binlogs for {}", span(*seconds))
         }
@@ -131,7 +138,10 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::BinlogChecksumOff => "SET GLOBAL binlog_checksum = CRC32".into(),
         Finding::BinlogNotSynced { .. } => "SET GLOBAL sync_binlog = 1, unless its cost is too high for you".into(),
         Finding::BinlogDirUnreadable { .. } => {
-            "run dbbak on the server's host as a user that may read it, or set binlog_source_dir".into()
+            "run dbbak on the server's host as a user that may read it, or `dbbak ship-binlogs --from-server`".into()
+        }
+        Finding::MayNotFetch { missing } => {
+            format!("GRANT {} ON *.* TO the account, then `dbbak ship-binlogs --from-server`", missing.join(", "))
         }
         Finding::ExpiryTooShort { waiting_seconds: Some(_), .. } => {
             "`dbbak ship-binlogs --exec` now, and run it every few minutes".into()

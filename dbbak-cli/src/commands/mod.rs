@@ -19,7 +19,7 @@ use crate::{
 };
 use clap::Parser;
 use dbbak_core::{
-    plan::Plan,
+    plan::{Plan, Remedy},
     run::{Command as Locking, Finished, RunError},
     store::Session,
 };
@@ -105,6 +105,7 @@ fn plan_and_run(
             output::json(&plan)?;
         } else {
             output::text(&plan.text(context.offset()).to_string())?;
+            advise(&plan);
             if !plan.steps.is_empty() {
                 output::text("This was a dry run. Add --exec to do it.\n")?;
             }
@@ -114,6 +115,7 @@ fn plan_and_run(
     let session = context.lock(command)?;
     let plan = make()?;
     let _ = write!(std::io::stderr(), "{}", plan.text(context.offset()));
+    advise(&plan);
     let finished = context.run(&plan, session.as_deref())?;
     release(session)?;
     for warning in &finished.warnings {
@@ -124,6 +126,19 @@ fn plan_and_run(
         let _ = writeln!(std::io::stderr(), "INCOMPLETE: {gap}");
     }
     Ok(Some(Done { plan, finished }))
+}
+
+/// Says what would mend what a plan leaves incomplete.
+fn advise(plan: &Plan) {
+    for remedy in &plan.remedies {
+        let hint = match remedy {
+            Remedy::FetchFromServer => {
+                "`dbbak ship-binlogs --from-server --exec` has the server send them, in the clear"
+            }
+            _ => continue,
+        };
+        let _ = writeln!(std::io::stderr(), "hint: {hint}");
+    }
 }
 
 fn release(session: Option<Box<dyn Session>>) -> Result<(), CommandError> {

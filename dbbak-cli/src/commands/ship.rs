@@ -6,7 +6,7 @@ use dbbak_core::{plan::ShipRequest, run::Command};
 use serde_json::json;
 
 pub(super) fn run(context: &Context, args: &ShipArgs) -> Result<u8, CommandError> {
-    let request = ShipRequest { flush: args.flush, rescue: args.rescue.clone() };
+    let request = ShipRequest { flush: args.flush, rescue: args.rescue.clone(), from_server: args.from_server };
     let done = plan_and_run(context, Command::Ship, args.exec.exec, &|| context.planning().ship(&request))?;
     let Some(done) = done else { return Ok(exit_code::DONE) };
     let shipped = &done.finished.outcome.shipped;

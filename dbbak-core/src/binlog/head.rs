@@ -3,7 +3,7 @@
 use super::error::{BinlogError, Damage, DamageKind};
 use super::format::{ChecksumAlgorithm, LogFlavor, parse_format_description};
 use super::gtid_lists::{is_gtid_list, parse_gtid_list};
-use super::header::{FLAG_IN_USE, FLAGS_AT, event_type};
+use super::header::{FLAG_IGNORABLE, FLAG_IN_USE, FLAGS_AT, event_type};
 use super::reader::{Body, EventReader, Frame};
 use crate::model::GtidSet;
 use std::io::Read;
@@ -73,11 +73,24 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> 
     let mut head = first_event(reader, &mut hasher)?;
     offsets.push(head.length);
     reader.set_format(head.checksum, head.flavor);
-    if reader.peek_type()? == Some(event_type::START_ENCRYPTION) {
-        return Err(BinlogError::EncryptedEvents);
-    }
     let mut damage = None;
-    while reader.peek_type()?.is_some_and(is_gtid_list) {
+    if reader.peek_type()? == Some(event_type::START_ENCRYPTION) {
+        // The server that sends such a file decrypts it, and marks the event as one to pass over (seen with MariaDB
+        // 10.11). In the file itself the mark is absent.
+        match reader.next()? {
+            Frame::Event(event) if event.header.flags & FLAG_IGNORABLE == 0 => {
+                return Err(BinlogError::EncryptedEvents);
+            }
+            Frame::Event(event) => {
+                hasher.update(event.bytes().unwrap_or_default());
+                head.length = event.end;
+                offsets.push(event.end);
+            }
+            Frame::Damaged(found) => damage = Some(found),
+            Frame::End => {}
+        }
+    }
+    while damage.is_none() && reader.peek_type()?.is_some_and(is_gtid_list) {
         match reader.next()? {
             Frame::Event(mut event) => {
                 let bytes = event.bytes().unwrap_or_default();

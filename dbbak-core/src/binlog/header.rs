@@ -11,6 +11,9 @@ pub(super) const CHECKSUM_LENGTH: usize = 4;
 /// `LOG_EVENT_BINLOG_IN_USE_F`: set in the format description while the server writes the file.
 pub(super) const FLAG_IN_USE: u16 = 0x0001;
 
+/// `LOG_EVENT_IGNORABLE_F`: who does not know the event's type may pass over it.
+pub(super) const FLAG_IGNORABLE: u16 = 0x0080;
+
 /// Where the low byte of the flags lies in a header.
 pub(super) const FLAGS_AT: usize = 17;
 

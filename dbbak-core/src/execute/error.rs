@@ -5,7 +5,7 @@ use crate::{
     binlog::BinlogError,
     model::{BinlogName, Lsn},
     store::StoreError,
-    tools::ToolRunError,
+    tools::{ReaderError, ToolRunError},
 };
 use std::{io, path::PathBuf};
 
@@ -75,6 +75,36 @@ pub enum ExecuteError {
         expected: String,
         /// The digest of its head now.
         found: String,
+    },
+    /// The server did not send a binlog.
+    #[error("could not fetch binlog {file} from the server: {problem}")]
+    Fetch {
+        /// The file.
+        file: BinlogName,
+        /// How the binlog reader ended, and what it said.
+        problem: Box<ReaderError>,
+        /// Where all that it printed lies.
+        log: PathBuf,
+    },
+    /// A binlog was fetched without an error, and has not the size that the server lists.
+    #[error("binlog {file} was fetched with {found} bytes, the server lists {expected}")]
+    FetchedSize {
+        /// The file.
+        file: BinlogName,
+        /// Where the copy lay.
+        path: PathBuf,
+        /// Bytes that the server lists.
+        expected: u64,
+        /// Bytes of the copy.
+        found: u64,
+    },
+    /// A binlog was fetched without an error, and does not end as the server ends a file.
+    #[error("binlog {file} was fetched, and does not end with a rotation: {ending}")]
+    FetchedEnd {
+        /// The file.
+        file: BinlogName,
+        /// How it ends.
+        ending: String,
     },
     /// An archived binlog is not what was archived.
     #[error("archived binlog {stored_as} is damaged: {problem}")]

@@ -63,9 +63,10 @@ pub(super) fn remove_file(path: &Path) -> Result<(), ExecuteError> {
     }
 }
 
-/// Removes a tree; one that is not there counts as removed.
+/// Removes a tree, or a file; one that is not there counts as removed.
 pub(super) fn remove_tree(path: &Path) -> Result<(), ExecuteError> {
     match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove_file(path),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
     }

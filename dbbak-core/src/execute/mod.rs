@@ -2,6 +2,7 @@
 
 mod error;
 mod executor;
+mod fetch;
 mod files;
 mod outcome;
 mod proof;

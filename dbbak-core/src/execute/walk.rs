@@ -1,7 +1,7 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, files, proof::ExpectedLog, read_backup, replay,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, fetch, files, proof::ExpectedLog, read_backup, replay,
     running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
@@ -104,6 +104,7 @@ impl<'a> Walk<'a> {
                     return Err(ExecuteError::Flush { problem, stderr });
                 }
             }
+            Step::FetchBinlog(fetch) => fetch::fetch_binlog(fetch, &self.running())?,
             Step::ShipBinlog(ship) => {
                 let entry = ship::ship_binlog(ship, self.session()?, effects.reporter)?;
                 self.outcome.shipped.push(entry);

@@ -51,6 +51,7 @@ impl fmt::Display for PlanText<'_> {
                         writeln!(f, "      {key}")?;
                     }
                 }
+                Step::FetchBinlog(fetch) => writeln!(f, "      $ {}", fetch.launch.command)?,
                 Step::FlushBinlogs { launch } => writeln!(f, "      $ {}", launch.command)?,
                 Step::Replay(replay) => {
                     writeln!(f, "      $ {} &", replay.server.launch.command)?;

@@ -312,6 +312,12 @@ pub enum PlanError {
     /// The server writes no binlog.
     #[error("the server writes no binlog (log_bin is off)")]
     NoBinlog,
+    /// The server keeps its binlog in a storage engine (MariaDB 12.3 and later), not in files of the binlog format.
+    #[error("the server keeps its binlog in {engine} (binlog_storage_engine), whose files cannot be archived")]
+    BinlogInEngine {
+        /// The storage engine.
+        engine: String,
+    },
     /// The directory of the server's binlogs is not known.
     #[error("the directory of the server's binlogs is not known: {problem}")]
     BinlogDirUnknown {

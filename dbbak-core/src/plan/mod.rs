@@ -8,6 +8,7 @@ mod check;
 mod display;
 mod error;
 mod explain;
+mod fetch;
 mod orphans;
 mod report;
 mod request;
@@ -31,8 +32,8 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide,
-    UnpackBinlogs,
+    FetchBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree,
+    SyncSide, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -69,6 +70,18 @@ pub struct Plan {
     pub discard_on_failure: Vec<StoreKey>,
     /// Directories of its own that a failed run removes.
     pub discard_dirs: Vec<PathBuf>,
+    /// What would mend what is incomplete, as far as the planner knows. How to ask for it is the frontend's to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
+}
+
+/// What would mend what a plan leaves incomplete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Remedy {
+    /// The server can send what is not here, or can be read by it alone.
+    FetchFromServer,
 }
 
 /// What a plan comes to.
@@ -120,6 +133,7 @@ impl Plan {
             steps: Vec::new(),
             discard_on_failure: Vec::new(),
             discard_dirs: Vec::new(),
+            remedies: Vec::new(),
         }
     }
 }
@@ -138,6 +152,7 @@ impl Step {
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
             Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
+            Step::FetchBinlog(fetch) => format!("fetch {} from the server", fetch.name),
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),
             Step::UnpackBinlogs(unpack) => match unpack.files.len() {
                 1 => "unpack and verify 1 binlog".into(),
@@ -153,6 +168,7 @@ impl Step {
     pub fn bytes(&self) -> Option<u64> {
         match self {
             Step::PassTree(pass) => pass.bytes,
+            Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
             Step::Replay(replay) => Some(replay.bytes),

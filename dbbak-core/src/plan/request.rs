@@ -27,6 +27,8 @@ pub struct ShipRequest {
     pub flush: bool,
     /// The binlog directory of a dead server, whose last open file is taken along.
     pub rescue: Option<PathBuf>,
+    /// Has the server send its binlogs instead of reading its files.
+    pub from_server: bool,
 }
 
 /// A restore.

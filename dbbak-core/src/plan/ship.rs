@@ -1,8 +1,9 @@
 //! Plans the archiving of binlogs.
 
 use super::{
-    Plan, PlanError, Summary,
+    Plan, PlanError, Remedy, Summary,
     backup::{program, server, server_record, tool},
+    fetch::Fetching,
     request::ShipRequest,
     step::{ShipBinlog, Step},
 };
@@ -29,6 +30,7 @@ pub fn plan_ship(
     now: DateTime<Utc>,
     request: &ShipRequest,
 ) -> Result<Plan, PlanError> {
+    let mut fetching = if request.from_server { Some(Fetching::new(config, catalog, facts, now)?) } else { None };
     let source = match (&facts.source, &facts.server) {
         (Some(source), _) => source,
         (None, Some(Ok(server))) if !server.log_bin => return Err(PlanError::NoBinlog),
@@ -73,7 +75,9 @@ pub fn plan_ship(
         archive.gap_before(&mut plan, file);
         archive.lost_end(&mut plan, file);
         archive.gap_inside(&mut plan, file);
-        let Some(path) = &file.path else {
+        let fetched = fetching.as_ref().map(|fetching| fetching.path(file));
+        let Some(path) = fetched.or_else(|| file.path.clone()) else {
+            remedy(&mut plan, Remedy::FetchFromServer);
             plan.incomplete.push(format!(
                 "binlog {} is listed by the server, but is not in {}",
                 file.name,
@@ -91,7 +95,14 @@ pub fn plan_ship(
                 let bytes = last_of_the_dead.then(|| file.good_end.unwrap_or(file.size));
                 let entry = archive.entry(file, recorded.clone(), codec, now)?;
                 if let Some(problem) = &file.problem {
-                    plan.incomplete.push(format!("binlog {} is damaged: {problem}", file.name));
+                    let what = if file.sealed { "can be read by its server alone" } else { "is damaged" };
+                    plan.incomplete.push(format!("binlog {} {what}: {problem}", file.name));
+                    if file.sealed && !rescue {
+                        remedy(&mut plan, Remedy::FetchFromServer);
+                    }
+                }
+                if let Some(fetching) = &mut fetching {
+                    fetching.fetch(&mut plan, facts, file)?;
                 }
                 if last_of_the_dead {
                     plan.reasons.push(format!(
@@ -101,7 +112,7 @@ pub fn plan_ship(
                     ));
                 }
                 plan.steps.push(Step::ShipBinlog(Box::new(ShipBinlog {
-                    from: path.clone(),
+                    from: path,
                     to: layout::binlog(&entry.stored_as),
                     index_to: layout::transactions(&entry.stored_as),
                     bytes,
@@ -112,12 +123,24 @@ pub fn plan_ship(
                     partial: last_of_the_dead,
                     entry,
                 })));
+                if let Some(fetching) = &fetching {
+                    fetching.drop_copy(&mut plan, file);
+                }
             }
         }
+    }
+    if let Some(fetching) = fetching {
+        fetching.end(&mut plan);
     }
     let files = plan.steps.iter().filter(|step| matches!(step, Step::ShipBinlog(_))).count();
     plan.summary = Summary::Ship { files, bytes: archive.bytes };
     Ok(plan)
+}
+
+fn remedy(plan: &mut Plan, remedy: Remedy) {
+    if !plan.remedies.contains(&remedy) {
+        plan.remedies.push(remedy);
+    }
 }
 
 /// What the archive holds, and what this run adds to it.
@@ -374,6 +397,7 @@ mod tests {
             open,
             head: readable.then_some(head),
             problem: (!readable).then(|| "an encrypted binlog".to_owned()),
+            sealed: false,
             digest: (!readable).then(|| Digest::of(b"x")),
             good_end: readable.then_some(400),
         }
@@ -395,7 +419,7 @@ mod tests {
         };
         let mut facts = Facts::of_host(host);
         facts.source = Some(SourceBinlogs { dir: "/binlogs".into(), listed_by_server: false, files });
-        let request = ShipRequest { flush: false, rescue };
+        let request = ShipRequest { rescue, ..ShipRequest::default() };
         plan_ship(&config, &catalog, &facts, DateTime::from_timestamp(5000, 0).unwrap(), &request).unwrap()
     }
 

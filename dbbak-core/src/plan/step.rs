@@ -56,6 +56,8 @@ pub enum Step {
         /// The command.
         launch: Launch,
     },
+    /// Has the server send one closed binlog into a directory of the run's own.
+    FetchBinlog(Box<FetchBinlog>),
     /// Archives one binlog and enters it into the index.
     ShipBinlog(Box<ShipBinlog>),
     /// Takes binlogs out of the archive while verifying them.
@@ -178,6 +180,21 @@ impl RecordBackup {
     pub fn backup_id(&self) -> Option<BackupId> {
         self.id.parse().ok()
     }
+}
+
+/// The fetching of one binlog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FetchBinlog {
+    /// The file.
+    pub name: BinlogName,
+    /// The command.
+    pub launch: Launch,
+    /// Where the copy lies afterwards.
+    pub path: PathBuf,
+    /// Bytes that the server lists: all of them, or at least so many where the file is still open.
+    pub size: u64,
+    /// Whether the server still wrote it when it was looked at.
+    pub open: bool,
 }
 
 /// The archiving of one binlog.

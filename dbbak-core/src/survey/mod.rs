@@ -4,13 +4,15 @@ mod cut;
 mod edges;
 mod log_clock;
 mod paths;
+mod remote;
 mod server;
 mod source;
 mod stored;
 mod tools;
 
 pub use log_clock::LogClock;
-pub use paths::{backup_paths, check_paths, restore_paths};
+pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
+pub use remote::{reader_of, remote_binlogs};
 pub use server::{client_of, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use stored::stored_chain;
@@ -20,10 +22,10 @@ use crate::{
     binlog::{self, BinlogError, Transaction},
     catalog::Catalog,
     facts::Facts,
-    model::{BinlogCoordinates, BinlogPosition, Goal, Stamp},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, Stamp},
     probe::{Probe, ProbeError},
     store::{BinlogEntry, StoreError, StoreReader, open_binlog},
-    tools::CommandError,
+    tools::{CommandError, ReaderError},
 };
 use std::{ops::ControlFlow, path::PathBuf};
 
@@ -62,6 +64,22 @@ pub enum SurveyError {
         backup: Stamp,
         /// The file.
         what: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The server did not deliver the first events of a binlog.
+    #[error("cannot read binlog {file} from the server: {source}: {}", source.lines.join("; "))]
+    Remote {
+        /// The file.
+        file: BinlogName,
+        /// How the binlog reader ended.
+        source: ReaderError,
+    },
+    /// What the server delivered of a binlog's first events cannot be understood.
+    #[error("cannot read the first events of binlog {file} from the server: {problem}")]
+    RemoteHead {
+        /// The file.
+        file: BinlogName,
         /// What is wrong.
         problem: String,
     },

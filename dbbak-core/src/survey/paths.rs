@@ -9,8 +9,10 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
-/// Directories of dead runs begin with it.
-const SCRATCH_PREFIX: &str = "dbbak-backup-";
+/// What dead runs left begins with it: of backups, and of fetched binlogs. Each command looks for its own alone, since the
+/// other one's may be at work.
+const BACKUP_PREFIX: &str = "dbbak-backup-";
+const FETCH_PREFIX: &str = "dbbak-fetch-";
 
 /// Looks at what a backup needs: the store, the scratch directory and what dead runs left there, the data directory.
 ///
@@ -23,16 +25,41 @@ pub fn backup_paths(
     catalog: &Catalog,
     probe: &dyn Probe,
 ) -> Result<(), SurveyError> {
+    look_at_scratch(facts, config, catalog, probe, BACKUP_PREFIX)?;
+    size_of_data(facts, probe);
+    Ok(())
+}
+
+/// Looks at what fetching binlogs needs: the scratch directory and what dead runs left there.
+///
+/// # Errors
+///
+/// When a path cannot be looked at.
+pub fn fetch_paths(
+    facts: &mut Facts,
+    config: &Config,
+    catalog: &Catalog,
+    probe: &dyn Probe,
+) -> Result<(), SurveyError> {
+    look_at_scratch(facts, config, catalog, probe, FETCH_PREFIX)
+}
+
+fn look_at_scratch(
+    facts: &mut Facts,
+    config: &Config,
+    catalog: &Catalog,
+    probe: &dyn Probe,
+    prefix: &str,
+) -> Result<(), SurveyError> {
     let root = catalog.root.as_deref().unwrap_or(&config.nfs_root);
     look(facts, probe, root)?;
     let scratch = config.scratch_dir.clone().unwrap_or_else(|| root.join("tmp"));
     look(facts, probe, &scratch)?;
     if let Some(PathState::Directory { .. }) = facts.paths.get(&scratch) {
         let names = probe.list_dir(&scratch)?;
-        let left = names.iter().filter(|name| name.starts_with(SCRATCH_PREFIX));
+        let left = names.iter().filter(|name| name.starts_with(prefix));
         facts.leftovers = left.map(|name| scratch.join(name)).collect();
     }
-    size_of_data(facts, probe);
     Ok(())
 }
 

@@ -88,7 +88,10 @@ impl Questions<'_> {
         let (flavor, version) = parsed
             .map_err(|error| Unanswered::Problem(ServerProblem { text: error.to_string(), access_denied: false }))?;
         let log_bin = text("log_bin").is_some_and(|value| value.eq_ignore_ascii_case("on") || value == "1");
-        let binlogs = if log_bin { parse_binary_logs(&self.ask(Query::BinaryLogs)?)? } else { Vec::new() };
+        // A binlog inside InnoDB has files of another kind, with other names.
+        let in_innodb = text("binlog_storage_engine").is_some();
+        let binlogs =
+            if log_bin && !in_innodb { parse_binary_logs(&self.ask(Query::BinaryLogs)?)? } else { Vec::new() };
         let status = self.ask(Query::InnodbLsn).ok().and_then(|text| parse_status(&text).ok()).unwrap_or_default();
         Ok(ServerFacts {
             flavor,
@@ -99,7 +102,10 @@ impl Questions<'_> {
             log_bin,
             log_bin_basename: path("log_bin_basename"),
             lsn: lsn(&status),
-            binlogs: binlogs.into_iter().map(|log| ListedBinlog { name: log.name, size: log.size }).collect(),
+            binlogs: binlogs
+                .into_iter()
+                .map(|log| ListedBinlog { name: log.name, size: log.size, encrypted: log.encrypted })
+                .collect(),
             now: self.ask(Query::Clock).ok().and_then(|text| parse_clock(&text).ok()),
             grants: self.ask(Query::Grants).ok().and_then(|text| parse_grants(&text).ok()).unwrap_or_default(),
             version_text,

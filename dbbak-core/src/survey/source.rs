@@ -77,7 +77,7 @@ pub fn listed_in(probe: &dyn Probe, dir: &Path) -> Result<Vec<ListedBinlog>, Sur
         Ok(PathState::File { size, .. }) => size,
         _ => 0,
     };
-    Ok(listed.into_iter().map(|name| ListedBinlog { size: size(&name), name }).collect())
+    Ok(listed.into_iter().map(|name| ListedBinlog { size: size(&name), name, encrypted: None }).collect())
 }
 
 fn index_lines(probe: &dyn Probe, path: &Path) -> Result<Vec<BinlogName>, SurveyError> {
@@ -112,6 +112,7 @@ fn look_at(
         open,
         head: None,
         problem: None,
+        sealed: false,
         digest: None,
         good_end: None,
     };
@@ -121,7 +122,11 @@ fn look_at(
     }
     match read_head(probe, &path) {
         Ok(Ok(head)) => file.head = Some(HeadFact::from(&head)),
-        Ok(Err(problem)) => file.problem = Some(problem),
+        Ok(Err(problem)) => {
+            use binlog::BinlogError::{Encrypted, EncryptedEvents, InnodbBinlog};
+            file.sealed = matches!(problem, Encrypted | EncryptedEvents | InnodbBinlog);
+            file.problem = Some(problem.to_string());
+        }
         Err(error) => return Err(error),
     }
     file.path = Some(path.clone());
@@ -139,12 +144,12 @@ fn look_at(
     Ok(file)
 }
 
-fn read_head(probe: &dyn Probe, path: &Path) -> Result<Result<FileHead, String>, SurveyError> {
+fn read_head(probe: &dyn Probe, path: &Path) -> Result<Result<FileHead, binlog::BinlogError>, SurveyError> {
     let mut input = probe.open_file(path)?;
     match binlog::read_head(&mut input) {
         Ok(head) => Ok(Ok(head)),
         Err(binlog::BinlogError::Input(source)) => Err(read_error(path, source)),
-        Err(error) => Ok(Err(error.to_string())),
+        Err(error) => Ok(Err(error)),
     }
 }
 

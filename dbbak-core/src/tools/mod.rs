@@ -13,6 +13,7 @@ mod client;
 mod command;
 mod coordinates;
 mod extra_options;
+mod hexdump;
 mod info;
 mod launch;
 mod login;
@@ -20,6 +21,7 @@ mod mysqlbinlog;
 mod mysqld;
 mod names;
 mod recorded;
+mod remote_reader;
 mod statement_mask;
 mod stderr_scan;
 mod success;
@@ -40,6 +42,7 @@ pub use command::{
     Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
+pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};
 pub use launch::Launch;
 pub use login::Login;
@@ -47,6 +50,7 @@ pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, ju
 pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings};
 pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
+pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use statement_mask::masked_statement;
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};

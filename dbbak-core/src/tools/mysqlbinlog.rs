@@ -134,6 +134,10 @@ pub enum ReaderFailure {
     NoSuchFile,
     /// The server refused the account.
     AccessDenied,
+    /// The server cannot be reached.
+    CannotConnect,
+    /// The copy cannot be written.
+    CannotWrite,
     /// The server went away, or ended the stream.
     ServerGone,
     /// Nothing known.
@@ -158,9 +162,10 @@ const TEXTS: &[(ReaderFailure, &[&str])] = {
         (F::Encrypted, &["Reading encrypted log files", "encrypted"]),
         (F::Checksum, &["crc check failed", "checksum verification failed"]),
         (F::Truncated, &["Event truncated", "truncated in the middle of event", "ends with a truncated event"]),
-        (F::EndNotReached, &["Did not reach stop", "never reached expected GTID state"]),
         (F::Gap, &["are missing data for domain"]),
         (F::AccessDenied, &["Access denied"]),
+        (F::CannotConnect, &["Failed on connect"]),
+        (F::CannotWrite, &["Can't create/write to file", "Could not create"]),
         (
             F::NotABinlog,
             &[
@@ -173,6 +178,8 @@ const TEXTS: &[(ReaderFailure, &[&str])] = {
         (F::BadEvent, &["Could not read entry at offset", "Event too big", "Event too small", "Found invalid"]),
         (F::NoSuchFile, &["Could not find first log file name", "Errcode: 2 ", "not found (", "No such file"]),
         (F::ServerGone, &["Lost connection", "server has gone away", "replica with the same"]),
+        // MariaDB's reader says so after every other failure too.
+        (F::EndNotReached, &["Did not reach stop", "never reached expected GTID state"]),
     ]
 };
 
@@ -220,6 +227,8 @@ impl fmt::Display for ReaderFailure {
             ReaderFailure::Gap => "GTIDs are missing between the files",
             ReaderFailure::NoSuchFile => "a file is absent",
             ReaderFailure::AccessDenied => "access denied",
+            ReaderFailure::CannotConnect => "the server cannot be reached",
+            ReaderFailure::CannotWrite => "the copy cannot be written",
             ReaderFailure::ServerGone => "the server ended the stream",
             ReaderFailure::Unknown => "unknown cause",
         })
@@ -329,6 +338,23 @@ mod tests {
                 F::NoSuchFile,
             ),
             (2, "mariadb-binlog: unknown option '--bogus'\n", F::Unknown),
+            (1, "ERROR: Failed on connect: Can't connect to local server through socket 's' (2)\n", F::CannotConnect),
+            (
+                1,
+                "ERROR: Failed on connect: Access denied for user 'x'@'localhost' (using password: YES)\n",
+                F::AccessDenied,
+            ),
+            (
+                1,
+                "mariadb-binlog: Can't create/write to file '/x/bin.000001' (Errcode: 2 \"No such file or directory\")\nERROR: Could not create output log file: /x/bin.000001\n",
+                F::CannotWrite,
+            ),
+            (1, "ERROR: Could not create log file '/x/binlog.000002'\n", F::CannotWrite),
+            (
+                1,
+                "ERROR: Got error reading packet from server: Access denied; you need (at least one of) the REPLICATION SLAVE privilege(s) for this operation\n",
+                F::AccessDenied,
+            ),
         ] {
             let error = judge_binlog_reader(Exit::Code(exit), stderr, false).unwrap_err();
             assert_eq!(error.failure, failure, "{stderr}");

@@ -283,7 +283,9 @@ impl History {
             log_bin_basename: Some(Path::new(DATADIR).join("binlog")),
             lsn: Some(dbbak_core::model::Lsn(self.lsn)),
             variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            binlogs: listed.map(|file| ListedBinlog { name: file.name.clone(), size: file.size() }).collect(),
+            binlogs: listed
+                .map(|file| ListedBinlog { name: file.name.clone(), size: file.size(), encrypted: None })
+                .collect(),
             now: Some(self.now),
             grants: Grants::default(),
         }
@@ -307,6 +309,7 @@ impl History {
                 gtids_before: self.product.has_gtids().then(|| self.product.gtids(file.history, 1, file.before)),
             }),
             problem: None,
+            sealed: false,
             digest: None,
             good_end: (place == last && !listed_by_server).then(|| file.end()),
         };

@@ -72,7 +72,7 @@ impl Story<'_> {
         let accident = clock.now();
         self.say("the accident: DROP TABLE shop.orders");
         server.sql("DROP TABLE shop.orders; INSERT INTO shop.customers (name) VALUES ('too late')")?;
-        let ship = ShipRequest { flush: true, rescue: None };
+        let ship = ShipRequest { flush: true, ..ShipRequest::default() };
         self.run(&context, Command::Ship, "archiving the binlogs", &|| context.planning().ship(&ship))?;
         let at = DateTime::from_timestamp(accident.timestamp(), 0).unwrap_or(accident);
         let request = RestoreRequest {

@@ -1,6 +1,7 @@
 //! Checks a finished plan against the rules that always hold.
 
 mod chain;
+mod fetch;
 mod places;
 mod tools;
 mod window;
@@ -40,6 +41,7 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     window::replay(plan, &mut broken);
     window::files(plan, &mut broken);
     shipped(plan, &mut broken);
+    fetch::fetched(plan, &mut broken);
     order(plan, &mut broken);
     found
 }

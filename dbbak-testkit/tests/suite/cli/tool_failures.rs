@@ -7,6 +7,7 @@ use dbbak_testkit::{
 };
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 /// Takes a full while the tool's call that has this argument goes wrong; nothing may come of it.
 fn failing(series: Series, argument: &str, call: usize, effect: Effect) -> Spoken {
@@ -156,3 +157,39 @@ fn sigkill() {
     assert_snapshot!("sigkill_prune", run(&bench, &["prune", "--orphans", "--older-than", "0", "--exec"]));
     assert_eq!(bench.backup_dirs().len(), 1);
 }
+
+/// The moment between the start of a child and its request to die with dbbak.
+#[test]
+fn sigkill_before_the_tool_could_ask_to_die_with_dbbak() {
+    let (bench, scenario) = with_store(Series::Xtrabackup80);
+    bench.play(&scenario).unwrap();
+    let setpriv = bench.path("path/setpriv");
+    if !setpriv.exists() {
+        return;
+    }
+    let real = fs::canonicalize(&setpriv).unwrap();
+    fs::remove_file(&setpriv).unwrap();
+    bench.write("path/setpriv", SLOW_SETPRIV.replace("SETPRIV", &real.display().to_string())).unwrap();
+    fs::set_permissions(&setpriv, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut child = bench.command(&["backup-full", "--exec"]).spawn().unwrap();
+    bench.wait_until("the tool is about to be started", || bench.path("tmp/about-to").exists()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.write("tmp/go-on", "").unwrap();
+    bench.wait_until("the program that starts it has ended", || bench.path("tmp/went-on").exists()).unwrap();
+    bench.wait_until("nothing runs", || bench.shims_running().is_empty()).unwrap();
+    let calls = bench.shims.calls().unwrap();
+    assert!(!calls.iter().any(|call| call.args.contains(&"--backup".to_owned())), "{calls:?}");
+}
+
+/// Waits before it starts a backup until dbbak is dead. What it starts has the same parent as it would have had.
+const SLOW_SETPRIV: &str = r#"#!/bin/sh
+case "$*" in
+    *--backup*)
+        : > "$TMPDIR/about-to"
+        while [ ! -e "$TMPDIR/go-on" ]; do sleep 0.02; done
+        : > "$TMPDIR/went-on"
+        ;;
+esac
+exec SETPRIV "$@"
+"#;

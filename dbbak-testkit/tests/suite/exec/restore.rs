@@ -67,6 +67,7 @@ fn plan(root: &Path) -> Plan {
         steps,
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
+        remedies: Vec::new(),
     }
 }
 

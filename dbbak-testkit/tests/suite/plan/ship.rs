@@ -29,7 +29,7 @@ fn nothing_new() {
 
 #[test]
 fn flush() {
-    let request = ShipRequest { flush: true, rescue: None };
+    let request = ShipRequest { flush: true, ..ShipRequest::default() };
     assert_snapshot!("flush", text(&Case::of(story(Product::Mysql84)).ship(&request).unwrap()));
 }
 
@@ -38,7 +38,7 @@ fn rescue() {
     let mut case = Case::of(story(Product::Mysql84));
     case.facts.server = None;
     case.facts.source = Some(case.history.source(false));
-    let request = ShipRequest { flush: false, rescue: Some(DATADIR.into()) };
+    let request = ShipRequest { rescue: Some(DATADIR.into()), ..ShipRequest::default() };
     assert_snapshot!("rescue", text(&case.ship(&request).unwrap()));
 }
 

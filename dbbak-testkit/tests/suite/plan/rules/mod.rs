@@ -45,7 +45,7 @@ fn ship(flush: bool, rescue: bool) -> Plan {
     let mut history = story(Product::Mysql84);
     history.at("05:10").rotate().at("05:20").commit();
     let mut case = Case::of(history);
-    let request = ShipRequest { flush, rescue: rescue.then(|| DATADIR.into()) };
+    let request = ShipRequest { flush, rescue: rescue.then(|| DATADIR.into()), ..ShipRequest::default() };
     if rescue {
         case.facts.source = Some(case.history.source(false));
     }

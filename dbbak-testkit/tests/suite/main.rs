@@ -13,3 +13,4 @@ mod shims;
 mod store;
 mod tidy;
 mod tools_props;
+mod transactions;

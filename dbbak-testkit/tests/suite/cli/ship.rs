@@ -22,7 +22,7 @@ fn ship(bench: &Bench) -> Spoken {
 
 fn archived(bench: &Bench) -> Vec<String> {
     let mut names = bench.names_in("store/binlogs");
-    names.retain(|name| name.starts_with("binlog_"));
+    names.retain(|name| name.starts_with("binlog_") && !name.ends_with(".tx"));
     names
 }
 

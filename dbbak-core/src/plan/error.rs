@@ -82,6 +82,8 @@ pub enum PlanError {
         target: DateTime<Utc>,
         /// The latest reachable moment.
         latest: Option<DateTime<Utc>>,
+        /// The timeline that was looked at.
+        timeline: String,
     },
     /// Binlogs between the backup and the target are missing.
     #[error("binlogs are missing between {after} and {} (backup {backup})", next.as_ref().map_or("the target".into(), |next| next.to_string()))]

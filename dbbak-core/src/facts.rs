@@ -36,8 +36,26 @@ pub struct Facts {
     pub edges: Vec<EdgeFact>,
     /// What the store holds of the backups of the chains that matter.
     pub stored: BTreeMap<String, StoredBackup>,
+    /// The transaction indexes in the archive, by the stored names of the binlogs.
+    #[serde(default)]
+    pub indexes: BTreeMap<String, IndexFact>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
+}
+
+/// The transaction index of an archived binlog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexFact {
+    /// It is whole.
+    Good,
+    /// There is none.
+    Missing,
+    /// It cannot be used.
+    Bad {
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// A program that was looked for.
@@ -316,6 +334,7 @@ impl Facts {
             cuts: Vec::new(),
             edges: Vec::new(),
             stored: BTreeMap::new(),
+            indexes: BTreeMap::new(),
             starts: Vec::new(),
         }
     }

@@ -5,8 +5,8 @@ use crate::{
     model::{BackupId, BackupKind, TreeName},
     plan::RecordBackup,
     store::{
-        BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, Manifest, ManifestEntry,
-        Operation, Session, StoreError, StoreFile, StoreKey, Sums, ToolRecord, layout, sums_of,
+        BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyPart, Manifest,
+        ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, Sums, ToolRecord, layout, sums_of,
     },
     tools::masked,
 };
@@ -64,6 +64,34 @@ pub fn record_backup(
 pub fn record_binlog(session: &dyn Session, entry: &BinlogEntry) -> Result<(), RecordError> {
     let (mut index, version) = split(BinlogIndex::load(session, sums(session)?)?);
     index.append(entry.clone());
+    index.save(session, version.as_ref())?;
+    Ok(())
+}
+
+/// Enters what was found out of an archived binlog into its entry in the index.
+///
+/// # Errors
+///
+/// [`RecordError`]; the entry stays as it was then.
+pub fn record_indexed(session: &dyn Session, entry: &BinlogEntry) -> Result<(), RecordError> {
+    let (mut index, version) = split(BinlogIndex::load(session, sums(session)?)?);
+    if !index.update(&entry.stored_as, |known| *known = entry.clone()) {
+        return Err(RecordError::Incomplete { missing: "the binlog's entry" });
+    }
+    index.save(session, version.as_ref())?;
+    Ok(())
+}
+
+/// Enters into the index of binlogs which timelines they belong to.
+///
+/// # Errors
+///
+/// [`RecordError`]; the index stays as it was then.
+pub fn record_timelines(session: &dyn Session, names: &BTreeMap<KeyPart, String>) -> Result<(), RecordError> {
+    let (mut index, version) = split(BinlogIndex::load(session, sums(session)?)?);
+    for (stored_as, timeline) in names {
+        index.update(stored_as, |entry| entry.timeline = Some(timeline.clone()));
+    }
     index.save(session, version.as_ref())?;
     Ok(())
 }

@@ -9,10 +9,10 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection, ShipRequest,
-        Step, Summary, check, plan_backup, plan_orphans, plan_restore, plan_ship, resolve_aim, select,
+        Step, Summary, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship, resolve_aim, select,
     },
     probe::Probe,
-    record::{RecordError, record_backup, record_binlog, record_server_files},
+    record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
     setup::{Finding, judge},
     store::{LockRequest, LockScope, Operation, Session, Store, StoreError, StoreFile, StoreKey, StoreReader, layout},
     survey::{self, SurveyError},
@@ -171,6 +171,18 @@ impl Planning<'_> {
         Ok(judge(self.config, catalog.as_ref(), &facts, self.clock.now()))
     }
 
+    /// Plans the rebuilding of transaction indexes and index entries.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn reindex(&self) -> Result<Plan, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let mut facts = survey::host(self.probe);
+        survey::transaction_indexes(&mut facts, self.store, &catalog)?;
+        checked(plan_reindex(&catalog, &facts, self.clock.now()))
+    }
+
     /// Plans the removal of orphans.
     ///
     /// # Errors
@@ -210,7 +222,7 @@ fn checked(plan: Plan) -> Result<Plan, RunError> {
 pub fn locks_of(command: Command) -> &'static [LockScope] {
     match command {
         Command::Backup => &[LockScope::Backups],
-        Command::Ship => &[LockScope::Binlogs],
+        Command::Ship | Command::Reindex => &[LockScope::Binlogs],
         Command::Restore => &[LockScope::Read],
         Command::Prune => &[LockScope::Backups, LockScope::Binlogs, LockScope::Prune],
     }
@@ -223,6 +235,8 @@ pub enum Command {
     Backup,
     /// Archiving of binlogs.
     Ship,
+    /// Rebuilding of what is known of the archived binlogs.
+    Reindex,
     /// Restore.
     Restore,
     /// Removal from the store.
@@ -340,6 +354,14 @@ fn record(
                 finished.incomplete.push(format!(
                     "binlog {name} is damaged ({what}): it was kept, and can be replayed up to byte {last_good}"
                 ));
+            }
+        }
+        Step::NameTimelines { names } => record_timelines(locked()?, names)?,
+        Step::IndexBinlog(_) => {
+            let indexed = outcome.indexed.last().ok_or(RecordError::Incomplete { missing: "the indexed binlog" })?;
+            match &indexed.result {
+                Ok(entry) => record_indexed(locked()?, entry)?,
+                Err(problem) => finished.incomplete.push(format!("{} was not indexed: {problem}", indexed.stored_as)),
             }
         }
         Step::RemoveStored { keys } => {

@@ -1,5 +1,6 @@
-//! `dbbak reindex --manifest`.
+//! `dbbak reindex`.
 
+use super::{code_of, plan_and_run};
 use crate::{CommandError, args::ReindexArgs, context::Context, exit_code, output};
 use dbbak_core::{
     record::rebuild_manifest,
@@ -10,6 +11,24 @@ use serde_json::json;
 use std::io::Write;
 
 pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
+    if args.manifest { manifest(context, args) } else { binlogs(context, args) }
+}
+
+/// Transaction indexes, and the entries of the binlog index.
+fn binlogs(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
+    let done = plan_and_run(context, run::Command::Reindex, args.exec.exec, &|| context.planning().reindex())?;
+    let Some(done) = done else { return Ok(exit_code::DONE) };
+    let indexed: Vec<_> = done.finished.outcome.indexed.iter().filter(|indexed| indexed.result.is_ok()).collect();
+    if context.json {
+        let names: Vec<String> = indexed.iter().map(|indexed| indexed.stored_as.to_string()).collect();
+        output::json(&json!({ "version": 1, "indexed": names, "incomplete": done.finished.incomplete }))?;
+    } else {
+        output::text(&format!("{} binlogs indexed\n", indexed.len()))?;
+    }
+    Ok(code_of(&done.finished.incomplete))
+}
+
+fn manifest(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
     if !args.exec.exec {
         let backups = context.store.list(&StoreKey::root())?;
         let is_backup =

@@ -7,6 +7,7 @@ mod files;
 mod outcome;
 mod proof;
 mod read_backup;
+mod reindex;
 mod replay;
 mod reporter;
 mod running;
@@ -18,7 +19,7 @@ mod walk;
 
 pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
-pub use outcome::{NewBackup, Outcome};
+pub use outcome::{IndexedBinlog, NewBackup, Outcome};
 pub use reporter::{Event, Reporter, Silent};
 pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
 pub use walk::{Effects, Walk, discard, write_report};

@@ -4,7 +4,7 @@ use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, TreeName},
     plan::{Phase, ReplayProof},
-    store::{BinlogEntry, Digest, PitrState},
+    store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
 use chrono::{DateTime, Utc};
@@ -21,10 +21,21 @@ pub struct Outcome {
     pub server_files: Vec<(PathBuf, String)>,
     /// The binlogs that were archived.
     pub shipped: Vec<BinlogEntry>,
+    /// The archived binlogs that were read for the index.
+    pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
     /// How long each step took.
     pub phases: Vec<Phase>,
+}
+
+/// An archived binlog that was read for the index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexedBinlog {
+    /// Its name in the store.
+    pub stored_as: KeyPart,
+    /// Its completed entry, or why it was left as it is.
+    pub result: Result<Box<BinlogEntry>, String>,
 }
 
 /// What a new backup says of itself.

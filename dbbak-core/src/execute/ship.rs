@@ -10,8 +10,8 @@ use crate::{
     binlog,
     plan::ShipBinlog,
     store::{
-        BinlogDamage, BinlogEntry, Digest, Encoder, HashingWriter, Operation, Publish, Session, StoreError,
-        transactions::IndexedFile,
+        BinlogDamage, BinlogEntry, Digest, Encoder, HashingReader, HashingWriter, Operation, Publish, Session,
+        StoreError, transactions::IndexedFile,
     },
 };
 use std::{
@@ -37,6 +37,7 @@ pub(super) fn ship_binlog(
     session: &dyn Session,
     reporter: &dyn Reporter,
 ) -> Result<BinlogEntry, ExecuteError> {
+    clear_leftover(step, session)?;
     let file = files::open(&step.from)?;
     let mut publish = session.publish(&step.to)?;
     // What a run left that was killed before it entered the binlog into the index.
@@ -58,6 +59,28 @@ pub(super) fn ship_binlog(
             Err(error)
         }
     }
+}
+
+/// Removes the copy of this very file that a run left which was killed before it entered it into the index. Other content
+/// stays, and keeps the name.
+fn clear_leftover(step: &ShipBinlog, session: &dyn Session) -> Result<(), ExecuteError> {
+    if session.head(&step.to)?.is_none() {
+        return Ok(());
+    }
+    let digest_of = |input: &mut dyn Read| {
+        let mut start = Vec::new();
+        (&mut *input).take(64).read_to_end(&mut start)?;
+        clear_in_use(&mut start, 0);
+        let mut content = HashingReader::new(start.as_slice().chain(input));
+        io::copy(&mut content, &mut io::sink()).map(|_| content.digest())
+    };
+    let mut source = files::open(&step.from)?.take(step.bytes.unwrap_or(u64::MAX));
+    let wanted = digest_of(&mut source).map_err(|source| step_error(step, source))?;
+    let left = digest_of(&mut step.codec.decode(session.open(&step.to, None)?));
+    if left.is_ok_and(|left| left == wanted) {
+        session.remove(&step.to)?;
+    }
+    Ok(())
 }
 
 /// The one pass: reads, verifies, digests, packs, summarises, indexes.
@@ -109,6 +132,13 @@ fn pass_over(
     Ok(entry)
 }
 
+/// Clears the in-use bit in a piece of a binlog that begins at an offset.
+pub(super) fn clear_in_use(bytes: &mut [u8], offset: u64) {
+    if let Some(flags) = IN_USE_OFFSET.checked_sub(offset).and_then(|at| bytes.get_mut(at as usize)) {
+        *flags &= !1;
+    }
+}
+
 fn step_error(step: &ShipBinlog, source: io::Error) -> ExecuteError {
     if let Some(signal) = super::interrupted_by(&source) {
         return ExecuteError::Interrupted { signal };
@@ -145,9 +175,7 @@ impl<R: Read> Read for Tee<'_, '_, R> {
         }
         let count = self.input.read(buffer)?;
         let bytes = &mut buffer[..count];
-        if let Some(flags) = IN_USE_OFFSET.checked_sub(self.offset).and_then(|at| bytes.get_mut(at as usize)) {
-            *flags &= !1;
-        }
+        clear_in_use(bytes, self.offset);
         self.hasher.update(bytes);
         self.output.write_all(bytes)?;
         self.offset += count as u64;

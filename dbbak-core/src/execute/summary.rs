@@ -4,17 +4,20 @@ use crate::{
     binlog::{Ending, FileScan, Transaction},
     model::LogTime,
     store::{
-        BinlogDamage, BinlogEnding, BinlogEntry, Digest, HashingWriter, PartialBinlog, Publish, TimePrecision,
+        BinlogDamage, BinlogEnding, BinlogEntry, Digest, HashingWriter, PartialBinlog, TimePrecision,
         TransactionIndexFile,
         transactions::{IndexedFile, TransactionWriter},
     },
 };
-use std::{io, ops::ControlFlow};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+};
 
 /// Takes the transactions of a binlog as they go by.
 #[derive(Debug)]
 pub(super) struct Indexer<'p> {
-    writer: TransactionWriter<HashingWriter<&'p mut dyn Publish>>,
+    writer: TransactionWriter<HashingWriter<&'p mut dyn Write>>,
     times: Times,
     failed: Option<io::Error>,
 }
@@ -29,8 +32,8 @@ pub(super) struct Times {
 }
 
 impl<'p> Indexer<'p> {
-    pub(super) fn new(publish: &'p mut dyn Publish) -> io::Result<Self> {
-        let writer = TransactionWriter::new(HashingWriter::new(publish))?;
+    pub(super) fn new(into: &'p mut dyn Write) -> io::Result<Self> {
+        let writer = TransactionWriter::new(HashingWriter::new(into))?;
         Ok(Indexer { writer, times: Times::default(), failed: None })
     }
 
@@ -64,6 +67,13 @@ impl Times {
         self.bounded |= commit.is_none();
     }
 
+    /// Enters the times into an index entry.
+    pub(super) fn enter(self, entry: &mut BinlogEntry) {
+        entry.first_commit_time = self.first;
+        entry.newest_commit_time = self.newest;
+        entry.transaction_times = self.precision();
+    }
+
     fn precision(self) -> Option<TimePrecision> {
         match (self.first.is_some(), self.bounded) {
             (true, true) => Some(TimePrecision::Mixed),
@@ -83,9 +93,7 @@ pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, p
     entry.max_event_time = Some(LogTime::from_seconds(scan.max_event_time));
     entry.first_transaction_time = scan.first_transaction_time.map(LogTime::from_seconds);
     entry.last_transaction_time = scan.last_transaction_time.map(LogTime::from_seconds);
-    entry.first_commit_time = times.first;
-    entry.newest_commit_time = times.newest;
-    entry.transaction_times = times.precision();
+    times.enter(entry);
     entry.transactions = Some(scan.transactions);
     entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
     entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);

@@ -1,8 +1,8 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, fetch, files, proof::ExpectedLog, read_backup, replay,
-    running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, fetch, files, proof::ExpectedLog, read_backup, reindex,
+    replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -109,6 +109,10 @@ impl<'a> Walk<'a> {
                 let entry = ship::ship_binlog(ship, self.session()?, effects.reporter)?;
                 self.outcome.shipped.push(entry);
             }
+            Step::IndexBinlog(index) => {
+                let indexed = reindex::index_binlog(index, self.session()?, effects.reporter)?;
+                self.outcome.indexed.push(indexed);
+            }
             Step::UnpackBinlogs(unpack) => {
                 let mut expected = ExpectedLog::create(&unpack.expected_list)?;
                 unpack::unpack_binlogs(unpack, effects.store, &mut expected, effects.reporter)?;
@@ -125,7 +129,10 @@ impl<'a> Walk<'a> {
                     self.outcome.server_files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
                 }
             }
-            Step::RecordBackup(_) | Step::WriteReport { .. } | Step::RemoveStored { .. } => {}
+            Step::RecordBackup(_)
+            | Step::WriteReport { .. }
+            | Step::RemoveStored { .. }
+            | Step::NameTimelines { .. } => {}
         }
         Ok(())
     }

@@ -102,15 +102,12 @@ pub fn find_archived(store: &dyn StoreReader, catalog: &Catalog, request: &FindR
     Ok(found)
 }
 
-/// Takes note of a whole file by what the archive's index says of it.
+/// Takes note of a whole file by what the archive's index says of it. Of a file of a basic store that is its last event.
 pub(super) fn see_file(clock: &mut LogClock, entry: &BinlogEntry) {
-    let newest = match entry.transactions {
-        Some(0) => None,
-        Some(_) => entry.last_transaction_time,
-        None if unreadable(entry) => None,
-        None => Some(entry.max_event_time.unwrap_or(entry.last_event_time)),
-    };
-    clock.see_seconds(newest.and_then(|newest| newest.at().timestamp().try_into().ok()).unwrap_or(0));
+    clock.see_file(entry);
+    if entry.transactions.is_none() && entry.max_event_time.is_none() && !unreadable(entry) {
+        clock.see_seconds(entry.last_event_time.at().timestamp().try_into().unwrap_or(0));
+    }
 }
 
 /// Whether no part of a file can be read as a binlog.
@@ -144,7 +141,12 @@ fn unsearched(candidate: &Candidate<'_>, problem: &TransactionsError) -> Unsearc
 
 fn open<'s>(store: &'s dyn StoreReader, entry: &BinlogEntry) -> Result<TransactionIndex<'s>, TransactionsError> {
     let size = entry.tx.as_ref().map(|tx| tx.size);
-    let index = TransactionIndex::open(StoredRanges::new(store, layout::transactions(&entry.stored_as), size))?;
+    let at = |size| TransactionIndex::open(StoredRanges::new(store, layout::transactions(&entry.stored_as), size));
+    let index = match at(size) {
+        // It may have been made anew since the archive's index was read.
+        Err(TransactionsError::NotOne { .. } | TransactionsError::Damaged { .. }) if size.is_some() => at(None)?,
+        opened => opened?,
+    };
     if let Some(digest) = &entry.digest {
         index.check_is_of(digest)?;
     }
@@ -239,6 +241,7 @@ fn show(
             Ok(hits) => found.hits.extend(hits),
             Err(problem) => {
                 found.total -= places.len() as u64;
+                found.searched = found.searched.saturating_sub(1);
                 found.unsearched.push(unsearched(&candidates[places[0].0], &problem));
             }
         }

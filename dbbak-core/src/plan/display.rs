@@ -28,6 +28,10 @@ impl fmt::Display for PlanText<'_> {
             Summary::Ship { files: 0, .. } => writeln!(f, "Plan: nothing to archive")?,
             Summary::Ship { files, bytes } => writeln!(f, "Plan: archive {files} binlogs, {bytes} bytes")?,
             Summary::Restore { report } => self.restore(f, report)?,
+            Summary::Reindex { files: 0, .. } => writeln!(f, "Plan: nothing to index")?,
+            Summary::Reindex { files, bytes } => {
+                writeln!(f, "Plan: read {files} archived binlogs, {bytes} bytes, and index their transactions")?;
+            }
             Summary::Orphans { removed } => writeln!(f, "Plan: remove {removed} orphans")?,
         }
         for reason in &plan.reasons {

@@ -12,6 +12,7 @@ mod explain;
 mod fetch;
 mod origin;
 mod orphans;
+mod reindex;
 mod report;
 mod request;
 mod restore;
@@ -27,6 +28,7 @@ pub use backup::plan_backup;
 pub use check::{Violation, check};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
+pub use reindex::plan_reindex;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
@@ -34,8 +36,8 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    FetchBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step, StoredTree,
-    SyncSide, UnpackBinlogs,
+    FetchBinlog, IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step,
+    StoredTree, SyncSide, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -113,6 +115,13 @@ pub enum Summary {
         /// What its report will say.
         report: Box<RestoreReport>,
     },
+    /// What is known of archived binlogs, made anew.
+    Reindex {
+        /// How many files are read.
+        files: usize,
+        /// How many bytes.
+        bytes: u64,
+    },
     /// Orphans removed.
     Orphans {
         /// How many.
@@ -156,6 +165,8 @@ impl Step {
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
             Step::FetchBinlog(fetch) => format!("fetch {} from the server", fetch.name),
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),
+            Step::NameTimelines { .. } => "name the timelines of the binlogs".into(),
+            Step::IndexBinlog(index) => format!("index the transactions of {}", index.entry.name),
             Step::UnpackBinlogs(unpack) => match unpack.files.len() {
                 1 => "unpack and verify 1 binlog".into(),
                 files => format!("unpack and verify {files} binlogs"),
@@ -172,6 +183,7 @@ impl Step {
             Step::PassTree(pass) => pass.bytes,
             Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
+            Step::IndexBinlog(index) => Some(index.entry.size),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,

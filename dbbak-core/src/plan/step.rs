@@ -2,11 +2,11 @@
 
 use crate::{
     model::{BackupId, BinlogName, BinlogPosition, TreeName},
-    store::{BackedUpServer, BinlogEntry, Codec, Digest, StoreKey},
+    store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
     tools::{CommandSpec, Expected, Launch},
 };
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// One step. Every path, argument, position and order stands in it; carrying it out decides nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +60,13 @@ pub enum Step {
     FetchBinlog(Box<FetchBinlog>),
     /// Archives one binlog and enters it into the index.
     ShipBinlog(Box<ShipBinlog>),
+    /// Enters into the index of binlogs which timelines they belong to.
+    NameTimelines {
+        /// Stored names, and the timeline of each.
+        names: BTreeMap<KeyPart, String>,
+    },
+    /// Makes the transaction index of an archived binlog, and completes its entry.
+    IndexBinlog(Box<IndexBinlog>),
     /// Takes binlogs out of the archive while verifying them.
     UnpackBinlogs(UnpackBinlogs),
     /// Replays binlogs on a private server and proves where they ended.
@@ -220,6 +227,19 @@ pub struct ShipBinlog {
     /// Whether the file is a dead server's last one, to be kept up to its last whole transaction.
     pub partial: bool,
     /// The index entry as far as it is known.
+    pub entry: BinlogEntry,
+}
+
+/// The indexing of an archived binlog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IndexBinlog {
+    /// The archived file.
+    pub from: StoreKey,
+    /// Where its transaction index is stored.
+    pub to: StoreKey,
+    /// Whether the index is made anew; otherwise the one that is there is good, and the entry alone is completed.
+    pub rewrite: bool,
+    /// The index entry as it is.
     pub entry: BinlogEntry,
 }
 

@@ -3,13 +3,12 @@
 use super::{BinlogEntry, Codec, StoreError, StoreReader, layout};
 use std::io::Read;
 
-/// Opens an archived binlog and decodes it on the way.
+/// How an archived binlog is coded, by its stored name.
 ///
 /// # Errors
 ///
-/// When it is not in the store, or coded in a way that this program does not know.
-pub fn open_binlog(reader: &dyn StoreReader, entry: &BinlogEntry) -> Result<Box<dyn Read + Send>, StoreError> {
-    let key = layout::binlog(&entry.stored_as);
+/// When this program does not know the coding.
+pub fn codec_of(entry: &BinlogEntry) -> Result<Codec, StoreError> {
     let coding = match entry.stored_as.as_str().parse::<layout::StoredBinlog>() {
         Ok(stored) => stored.coding,
         // Another program's name: what follows the original's tells the coding.
@@ -18,10 +17,19 @@ pub fn open_binlog(reader: &dyn StoreReader, entry: &BinlogEntry) -> Result<Box<
             None => String::new(),
         },
     };
-    let codec = Codec::from_suffix(&coding).map_err(|error| StoreError::Damaged {
-        key: key.clone(),
+    Codec::from_suffix(&coding).map_err(|error| StoreError::Damaged {
+        key: layout::binlog(&entry.stored_as),
         entry: None,
         flaw: super::Flaw::Contradiction(error.to_string()),
-    })?;
-    Ok(codec.decode(reader.open(&key, None)?))
+    })
+}
+
+/// Opens an archived binlog and decodes it on the way.
+///
+/// # Errors
+///
+/// When it is not in the store, or coded in a way that this program does not know.
+pub fn open_binlog(reader: &dyn StoreReader, entry: &BinlogEntry) -> Result<Box<dyn Read + Send>, StoreError> {
+    let codec = codec_of(entry)?;
+    Ok(codec.decode(reader.open(&layout::binlog(&entry.stored_as), None)?))
 }

@@ -21,7 +21,7 @@ mod store_file;
 mod sum;
 pub mod transactions;
 
-pub use archived::open_binlog;
+pub use archived::{codec_of, open_binlog};
 pub use binlog_entry::{
     BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog, TimePrecision, TransactionIndexFile,
 };

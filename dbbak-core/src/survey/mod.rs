@@ -2,6 +2,7 @@
 
 mod cut;
 mod edges;
+mod indexes;
 mod log_clock;
 mod paths;
 mod remote;
@@ -10,6 +11,7 @@ mod source;
 mod stored;
 mod tools;
 
+pub use indexes::transaction_indexes;
 pub use log_clock::LogClock;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};

@@ -14,3 +14,4 @@ mod store;
 mod tidy;
 mod timeline;
 mod tools_props;
+mod transactions;

@@ -41,6 +41,7 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     window::replay(plan, &mut broken);
     window::files(plan, &mut broken);
     shipped(plan, &mut broken);
+    indexed(plan, &mut broken);
     fetch::fetched(plan, &mut broken);
     order(plan, &mut broken);
     found
@@ -68,6 +69,26 @@ fn shipped(plan: &Plan, broken: Broken<'_>) {
         }
         if ship.to != layout::binlog(&ship.entry.stored_as) {
             broken(6, format!("{name} is stored elsewhere than the index will say"));
+        }
+    }
+}
+
+/// Rule 6: an index is made of the binlog that it lies beside.
+fn indexed(plan: &Plan, broken: Broken<'_>) {
+    for step in &plan.steps {
+        let (to, stored_as) = match step {
+            Step::ShipBinlog(ship) => (&ship.index_to, &ship.entry.stored_as),
+            Step::IndexBinlog(index) if index.from == layout::binlog(&index.entry.stored_as) => {
+                (&index.to, &index.entry.stored_as)
+            }
+            Step::IndexBinlog(index) => {
+                broken(6, format!("{} is read for the index of {}", index.from, index.entry.stored_as));
+                continue;
+            }
+            _ => continue,
+        };
+        if *to != layout::transactions(stored_as) {
+            broken(6, format!("the transaction index of {stored_as} is stored elsewhere"));
         }
     }
 }

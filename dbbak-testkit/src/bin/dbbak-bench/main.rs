@@ -1,11 +1,14 @@
 //! Measures what dbbak promises about speed and memory, and writes `docs/benchmarks.md`. Run it with `./dev bench`.
 
+mod archive;
 mod backup;
+mod find;
 mod machine;
 mod measure;
 mod planning;
 mod report;
 mod store;
+mod transactions;
 
 use std::{
     env, fmt,
@@ -52,14 +55,14 @@ impl Options {
     }
 }
 
-const NAMES: [&str; 2] = ["backup", "planning"];
+const NAMES: [&str; 4] = ["backup", "archive", "find", "planning"];
 
 const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep]
 
   --quick      small and few: to see that it works; docs/benchmarks.md stays as it is
-  --only NAME  one benchmark alone: backup or planning
+  --only NAME  one benchmark alone: backup, archive, find or planning
   --dir DIR    where the stores and the server lie while it runs (10 GB free); below target/ when absent
-  --keep       leave the planning benchmark's store in place, to profile with
+  --keep       leave the stores of planning and find in place, to profile with
 ";
 
 /// Tells the person who waits how far the bench is.
@@ -112,6 +115,8 @@ fn bench(options: &Options) -> Result<(), Failure> {
     for name in NAMES.into_iter().filter(|name| options.only.as_deref().is_none_or(|only| only == *name)) {
         let section = match name {
             "backup" => backup::measure(options, &dbbak, work.path())?,
+            "archive" => archive::measure(options, &dbbak, work.path())?,
+            "find" => find::measure(options, &dbbak, work.path())?,
             _ => planning::measure(options, &dbbak, work.path())?,
         };
         let text = section.text(&facts);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests do")]
 
+mod cuts;
 mod damage;
 mod samples;
 mod shapes;
@@ -12,12 +13,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Where the samples lie.
-fn fixtures() -> PathBuf {
+pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/binlog")
 }
 
 /// The samples of all servers, by path below [`fixtures`]; the vendor tools' readings beside them are left out.
-fn sample_names() -> Vec<String> {
+pub(crate) fn sample_names() -> Vec<String> {
     let mut names = Vec::new();
     for vendor in ["mysql-9.7.4", "mariadb-10.11.19", "mariadb-11.8.6"] {
         for entry in std::fs::read_dir(fixtures().join(vendor)).unwrap() {
@@ -32,12 +33,12 @@ fn sample_names() -> Vec<String> {
     names
 }
 
-fn sample(name: &str) -> Vec<u8> {
+pub(crate) fn sample(name: &str) -> Vec<u8> {
     std::fs::read(fixtures().join(name)).unwrap()
 }
 
 /// Scans bytes and collects the transactions.
-fn scan_all(mut bytes: &[u8]) -> Result<(FileScan, Vec<Transaction>), BinlogError> {
+pub(crate) fn scan_all(mut bytes: &[u8]) -> Result<(FileScan, Vec<Transaction>), BinlogError> {
     let mut transactions = Vec::new();
     let found = scan(&mut bytes, &mut |transaction| {
         transactions.push(transaction.clone());

@@ -3,6 +3,7 @@
 
 mod chains;
 mod config;
+mod find;
 mod restore_refused;
 mod server;
 mod ship;

@@ -5,6 +5,7 @@ mod backups;
 mod damage;
 mod disk_full;
 mod exact;
+mod find;
 mod histories;
 mod kill;
 mod pitr;

@@ -1,6 +1,7 @@
 //! Chooses the chain and the window of a restore.
 
 use super::{
+    across::across,
     aim::Aim,
     error::{PlanError, ReplayEnd},
     request::RestoreRequest,
@@ -112,7 +113,8 @@ fn select_moment<'a>(
         let window = start.to_moment(at, &facts.cuts)?;
         Ok((start.chain, window))
     };
-    let selection = first_that_reaches(&candidates, reach).map_err(|all| most_telling(all, catalog, at))?;
+    let selection =
+        first_that_reaches(&candidates, reach).map_err(|all| across(catalog, most_telling(all, catalog, at)))?;
     // Servers that were live at the same time may both have been archived: which one is meant would be a guess.
     if let (Some(window), None, None) = (&selection.window, &request.timeline, request.backup) {
         let mut several = vec![window.timeline.clone()];

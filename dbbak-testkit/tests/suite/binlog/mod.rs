@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests do")]
 
+mod cuts;
 mod damage;
 mod samples;
 mod shapes;

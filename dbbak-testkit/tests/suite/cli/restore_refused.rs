@@ -4,6 +4,7 @@ use super::{Series, bench, run};
 use dbbak_testkit::command_line::Bench;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 /// A full and two incrementals of 2025, and binlogs that reach up to the next evening.
 fn chain() -> Vec<Value> {
@@ -68,6 +69,76 @@ fn target_in_the_future() {
 #[test]
 fn target_beyond_the_archive() {
     assert_snapshot!(refused(&chain(), &["--time", "2025-10-05 12:00"]));
+}
+
+/// The same store with one archived binlog: three transactions with tagged GTIDs, of a MySQL 9.7.4.
+fn archived(args: &[&str]) -> String {
+    let bench = store_of(&chain());
+    let binlog = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/binlog/mysql-9.7.4/binlog.000004");
+    bench.write("store/binlogs/binlog_2026-11-21T01-40Z_mysql-bin.000001", fs::read(binlog).unwrap()).unwrap();
+    let file = |timeline: &str| {
+        json!({
+            "name": "mysql-bin.000001", "stored_as": "binlog_2026-11-21T01-40Z_mysql-bin.000001", "size": 1175,
+            "timeline": timeline, "first_event_time": "2026-11-21 01:40:43", "last_event_time": "2026-11-21 01:40:44",
+        })
+    };
+    let files = if args.contains(&"mysql-bin.000001:508") { vec![file("t1"), file("t2")] } else { vec![file("t1")] };
+    bench.write("store/binlogs/index.json", json!({"files": files}).to_string()).unwrap();
+    let spoken = run(&bench, &[&["restore"], args].concat());
+    assert_eq!(spoken.code(), Some(5), "{spoken}");
+    assert_eq!(bench.names_in("scratch"), [""; 0]);
+    spoken.to_string()
+}
+
+#[test]
+fn position_inside_a_transaction() {
+    assert_snapshot!(archived(&["--position", "mysql-bin.000001:600"]));
+}
+
+#[test]
+fn position_in_no_archived_binlog() {
+    assert_snapshot!(archived(&["--position", "mysql-bin.000009:4"]));
+}
+
+#[test]
+fn position_in_two_timelines() {
+    assert_snapshot!(archived(&["--position", "mysql-bin.000001:508"]));
+}
+
+#[test]
+fn transaction_in_no_archived_binlog() {
+    assert_snapshot!(archived(&["--gtid", "5548e6f5-e54c-11f1-bda1-02fc00000001:nightly:2"]));
+    assert_snapshot!("transaction_of_the_other_vendor", archived(&["--before-gtid", "0-1-2"]));
+}
+
+#[test]
+fn unknown_timeline() {
+    assert_snapshot!(archived(&["--latest", "--timeline", "t9"]));
+}
+
+#[test]
+fn targets_exclude_each_other() {
+    let targets = [
+        ["--time", "2025-10-05 12:00"],
+        ["--gtid", "0-1-2"],
+        ["--before-gtid", "0-1-2"],
+        ["--position", "mysql-bin.000001:4"],
+        ["--latest", "--no-pitr"],
+    ];
+    let bench = store_of(&chain());
+    for (number, one) in targets.iter().enumerate() {
+        for other in &targets[number + 1..] {
+            let spoken = run(&bench, &[&["restore"], &one[..], &other[..]].concat());
+            assert_eq!(spoken.code(), Some(2), "{spoken}");
+            assert!(spoken.stderr.contains("cannot be used with"), "{spoken}");
+        }
+    }
+    for (option, wrong) in
+        [("--gtid", "1-2"), ("--before-gtid", "x:1"), ("--position", "mysql-bin.000001"), ("--position", "4")]
+    {
+        let spoken = run(&bench, &["restore", option, wrong]);
+        assert_eq!(spoken.code(), Some(2), "{spoken}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod errors;
 mod restore;
 mod rules;
 mod ship;
+mod targets;
 mod timelines;
 
 use chrono::{DateTime, FixedOffset, Utc};

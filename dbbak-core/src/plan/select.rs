@@ -357,7 +357,10 @@ impl<'a> Start<'a> {
             Some(place) if run.find(&place.at.file).is_some() => self.to_place(place),
             // Nothing from the target on is in the gap-free piece, and it reaches up to the target: it ends there.
             _ if latest.is_some_and(|latest| at <= latest) => self.to_the_end(),
-            None if run.end() == RunEnd::ArchiveEnds => Err(PlanError::TargetBeyondBinlogs { target: at, latest }),
+            None if run.end() == RunEnd::ArchiveEnds => {
+                let timeline = run.timeline().to_owned();
+                Err(PlanError::TargetBeyondBinlogs { target: at, latest, timeline })
+            }
             _ => Err(blocked(self.backup, run, latest)),
         }
     }

@@ -195,8 +195,23 @@ impl<'a> Archive<'a> {
                 Held::Whole(self.timeline_with(entry))
             }
             Some(entry) => Held::Part(self.timeline_with(entry)),
-            None => Held::No,
+            None => self.held_unread(file).map_or(Held::No, Held::Part),
         }
+    }
+
+    /// The timeline in which a file stands that could not be read when it was archived: an encrypted one, which the server
+    /// sends in the clear. It was begun before that; a later history's file of this name was not.
+    fn held_unread(&self, file: &SourceBinlog) -> Option<String> {
+        let head = file.head.as_ref()?;
+        let unread = |entry: &&BinlogEntry| {
+            entry.name == file.name
+                && entry.head.is_none()
+                && entry.damaged.as_ref().is_some_and(|damage| damage.last_good == 0)
+                && entry.archived_at.is_some_and(|archived| head.first_event_time <= LogTime::from_utc(archived))
+        };
+        let timeline = self.timeline_with(self.catalog.binlogs.iter().rev().find(unread)?);
+        let goes_on = self.previous.as_ref().is_none_or(|(before, _)| *before == timeline);
+        goes_on.then_some(timeline)
     }
 
     /// The timeline of an archived file; those of a basic store name none themselves.

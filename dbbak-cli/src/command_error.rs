@@ -68,6 +68,14 @@ pub enum CommandError {
     /// Output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A page could not be written.
+    #[error("cannot write the page {}", path.display())]
+    Page {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl From<StoreError> for CommandError {
@@ -109,6 +117,7 @@ impl CommandError {
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
+            CommandError::Page { .. } => exit_code::USAGE,
         }
     }
 
@@ -320,9 +329,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
         }
         PlanError::TargetInFuture { .. } => hint("times without an offset are UTC"),
-        PlanError::TargetBeyondBinlogs { .. } => vec![
+        PlanError::TargetBeyondBinlogs { timeline, .. } => vec![
             "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
-            "or land at the end of the archive: --latest".into(),
+            format!("or land at the end of the archive: --latest --timeline {timeline}"),
         ],
         PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => vec![format!(
             "to keep every transaction before it: --position {} --timeline {}",
@@ -333,10 +342,14 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             let after = after.map(|after| format!(" or --position {file}:{after}")).unwrap_or_default();
             vec![format!("use --position {file}:{before}{after}")]
         }
+        PlanError::OtherTimeline { latest: Some(latest), stitch, .. } => vec![
+            format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")),
+            format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
+        ],
         PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
-            Whereabouts::BeyondArchive { .. } => vec![
+            Whereabouts::BeyondArchive { timeline, .. } => vec![
                 "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
-                "or land at the end of the archive: --latest".into(),
+                format!("or land at the end of the archive: --latest --timeline {timeline}"),
             ],
             Whereabouts::InGap { .. } | Whereabouts::BeforeArchive { .. } => {
                 hint("if the server or a copy of it still has these binlogs, archive them: `dbbak ship-binlogs --exec`")

@@ -17,7 +17,7 @@ const EARLIER_KEPT: usize = 10;
 /// How many places at which times go back are kept.
 const JUMPS_KEPT: usize = 5;
 /// Bytes of binlogs that are gone through, backwards from the cut, for times that go back.
-const JUMPS_BYTES: u64 = 1 << 30;
+const JUMPS_BYTES: u64 = 256 << 20;
 
 /// Looks at both sides of a place in a timeline; `None` where the timeline does not have its file.
 ///

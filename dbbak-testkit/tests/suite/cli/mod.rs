@@ -9,6 +9,7 @@ mod restore_refused;
 mod server;
 mod ship;
 mod store;
+mod timeline;
 mod tool_failures;
 
 use dbbak_testkit::{

@@ -78,7 +78,7 @@ fn real_binlog(dir: &Path, to: &Path, bytes: u64) -> Result<(), Failure> {
         round += 1;
         for table in ["orders", "stock"] {
             server.try_sql(&format!(
-                "INSERT INTO bench.{table} (customer, token, note, at, amount) SELECT CONCAT('customer ', seq % 5000), \
+                "USE bench; INSERT INTO bench.{table} (customer, token, note, at, amount) SELECT CONCAT('customer ', seq % 5000), \
                  SHA1(RAND()), REPEAT('as it was ordered ', seq % 6), NOW(6), RAND() * 1000 FROM seq_1_to_20000;
                  UPDATE bench.{table} SET amount = amount + 1 WHERE id % 40 = {round} % 40;
                  DELETE FROM bench.{table} WHERE id % 200 = {round} % 200"

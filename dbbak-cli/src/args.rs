@@ -46,6 +46,8 @@ pub enum Command {
     Restore(RestoreArgs),
     /// List the backups as a tree, and what can be restored.
     List,
+    /// Show which moments can be restored, where the holes are, and what would close them.
+    Timeline(TimelineArgs),
     /// Find transactions in the archived binlogs, with the command that restores to just before each.
     Find(FindArgs),
     /// Remove what nothing names.
@@ -148,6 +150,14 @@ pub struct RestoreArgs {
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,
+}
+
+/// What can be restored.
+#[derive(Debug, Clone, Args)]
+pub struct TimelineArgs {
+    /// Write a page for a browser, complete in one file, and print its path.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// What is looked for. Everything that is given must fit; of several tables or kinds one is enough.

@@ -68,6 +68,14 @@ pub enum CommandError {
     /// Output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A page could not be written.
+    #[error("cannot write the page {}", path.display())]
+    Page {
+        /// Where it was to be written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl From<StoreError> for CommandError {
@@ -109,6 +117,7 @@ impl CommandError {
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
+            CommandError::Page { .. } => exit_code::USAGE,
         }
     }
 
@@ -333,6 +342,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             let after = after.map(|after| format!(" or --position {file}:{after}")).unwrap_or_default();
             vec![format!("use --position {file}:{before}{after}")]
         }
+        PlanError::OtherTimeline { latest: Some(latest), stitch, .. } => vec![
+            format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")),
+            format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
+        ],
         PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
             Whereabouts::BeyondArchive { .. } => vec![
                 "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),

@@ -13,7 +13,7 @@ mod terminal;
 
 pub use cli_reference::cli_reference;
 pub use command_error::CommandError;
-pub use commands::main;
+pub use commands::{main, timeline_page, timeline_text};
 pub use duct_executor::DuctExecutor;
 pub use system_probe::SystemProbe;
 pub use terminal::TerminalReporter;

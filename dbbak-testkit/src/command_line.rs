@@ -6,10 +6,14 @@ use crate::{
     shim::{Scenario, Series, ShimDir, ShimPrograms},
 };
 use chrono::Utc;
-use dbbak_core::model::{MariadbGtidState, MysqlGtidSet};
+use dbbak_core::{
+    binlog,
+    model::{GtidSet, MariadbGtidState, MysqlGtidSet},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fmt, fs, io,
+    ops::ControlFlow,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -186,8 +190,10 @@ impl Bench {
     pub fn binlog_at(&self, start: u32, number: u32, transactions: u32, closed: bool) -> io::Result<Vec<u64>> {
         let vendor = if self.series.is_mariadb() { Vendor::Mariadb } else { Vendor::Mysql };
         let mut writer = BinlogWriter::new(vendor, true, start);
-        match vendor {
-            Vendor::Mariadb => writer.gtid_list(&MariadbGtidState::default()),
+        match (vendor, self.gtids_up_to(number)) {
+            (Vendor::Mariadb, GtidSet::Mariadb(state)) => writer.gtid_list(&state),
+            (Vendor::Mariadb, _) => writer.gtid_list(&MariadbGtidState::default()),
+            (_, GtidSet::Mysql(set)) => writer.previous_gtids(&set),
             _ => writer.previous_gtids(&MysqlGtidSet::default()),
         };
         let mut ends = Vec::new();
@@ -212,6 +218,16 @@ impl Bench {
         }
         self.write(&format!("binlogs/mysql-bin.{number:06}"), writer.bytes())?;
         Ok(ends)
+    }
+
+    /// The GTIDs before a binlog: those of the one before it, where that is there, and of all before that.
+    fn gtids_up_to(&self, number: u32) -> GtidSet {
+        let none = GtidSet::Mysql(MysqlGtidSet::default());
+        let before = self.path(&format!("binlogs/mysql-bin.{:06}", number.saturating_sub(1)));
+        let Ok(mut file) = fs::File::open(before) else { return none };
+        let Ok(scan) = binlog::scan(&mut file, &mut |_| ControlFlow::Continue(())) else { return none };
+        let sets = [scan.head.previous_gtids, scan.gtids];
+        sets.into_iter().flatten().fold(none, |all, set| all.union(&set).unwrap_or(all))
     }
 
     /// The command, ready to start; the configuration is the bench's unless the arguments name one.

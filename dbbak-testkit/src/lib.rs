@@ -1,6 +1,7 @@
 //! Fakes, shims, throw-away servers and the store conformance suite.
 
 pub mod binlog_writer;
+pub mod browser;
 pub mod cli;
 pub mod command_line;
 pub mod fake_clock;

@@ -3,7 +3,7 @@
 use crate::{CommandError, context::Context, exit_code, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
-    catalog::{Backup, Catalog, RunEnd},
+    catalog::{Backup, Catalog},
     model::{LogTime, Stamp},
 };
 use serde_json::{Value, json};
@@ -120,24 +120,8 @@ fn as_text(catalog: &Catalog) -> String {
 
 /// Where a timeline has holes, or a file that a replay cannot go through.
 fn gaps(catalog: &Catalog) -> Vec<(String, String)> {
-    let mut gaps = Vec::new();
-    for timeline in catalog.timelines() {
-        let mut index = 0;
-        while index < timeline.files.len() {
-            let run = timeline.run_from(index);
-            index += run.files.len();
-            let Some(last) = run.files.last() else { break };
-            let gap = match &run.end {
-                RunEnd::ArchiveEnds => continue,
-                RunEnd::Gap { next } => format!("files between {} and {next} were never archived", last.name),
-                RunEnd::Incomplete { what, last_good } => {
-                    format!("{} is damaged after byte {last_good}: {what}", last.name)
-                }
-            };
-            gaps.push((timeline.id.clone(), gap));
-        }
-    }
-    gaps
+    let gaps = catalog.findings().into_iter().filter(|(_, finding)| finding.is_gap());
+    gaps.map(|(timeline, gap)| (timeline, gap.to_string())).collect()
 }
 
 fn rows(catalog: &Catalog, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize, table: &mut Table) {

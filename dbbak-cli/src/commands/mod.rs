@@ -10,6 +10,9 @@ mod prune;
 mod reindex;
 mod restore;
 mod ship;
+mod timeline;
+
+pub use timeline::{page as timeline_page, text as timeline_text};
 
 use crate::{
     CommandError,
@@ -71,6 +74,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::ShipBinlogs(args) => ship::run(context, args),
         Command::Restore(args) => restore::run(context, args),
         Command::List => list::run(context),
+        Command::Timeline(args) => timeline::run(context, args),
         Command::Find(args) => find::run(context, args, &cli.config_path),
         Command::Prune(args) => prune::run(context, args),
         Command::Reindex(args) => reindex::run(context, args),

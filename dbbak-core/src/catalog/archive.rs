@@ -1,12 +1,15 @@
 //! An index over the archived binlogs, made once for each catalog: the questions of ten thousand backups about a hundred
 //! thousand files must not each go through all the files.
 
-use super::{Catalog, Stretch, Timeline, timeline::BasicTimelines};
+use super::{Catalog, Continuity, Finding, Stretch, Timeline, continuity, timeline::BasicTimelines};
 use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
     store::{BinlogEntry, Digest},
 };
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 /// The timelines of a catalog's binlogs, by the places of the entries in `Catalog::binlogs`.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,22 @@ pub(super) struct Line {
     pub(super) reach: Vec<Option<LogTime>>,
     /// For each file the place of the last file of its gap-free run.
     pub(super) last: Vec<usize>,
+    /// For each file the time of the newest transaction in it and in the rest of its gap-free run.
+    pub(super) newest: Vec<Option<LogTime>>,
+    /// For each file the time of the newest transaction in all files before it.
+    pub(super) newest_before: Vec<Option<LogTime>>,
+    /// What is to be told of a file and the next one, by the first's place; most have nothing.
+    pub(super) told: BTreeMap<usize, Finding>,
+    /// Other copies of a file: places in `Catalog::binlogs`, by the file's place, and whether their content differs.
+    pub(super) copies: BTreeMap<usize, Copies>,
+}
+
+/// Other copies of a file in its timeline.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Copies {
+    pub(super) others: Vec<usize>,
+    /// Whether one of them is another file: nobody can tell which one belongs here.
+    pub(super) contested: bool,
 }
 
 impl ArchiveIndex {
@@ -47,47 +66,95 @@ impl ArchiveIndex {
             lines[number].1.push(position);
         }
         let line = |(id, mut files): (String, Vec<usize>)| {
-            sort_files(binlogs, &mut files);
-            let (reach, last) = reaches(binlogs, &files);
-            Line { id, files, reach, last }
+            let copies = sort_files(binlogs, &mut files);
+            let none = || vec![None; files.len()];
+            let (reach, newest, newest_before) = (none(), none(), none());
+            let (last, told) = ((0..files.len()).collect(), BTreeMap::new());
+            let mut line = Line { id, reach, last, newest, newest_before, told, copies, files };
+            line.find_runs(binlogs);
+            line
         };
         ArchiveIndex { lines: lines.into_iter().map(line).collect() }
     }
 }
 
 /// Orders files by name, each name once: of two copies of one file the more complete one counts, else the later one.
-fn sort_files(binlogs: &[BinlogEntry], files: &mut Vec<usize>) {
+/// Returns the others.
+fn sort_files(binlogs: &[BinlogEntry], files: &mut Vec<usize>) -> BTreeMap<usize, Copies> {
+    let mut copies: BTreeMap<usize, Copies> = BTreeMap::new();
     // They were archived in order, nearly always.
-    if !files.is_sorted_by(|one, next| binlogs[*one].name < binlogs[*next].name) {
-        files.sort_by(|one, other| {
-            let key = |place: &usize| (&binlogs[*place].name, Reverse(binlogs[*place].good_bytes()), Reverse(*place));
-            key(one).cmp(&key(other))
-        });
-        files.dedup_by(|other, kept| binlogs[*other].name == binlogs[*kept].name);
+    if files.is_sorted_by(|one, next| binlogs[*one].name < binlogs[*next].name) {
+        return copies;
     }
+    files.sort_by(|one, other| {
+        let key = |place: &usize| (&binlogs[*place].name, Reverse(binlogs[*place].good_bytes()), Reverse(*place));
+        key(one).cmp(&key(other))
+    });
+    let mut kept: Vec<usize> = Vec::with_capacity(files.len());
+    for place in files.drain(..) {
+        match kept.last() {
+            Some(last) if binlogs[*last].name == binlogs[place].name => {
+                let held = copies.entry(kept.len() - 1).or_default();
+                held.contested |= is_other_file(&binlogs[*last], &binlogs[place]);
+                held.others.push(place);
+            }
+            _ => kept.push(place),
+        }
+    }
+    *files = kept;
+    copies
 }
 
-/// The reach of the gap-free run from each file on, and the place of the run's last file, from the last file to the first.
-fn reaches(binlogs: &[BinlogEntry], files: &[usize]) -> (Vec<Option<LogTime>>, Vec<usize>) {
-    let mut reaches = vec![None; files.len()];
-    let mut last: Vec<usize> = (0..files.len()).collect();
-    for place in (0..files.len()).rev() {
-        let file = &binlogs[files[place]];
-        let goes_on = files
-            .get(place + 1)
-            .is_some_and(|next| file.incomplete().is_none() && file.is_followed_by(&binlogs[*next]));
-        let rest = if goes_on { reaches[place + 1] } else { None };
-        if goes_on {
-            last[place] = last[place + 1];
-        }
-        reaches[place] = file.reach().max(rest);
-    }
-    (reaches, last)
+/// Whether two files of one name are different files: their heads say so, or two whole files differ.
+fn is_other_file(one: &BinlogEntry, other: &BinlogEntry) -> bool {
+    let differ =
+        |one: &Option<Digest>, other: &Option<Digest>| matches!((one, other), (Some(one), Some(other)) if one != other);
+    let whole = |file: &BinlogEntry| file.partial.is_none() && file.damaged.is_none();
+    differ(&one.head, &other.head)
+        || (whole(one) && whole(other) && (one.size != other.size || differ(&one.digest, &other.digest)))
 }
 
 impl Line {
     pub(super) fn timeline<'a>(&self, binlogs: &'a [BinlogEntry]) -> Timeline<'a> {
         Timeline { id: self.id.clone(), files: self.files.iter().map(|position| &binlogs[*position]).collect() }
+    }
+
+    /// Finds the gap-free runs, from the last file to the first.
+    fn find_runs(&mut self, binlogs: &[BinlogEntry]) {
+        for place in 1..self.files.len() {
+            let newest = binlogs[self.files[place - 1]].newest_time();
+            self.newest_before[place] = self.newest_before[place - 1].max(newest);
+        }
+        for place in (0..self.files.len()).rev() {
+            let file = &binlogs[self.files[place]];
+            let goes_on = match self.files.get(place + 1).map(|next| &binlogs[*next]) {
+                Some(next) if file.incomplete().is_none() => {
+                    let finding = self.contested(binlogs, place).or_else(|| self.contested(binlogs, place + 1));
+                    let found = finding.map_or_else(|| continuity(file, next), Continuity::Broken);
+                    let follows = !matches!(found, Continuity::Broken(_));
+                    if let Continuity::Told(finding) | Continuity::Broken(finding) = found {
+                        self.told.insert(place, finding);
+                    }
+                    follows
+                }
+                _ => false,
+            };
+            let rest = if goes_on { self.reach[place + 1] } else { None };
+            if goes_on {
+                self.last[place] = self.last[place + 1];
+            }
+            self.reach[place] = file.reach().max(rest);
+            let newest = if goes_on { self.newest[place + 1] } else { None };
+            self.newest[place] = file.newest_time().max(newest);
+        }
+    }
+
+    /// That a file's name is also that of another file in this timeline.
+    pub(super) fn contested(&self, binlogs: &[BinlogEntry], place: usize) -> Option<Finding> {
+        let copies = self.copies.get(&place).filter(|copies| copies.contested)?;
+        let all = self.files.get(place).into_iter().chain(&copies.others);
+        let stored = all.map(|file| binlogs[*file].stored_as.to_string()).collect();
+        Some(Finding::SameNameOtherContent { file: binlogs[self.files[place]].name.clone(), stored })
     }
 
     pub(super) fn place_of(&self, binlogs: &[BinlogEntry], name: &BinlogName) -> Option<usize> {
@@ -116,7 +183,18 @@ impl Catalog {
             };
             same_head.then_some((line, place))
         });
-        match (found.next(), found.count()) {
+        let found: Vec<(&Line, usize)> = found.by_ref().collect();
+        // A file of the same name, and of the same head or an unknown one, in the same timeline.
+        let twin = |(line, place): &(&Line, usize)| {
+            let copies = line.copies.get(place).filter(|copies| copies.contested);
+            let may_be_meant = |other: &&usize| match (head, self.binlogs[**other].head.as_ref()) {
+                (Some(wanted), Some(held)) => wanted == held,
+                _ => true,
+            };
+            copies.map_or(0, |copies| copies.others.iter().filter(may_be_meant).count())
+        };
+        let twins: usize = found.iter().map(twin).sum();
+        match (found.first().copied(), (found.len() + twins).saturating_sub(1)) {
             (None, _) => Placed::Nowhere,
             (Some((line, place)), 0) => Placed::At { line, place },
             (Some(_), more) => Placed::Several(more + 1),

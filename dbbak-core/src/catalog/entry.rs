@@ -1,5 +1,6 @@
 //! What an index entry means for a restore.
 
+use super::{Continuity, continuity};
 use crate::{
     model::{GtidSet, LogTime},
     store::BinlogEntry,
@@ -20,31 +21,28 @@ impl BinlogEntry {
         }
     }
 
-    /// Whether another file continues this one without a hole: the server counted on by one (or to the name that this
-    /// file says), the next knows no GTIDs but those up to here, and of a copy that is not whole these prove that
-    /// nothing was written after it.
+    /// Whether another file continues this one without a hole; [`continuity`] says why or why not.
     pub fn is_followed_by(&self, next: &BinlogEntry) -> bool {
-        let successor = self.successor.clone().unwrap_or_else(|| self.name.successor());
-        if next.name != successor {
-            return false;
-        }
-        let before: Option<GtidSet> = next.gtids_before.as_deref().and_then(|text| text.parse().ok());
-        let after = self.gtids_before.as_ref().and_then(|_| self.gtids_after());
-        match (before, after) {
-            (Some(before), Some(after)) => {
-                before.is_subset_of(&after) && (self.partial.is_none() || !before.is_empty())
-            }
-            _ => self.partial.is_none(),
-        }
+        !matches!(continuity(self, next), Continuity::Broken(_))
     }
 
     /// The moment up to which the file and those before it hold everything. A basic store does not say: there it is the
     /// last event's stamp.
+    ///
+    /// What a server wrote last before it died says nothing of the time after it: another server may have taken over at once.
+    /// A copy of an open file reaches to the end of its last event's second, however late it was archived.
     pub fn reach(&self) -> Option<LogTime> {
-        match &self.damaged {
-            Some(_) => self.last_transaction_time,
-            None => Some(self.reaches.unwrap_or(self.last_event_time)),
+        let said = self.reaches.unwrap_or(self.last_event_time);
+        match (&self.damaged, &self.partial) {
+            (Some(_), _) => self.last_transaction_time,
+            (None, Some(_)) => Some(said.min(self.end_of_last_event())),
+            (None, None) => Some(said),
         }
+    }
+
+    /// The time of its newest transaction; whole seconds where it logs no commit times.
+    pub fn newest_time(&self) -> Option<LogTime> {
+        self.newest_commit_time.or(self.last_transaction_time)
     }
 
     /// The GTIDs of the file and of everything before it, as far as the index knows them.

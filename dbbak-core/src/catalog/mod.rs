@@ -3,15 +3,29 @@
 mod archive;
 mod backup;
 mod chain;
+mod continuity;
 mod entry;
+mod finding;
+mod findings;
+#[cfg(test)]
+mod sample;
+mod stitch;
 mod stretch;
 mod timeline;
+mod windows;
 
 use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
 pub use chain::ChainError;
+pub use continuity::{Continuity, continuity, same_server};
+pub use finding::Finding;
+pub use stitch::Stitch;
 pub use stretch::Stretch;
 pub use timeline::{Located, Run, RunEnd, Timeline};
+pub use windows::{
+    ArchivedTimeline, BackupMark, Hole, Piece, RestoreWindow, ServingChain, TimelineFinding, TimelineReport, WindowEnd,
+    timeline_report,
+};
 
 use crate::{
     model::{BackupId, BackupKind, Stamp},

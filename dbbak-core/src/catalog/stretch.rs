@@ -1,6 +1,6 @@
 //! A gap-free piece of a timeline, answered from the index.
 
-use super::{RunEnd, archive::Line};
+use super::{Finding, RunEnd, archive::Line};
 use crate::{
     model::{BinlogName, LogTime},
     store::BinlogEntry,
@@ -52,7 +52,16 @@ impl<'a> Stretch<'a> {
             return RunEnd::Incomplete { what, last_good };
         }
         match self.line.files.get(self.line.last[self.first] + 1) {
-            Some(next) => RunEnd::Gap { next: self.binlogs[*next].name.clone() },
+            Some(next) => {
+                let (place, next) = (self.line.last[self.first], &self.binlogs[*next]);
+                let unnamed = || Finding::Gap {
+                    after: self.last().name.clone(),
+                    first_missing: self.last().name.successor(),
+                    next: next.name.clone(),
+                };
+                let finding = self.line.told.get(&place).cloned().unwrap_or_else(unnamed);
+                RunEnd::Gap { next: next.name.clone(), finding: Box::new(finding) }
+            }
             None => RunEnd::ArchiveEnds,
         }
     }
@@ -60,5 +69,20 @@ impl<'a> Stretch<'a> {
     /// The moment up to which it holds everything; `None` when no file of it says.
     pub fn reaches(&self) -> Option<LogTime> {
         self.line.reach[self.first]
+    }
+
+    /// The time of its newest transaction.
+    pub fn newest(&self) -> Option<LogTime> {
+        self.line.newest[self.first]
+    }
+
+    /// The time of the newest transaction in the timeline's files before it.
+    pub fn newest_before(&self) -> Option<LogTime> {
+        self.line.newest_before[self.first]
+    }
+
+    /// The place of its last file in the timeline.
+    pub(super) fn end_place(&self) -> usize {
+        self.line.last[self.first]
     }
 }

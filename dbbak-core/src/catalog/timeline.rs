@@ -1,6 +1,6 @@
 //! Timelines: the archived binlogs of one history of one server, in order, and where they have holes.
 
-use super::{Catalog, archive::Placed};
+use super::{Catalog, Continuity, Finding, archive::Placed, continuity};
 use crate::{
     model::{BinlogCoordinates, BinlogName, LogTime},
     store::{BinlogEntry, Digest},
@@ -29,10 +29,12 @@ pub struct Run<'a> {
 pub enum RunEnd {
     /// The archive ends here.
     ArchiveEnds,
-    /// Files are missing; the archive goes on with this one.
+    /// No replay can go on; the archive goes on with this file.
     Gap {
         /// The first file after the gap.
         next: BinlogName,
+        /// Why no replay can go on with it.
+        finding: Box<Finding>,
     },
     /// The last file is damaged.
     Incomplete {
@@ -71,11 +73,10 @@ impl<'a> Timeline<'a> {
             if let Some((what, last_good)) = file.incomplete() {
                 return Run { files, end: RunEnd::Incomplete { what, last_good } };
             }
-            match self.files.get(position + 1) {
-                Some(next) if !file.is_followed_by(next) => {
-                    return Run { files, end: RunEnd::Gap { next: next.name.clone() } };
-                }
-                _ => {}
+            if let Some(next) = self.files.get(position + 1)
+                && let Continuity::Broken(finding) = continuity(file, next)
+            {
+                return Run { files, end: RunEnd::Gap { next: next.name.clone(), finding: Box::new(finding) } };
             }
         }
         Run { files, end: RunEnd::ArchiveEnds }

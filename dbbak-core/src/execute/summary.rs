@@ -119,8 +119,9 @@ pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, p
     // That is its last event's stamp, not the newest: a client can set a transaction's into the future. No archive
     // reaches beyond the moment of archiving.
     if entry.damaged.is_none() {
-        let closed = entry.last_event_time;
+        // Of a file that was still open nothing is known after its last event: another server may have taken over.
+        let closed = if partial { entry.end_of_last_event() } else { entry.last_event_time };
         let archived = entry.archived_at.map(LogTime::from_utc);
-        entry.reaches = Some(archived.map_or(closed, |archived| if partial { archived } else { closed.min(archived) }));
+        entry.reaches = Some(archived.map_or(closed, |archived| closed.min(archived)));
     }
 }

@@ -32,6 +32,12 @@ impl LogTime {
         DateTime::from_timestamp_micros(at.timestamp_micros()).map_or(LogTime(at), LogTime)
     }
 
+    /// The moment at which its second is over.
+    #[must_use]
+    pub fn end_of_second(&self) -> Self {
+        DateTime::from_timestamp(self.0.timestamp().saturating_add(1), 0).map_or(*self, LogTime)
+    }
+
     /// The moment as chrono has it.
     pub fn at(&self) -> DateTime<Utc> {
         self.0

@@ -2,6 +2,7 @@
 
 use super::whereabouts::{TimelineSpan, Whereabouts};
 use crate::{
+    catalog::{Finding, Stitch},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
     tools::{CommandError, ToolRole},
 };
@@ -83,15 +84,28 @@ pub enum PlanError {
         /// The latest reachable moment.
         latest: Option<DateTime<Utc>>,
     },
+    /// The target lies beyond the end of a timeline that goes on in another server's binlogs.
+    #[error(
+        "the target {} lies beyond the end of timeline {} ({}); timeline {} goes on there from {}, but a restore does not cross from one server's binlogs to another's",
+        utc(target), stitch.from, latest.as_ref().map_or("unknown".into(), utc), stitch.to, stitch.file
+    )]
+    OtherTimeline {
+        /// The target.
+        target: DateTime<Utc>,
+        /// The latest reachable moment of the first timeline.
+        latest: Option<DateTime<Utc>>,
+        /// What the GTID sets prove.
+        stitch: Box<Stitch>,
+    },
     /// Binlogs between the backup and the target are missing.
-    #[error("binlogs are missing between {after} and {} (backup {backup})", next.as_ref().map_or("the target".into(), |next| next.to_string()))]
+    #[error("{} (backup {backup})", gap(after, finding.as_deref()))]
     BinlogGap {
         /// The backup that the replay would start from.
         backup: Stamp,
         /// The last binlog before the gap.
         after: BinlogName,
-        /// The first binlog after the gap.
-        next: Option<BinlogName>,
+        /// What was found there; `None`: nothing follows.
+        finding: Option<Box<Finding>>,
         /// The latest moment that can be reached before the gap.
         latest: Option<DateTime<Utc>>,
         /// The end of what can be replayed before the gap.
@@ -355,6 +369,15 @@ fn spans(spans: &[TimelineSpan]) -> String {
 pub(crate) fn utc(at: &DateTime<Utc>) -> String {
     let format = if at.timestamp_subsec_micros() == 0 { "%Y-%m-%d %H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S%.6f UTC" };
     at.format(format).to_string()
+}
+
+/// A gap in words.
+fn gap(after: &BinlogName, finding: Option<&Finding>) -> String {
+    match finding {
+        Some(Finding::Gap { next, .. }) => format!("binlogs are missing between {after} and {next}"),
+        Some(finding) => finding.to_string(),
+        None => format!("binlogs are missing between {after} and the target"),
+    }
 }
 
 fn role_name(role: ToolRole) -> &'static str {

@@ -74,7 +74,7 @@ fn explain_aim(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, (config, c
             }
             let backup = selection.chain.last();
             let run = backup.and_then(|backup| super::select::locate(catalog, backup).ok());
-            if let Some(RunEnd::Gap { next }) = run.map(|run| run.end()) {
+            if let Some(RunEnd::Gap { next, .. }) = run.map(|run| run.end()) {
                 plan.warnings.push(format!(
                     "binlogs are missing behind {}: {next} and what follows is not replayed",
                     window.cut

@@ -2,6 +2,7 @@
 //!
 //! A planner does no I/O, reads no clock and knows no dry run: the value that a dry run prints is the value that runs.
 
+mod across;
 mod aim;
 mod backup;
 mod check;
@@ -9,6 +10,7 @@ mod display;
 mod error;
 mod explain;
 mod fetch;
+mod origin;
 mod orphans;
 mod reindex;
 mod report;
@@ -21,6 +23,7 @@ mod step;
 mod time_zone;
 mod whereabouts;
 
+pub use across::across;
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use check::{Violation, check};

@@ -421,13 +421,13 @@ pub(super) fn locate<'a>(catalog: &'a Catalog, backup: &Backup) -> Result<Stretc
 }
 
 fn blocked(backup: &Backup, run: &Stretch<'_>, latest: Option<DateTime<Utc>>) -> PlanError {
-    let next = match run.end() {
+    let finding = match run.end() {
         RunEnd::Incomplete { what, last_good } => return damaged(run, what, last_good, latest),
-        RunEnd::Gap { next } => Some(next),
+        RunEnd::Gap { finding, .. } => Some(finding),
         RunEnd::ArchiveEnds => None,
     };
     let end = Box::new(end_of(run));
-    PlanError::BinlogGap { backup: backup.ts(), after: run.last().name.clone(), next, latest, end }
+    PlanError::BinlogGap { backup: backup.ts(), after: run.last().name.clone(), finding, latest, end }
 }
 
 fn damaged(run: &Stretch<'_>, what: String, last_good: u64, latest: Option<DateTime<Utc>>) -> PlanError {

@@ -4,13 +4,14 @@ use super::{
     Plan, PlanError, Remedy, Summary,
     backup::{program, server, server_record, tool},
     fetch::Fetching,
+    origin::{Origin, origin},
     request::ShipRequest,
     step::{ShipBinlog, Step},
 };
 use crate::{
-    catalog::{Catalog, Timeline},
+    catalog::{Catalog, Timeline, same_server},
     config::{BinlogCompression, Config},
-    facts::{Facts, HeadFact, SourceBinlog, SourceBinlogs},
+    facts::{Facts, HeadFact, SourceBinlog},
     model::{BinlogName, LogTime, Stamp},
     store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, KeyError, KeyPart, LockScope, StoredBinlog, layout},
     survey::client_of,
@@ -65,7 +66,7 @@ pub fn plan_ship(
         (true, BinlogCompression::Gzip) => Codec::Gzip,
         (true, BinlogCompression::Zstd) => Codec::Zstd,
     };
-    let mut archive = Archive::new(catalog, source);
+    let mut archive = Archive::new(catalog, recorded.clone());
     let rescue = request.rescue.is_some();
     for file in &source.files {
         let last_of_the_dead = rescue && file.open;
@@ -150,6 +151,8 @@ struct Archive<'a> {
     /// The timeline and the name of the file before, once one is known.
     previous: Option<(String, BinlogName)>,
     new_timeline: Option<String>,
+    /// The server that is asked.
+    server: Option<BackedUpServer>,
     first: bool,
     bytes: u64,
 }
@@ -162,9 +165,9 @@ enum Held {
 }
 
 impl<'a> Archive<'a> {
-    fn new(catalog: &'a Catalog, _source: &SourceBinlogs) -> Self {
+    fn new(catalog: &'a Catalog, server: Option<BackedUpServer>) -> Self {
         let taken_names = catalog.binlogs.iter().map(|entry| entry.stored_as.clone()).collect();
-        Archive { catalog, taken_names, previous: None, new_timeline: None, first: true, bytes: 0 }
+        Archive { catalog, taken_names, previous: None, new_timeline: None, server, first: true, bytes: 0 }
     }
 
     /// Whether a file is archived: the same name and the same first events, or, where these cannot be read, the same
@@ -192,8 +195,23 @@ impl<'a> Archive<'a> {
                 Held::Whole(self.timeline_with(entry))
             }
             Some(entry) => Held::Part(self.timeline_with(entry)),
-            None => Held::No,
+            None => self.held_unread(file).map_or(Held::No, Held::Part),
         }
+    }
+
+    /// The timeline in which a file stands that could not be read when it was archived: an encrypted one, which the server
+    /// sends in the clear. It was begun before that; a later history's file of this name was not.
+    fn held_unread(&self, file: &SourceBinlog) -> Option<String> {
+        let head = file.head.as_ref()?;
+        let unread = |entry: &&BinlogEntry| {
+            entry.name == file.name
+                && entry.head.is_none()
+                && entry.damaged.as_ref().is_some_and(|damage| damage.last_good == 0)
+                && entry.archived_at.is_some_and(|archived| head.first_event_time <= LogTime::from_utc(archived))
+        };
+        let timeline = self.timeline_with(self.catalog.binlogs.iter().rev().find(unread)?);
+        let goes_on = self.previous.as_ref().is_none_or(|(before, _)| *before == timeline);
+        goes_on.then_some(timeline)
     }
 
     /// The timeline of an archived file; those of a basic store name none themselves.
@@ -242,27 +260,18 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Reports the end of a history that was reset before it was archived: its last archived file names a successor, and
-    /// the server has begun anew.
+    /// Reports how a file that continues no archived timeline stands to those that there are: what of them, or before the
+    /// file, is not archived, or what proves that nothing is missing.
     fn lost_end(&self, plan: &mut Plan, file: &SourceBinlog) {
         if !self.first || !matches!(self.held(file), Held::No) || self.continued(file).is_some() {
             return;
         }
-        let timelines = self.catalog.timelines();
-        let server = file.head.as_ref().map(|head| head.server_id);
-        let same_server = |last: &BinlogEntry| {
-            let recorded = last.source.as_ref().and_then(|source| source.server_id);
-            last.name.base() == file.name.base() && (recorded.is_none() || recorded == server)
-        };
-        let before = timelines.iter().rev().find_map(|timeline| {
-            let last = timeline.files.last().filter(|last| same_server(last))?;
-            Some((&timeline.id, last.successor.as_ref()?))
-        });
-        if let Some((timeline, successor)) = before {
-            plan.incomplete.push(format!(
-                "the server began a new history with {}: of the one before it (timeline {timeline}) nothing was archived from {successor} on",
-                file.name
-            ));
+        let Some(head) = &file.head else { return };
+        let source = source_of(head, self.server.clone());
+        match origin(self.catalog, &file.name, &source, head.gtids_before.as_deref()) {
+            Origin::First => {}
+            Origin::Proven(reason) => plan.reasons.push(reason),
+            Origin::Missing(gap) => plan.incomplete.push(gap),
         }
     }
 
@@ -270,9 +279,21 @@ impl<'a> Archive<'a> {
     fn continued(&self, file: &SourceBinlog) -> Option<(String, &'a BinlogEntry)> {
         let timelines = self.catalog.timelines();
         let fits = timelines.iter().rev().find(|timeline| {
-            timeline.files.last().is_some_and(|last| last.name.base() == file.name.base() && continues(last, file))
+            let is_own = |last: &BinlogEntry| self.is_own(last, file);
+            timeline
+                .files
+                .last()
+                .is_some_and(|last| last.name.base() == file.name.base() && is_own(last) && continues(last, file))
         })?;
         Some((fits.id.clone(), fits.files.last().copied()?))
+    }
+
+    /// Whether an archived file was written by the server that wrote a file: its UUID says so, else its `server_id`.
+    fn is_own(&self, archived: &BinlogEntry, file: &SourceBinlog) -> bool {
+        match (&archived.source, &file.head) {
+            (Some(archived), Some(head)) => same_server(archived, &source_of(head, self.server.clone())) != Some(false),
+            _ => true,
+        }
     }
 
     /// The name in the store: with eight digits of the content's digest where other content has the plain one.
@@ -301,6 +322,7 @@ impl<'a> Archive<'a> {
     fn timeline_of(&mut self, file: &SourceBinlog) -> String {
         if let Some((timeline, previous)) = &self.previous
             && previous.base() == file.name.base()
+            && !self.is_taken(timeline, file)
         {
             return timeline.clone();
         }
@@ -313,6 +335,14 @@ impl<'a> Archive<'a> {
             (known.len() + 1..).map(|number| format!("t{number}")).find(|id| !known.contains(id)).unwrap_or_default()
         };
         self.new_timeline.clone().unwrap_or_else(next)
+    }
+
+    /// Whether a timeline has another file of this name: the server was set back and has written its log anew from there.
+    fn is_taken(&self, timeline: &str, file: &SourceBinlog) -> bool {
+        let Some(head) = &file.head else { return false };
+        let other =
+            |entry: &&BinlogEntry| entry.name == file.name && entry.head.is_some_and(|held| held != head.digest);
+        self.catalog.binlogs.iter().filter(other).any(|entry| self.timeline_with(entry) == timeline)
     }
 
     fn entry(
@@ -372,7 +402,7 @@ fn predecessor(name: &BinlogName) -> String {
 mod tests {
     use super::*;
     use crate::{
-        facts::SourceBinlog,
+        facts::{SourceBinlog, SourceBinlogs},
         plan::check,
         probe::HostFacts,
         store::{Digest, PartialBinlog},

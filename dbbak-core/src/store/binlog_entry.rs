@@ -172,6 +172,12 @@ pub struct PartialBinlog {
 }
 
 impl BinlogEntry {
+    /// The end of the second in which its last event, or the last commit that it logs, was stamped: the whole file is older.
+    pub fn end_of_last_event(&self) -> LogTime {
+        let last = self.last_event_time.end_of_second();
+        self.newest_commit_time.map_or(last, |commit| last.max(commit.end_of_second()))
+    }
+
     /// An entry with the basic fields only.
     pub fn basic(name: BinlogName, stored_as: KeyPart, size: u64, first: LogTime, last: LogTime) -> Self {
         BinlogEntry {

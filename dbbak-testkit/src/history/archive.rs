@@ -146,7 +146,11 @@ impl History {
         let gtids = |from, to| self.product.has_gtids().then(|| self.product.gtids(file.history, from, to));
         let size = if copy.partial { last_good } else { file.size() };
         let after = file.before + copy.transactions as u64;
-        let reaches = if copy.partial { LogTime::from_utc(copy.at) } else { seconds(newest) };
+        let reaches = if copy.partial {
+            seconds(newest).end_of_second().min(LogTime::from_utc(copy.at))
+        } else {
+            seconds(newest)
+        };
         BinlogEntry {
             timeline: Some(format!("t{}", file.history + 1)),
             head: Some(self.head(copy.file)),

@@ -12,5 +12,6 @@ mod real_tools;
 mod shims;
 mod store;
 mod tidy;
+mod timeline;
 mod tools_props;
 mod transactions;

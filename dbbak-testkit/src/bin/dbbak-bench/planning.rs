@@ -33,11 +33,14 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
     let bench = Bench { dbbak, dir, config: config(dir, &root)?, repetitions: options.repetitions() * 2 };
     let target = store.target().format("%Y-%m-%d %H:%M:%S").to_string();
     let mut rows = Vec::new();
-    let commands: [(&str, Vec<&str>); 4] = [
+    let page = dir.join("page.html").display().to_string();
+    let commands: [(&str, Vec<&str>); 6] = [
         ("restore --time T --exact", vec!["restore", "--time", &target, "--exact"]),
         ("restore (the latest moment)", vec!["restore"]),
         ("list", vec!["list"]),
         ("list --json", vec!["list", "--json"]),
+        ("timeline", vec!["timeline"]),
+        ("timeline --html", vec!["timeline", "--html", &page]),
     ];
     for (title, arguments) in &commands {
         crate::say(title);

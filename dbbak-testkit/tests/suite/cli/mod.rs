@@ -4,10 +4,12 @@
 mod chains;
 mod config;
 mod find;
+mod from_server;
 mod restore_refused;
 mod server;
 mod ship;
 mod store;
+mod timeline;
 mod tool_failures;
 
 use dbbak_testkit::{

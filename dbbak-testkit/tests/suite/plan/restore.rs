@@ -88,7 +88,7 @@ fn pitr_to_the_backups_own_end_replays_nothing() {
 fn pitr_into_a_rescued_file() {
     let mut history = story(Product::Mysql84);
     history.at("05:10").rescue();
-    assert_snapshot!("pitr_rescued", text(&Case::of(history).restore(&exact("05:08")).unwrap()));
+    assert_snapshot!("pitr_rescued", text(&Case::of(history).restore(&exact("05:05:01")).unwrap()));
 }
 
 #[test]

@@ -2,7 +2,11 @@
 
 use super::{Case, exact, story};
 use chrono::TimeDelta;
-use dbbak_core::plan::{Plan, PlanError, Step, Summary, check};
+use dbbak_core::{
+    catalog::timeline_report,
+    plan::{Plan, PlanError, Step, Summary, check},
+    store::{BinlogEntry, BinlogSource, KeyPart},
+};
 use dbbak_testkit::history::{History, Product, at};
 
 /// The backup that the replay starts from, the timeline, and the numbers of the transactions that are replayed.
@@ -42,12 +46,15 @@ fn failover() -> History {
 fn a_target_belongs_to_the_server_that_was_live() {
     let history = failover();
     let (first, second) = ("full_2025-10-02T02-00Z".to_owned(), "full_2025-10-02T03-05Z".to_owned());
-    assert_eq!(restore(&history, "02:40"), Ok((first.clone(), "t1".into(), vec![0, 1])));
-    assert_eq!(restore(&history, "03:00"), Ok((first, "t1".into(), vec![0, 1])));
+    assert_eq!(restore(&history, "02:25"), Ok((first.clone(), "t1".into(), vec![0])));
+    assert_eq!(restore(&history, "02:30:01"), Ok((first, "t1".into(), vec![0, 1])));
     assert_eq!(restore(&history, "03:15"), Ok((second, "t2".into(), vec![2])));
-    // No backup of the new server yet, and the old one's log ends at 3:00.
-    let Err(PlanError::TargetBeyondBinlogs { latest, .. }) = restore(&history, "03:03") else { panic!() };
-    assert_eq!(latest, Some(at("03:00")));
+    // No backup of the new server yet, and of the old one nothing is known after its last transaction: that its log was
+    // saved at 3:00 does not say that it was the live server until then.
+    for time in ["02:30:02", "03:00", "03:03"] {
+        let Err(PlanError::TargetBeyondBinlogs { latest, .. }) = restore(&history, time) else { panic!("{time}") };
+        assert_eq!(latest, Some(at("02:30:01")));
+    }
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn nothing_is_replayed_over_the_unknown_end_of_a_rescued_file() {
         history.at("05:20").rotate().purge_to(5).at("05:30").commit().at("05:40").rotate().ship();
         let error = restore(&history, "05:35").unwrap_err();
         let PlanError::BinlogGap { after, latest, .. } = error else { panic!("{product:?}: {error}") };
-        assert_eq!((after.as_str(), latest), ("binlog.000004", Some(at("05:06"))));
+        assert_eq!((after.as_str(), latest), ("binlog.000004", Some(at("05:05:01"))));
     }
 }
 
@@ -164,8 +171,7 @@ fn a_rescued_copy_that_ends_before_the_coordinates_is_refused() {
     // The machine lost what had not reached the disk.
     history.archived[0].transactions = 1;
     let error = restore(&history, "02:05").unwrap_err();
-    let expected = "backup 2025-10-02T02-00Z cannot start a point-in-time recovery: the archive holds binlog.000001 only up to byte 500";
-    assert_eq!(error.to_string(), expected);
+    assert!(matches!(error, PlanError::TargetBeyondBinlogs { latest: None, .. }), "{error}");
 }
 
 #[test]
@@ -177,4 +183,49 @@ fn the_backup_that_gets_furthest_tells_why_not_further() {
     let Err(PlanError::TargetBeyondBinlogs { latest, .. }) = restore(&history, "05:50") else { panic!() };
     assert_eq!(latest, Some(at("05:40")));
     assert_eq!(restore(&history, "05:40").unwrap().0, "full_2025-10-02T05-20Z");
+}
+
+/// A server and its replica, which took over with everything that the server had.
+fn taken_over() -> Case {
+    let mut history = story(Product::Mysql84);
+    history.at("05:10").rotate().ship().at("06:00");
+    let mut case = Case::of(history);
+    let server = |id: u32| BinlogSource {
+        server_id: Some(id),
+        uuid: Some(format!("00000000-0000-4000-8000-00000000000{id}")),
+        ..BinlogSource::default()
+    };
+    case.catalog.binlogs.iter_mut().for_each(|entry| entry.source = Some(server(1)));
+    let last = case.catalog.binlogs.last().unwrap().clone();
+    let entry = BinlogEntry {
+        name: "replica-bin.000007".parse().unwrap(),
+        stored_as: KeyPart::new("binlog_replica.gz").unwrap(),
+        timeline: Some("t2".into()),
+        source: Some(server(2)),
+        head: None,
+        gtids_before: last.gtids_after().map(|set| set.to_string()),
+        gtids_added: Some("00000000-0000-4000-8000-000000000002:1-4".into()),
+        successor: Some("replica-bin.000008".parse().unwrap()),
+        ..last
+    };
+    case.catalog.binlogs.push(entry);
+    case
+}
+
+#[test]
+fn a_target_behind_a_failover_names_both_timelines() {
+    let case = taken_over();
+    let error = case.restore(&exact("05:40")).unwrap_err();
+    let PlanError::OtherTimeline { latest, stitch, .. } = &error else { panic!("{error}") };
+    assert_eq!((*latest, stitch.from.as_str(), stitch.to.as_str()), (Some(at("05:10")), "t1", "t2"));
+    assert_eq!(
+        error.to_string(),
+        "the target 2025-10-02 05:40:00 UTC lies beyond the end of timeline t1 (2025-10-02 05:10:00 UTC); timeline t2 goes on there from replica-bin.000007, but a restore does not cross from one server's binlogs to another's"
+    );
+    let report = timeline_report(&case.catalog, case.now);
+    assert_eq!(report.holes.last().unwrap().goes_on_in.as_deref(), Some("t2"));
+    let text = dbbak_cli::timeline_text(&report, false);
+    assert!(text.contains("Timeline t1 goes on in timeline t2 from replica-bin.000007"), "{text}");
+    // Before the failover nothing changes.
+    assert!(case.restore(&exact("05:10")).is_ok());
 }

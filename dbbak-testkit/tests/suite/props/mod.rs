@@ -3,6 +3,7 @@
 mod oracle;
 mod places;
 mod planted;
+mod windows;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dbbak_core::{

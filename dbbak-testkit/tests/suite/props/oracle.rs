@@ -66,7 +66,11 @@ pub(super) fn known(history: &History, backup: &TakenBackup) -> (Option<DateTime
         times.extend(there.iter().map(|transaction| transaction.time));
         let end = match (copy.damaged, copy.partial) {
             (true, _) => there.last().map(|transaction| whole_second(transaction.time)),
-            (false, true) => Some(copy.at),
+            // To the end of its last event's second.
+            (false, true) => {
+                let last = there.iter().map(|transaction| transaction.time).max().unwrap_or(log.opened);
+                Some(copy.at.min(whole_second(last) + TimeDelta::seconds(1)))
+            }
             (false, false) => log.closed.map(whole_second),
         };
         until = until.max(end);

@@ -1,0 +1,35 @@
+//! `dbbak timeline`.
+
+mod bars;
+mod html;
+mod text;
+mod words;
+
+pub use html::page;
+pub use text::text;
+
+use crate::{CommandError, args::TimelineArgs, context::Context, exit_code, output};
+use dbbak_core::{
+    catalog::{Catalog, timeline_report},
+    clock::Clock,
+};
+use std::io::IsTerminal;
+
+pub(super) fn run(context: &Context, args: &TimelineArgs) -> Result<u8, CommandError> {
+    let catalog = Catalog::load(&context.store)?;
+    let report = timeline_report(&catalog, context.clock.now());
+    if let Some(path) = &args.html {
+        let page = html::page(&report, &context.root().display().to_string());
+        std::fs::write(path, page).map_err(|source| CommandError::Page { path: path.clone(), source })?;
+    }
+    if context.json {
+        output::json(&report)?;
+    } else if let Some(path) = &args.html {
+        output::text(&format!("{}\n", path.display()))?;
+    } else {
+        let wished = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colored = wished && std::io::stdout().is_terminal();
+        output::text(&text::text(&report, colored))?;
+    }
+    Ok(exit_code::DONE)
+}

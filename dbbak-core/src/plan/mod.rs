@@ -13,6 +13,7 @@ mod fetch;
 mod origin;
 mod orphans;
 mod reindex;
+mod replay;
 mod report;
 mod request;
 mod restore;
@@ -30,14 +31,14 @@ pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
-pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
+pub use request::{BackupRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    FetchBinlog, IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step,
-    StoredTree, SyncSide, UnpackBinlogs,
+    Feeder, FetchBinlog, IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 

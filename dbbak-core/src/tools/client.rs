@@ -42,6 +42,8 @@ pub enum Query {
     Ping,
     /// Where InnoDB's redo log stands.
     InnodbLsn,
+    /// Under which account the server let the client in: the column `account`. Needs no privilege.
+    CurrentUser,
 }
 
 /// How a server wants to be asked, where servers differ.
@@ -90,6 +92,7 @@ impl Query {
                  'sys', 'information_schema', 'performance_schema') GROUP BY ENGINE ORDER BY ENGINE"
             }
             Query::Ping => "SELECT 1 AS one",
+            Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
         }
     }
@@ -275,6 +278,7 @@ mod tests {
             Query::Engines,
             Query::Ping,
             Query::InnodbLsn,
+            Query::CurrentUser,
         ] {
             let sql = query.sql();
             assert!((sql.starts_with("SHOW ") || sql.starts_with("SELECT ")) && !sql.contains(';'), "{sql}");

@@ -11,6 +11,7 @@ mod histories;
 mod kill;
 mod pitr;
 mod reading;
+mod relay;
 mod secrets;
 mod targets;
 mod together;

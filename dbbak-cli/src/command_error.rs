@@ -333,9 +333,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
         }
         PlanError::TargetInFuture { .. } => hint("times without an offset are UTC"),
-        PlanError::TargetBeyondBinlogs { .. } => vec![
+        PlanError::TargetBeyondBinlogs { timeline, .. } => vec![
             "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
-            "or land at the end of the archive: --latest".into(),
+            format!("or land at the end of the archive: --latest --timeline {timeline}"),
         ],
         PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => vec![format!(
             "to keep every transaction before it: --position {} --timeline {}",
@@ -351,9 +351,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
         ],
         PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
-            Whereabouts::BeyondArchive { .. } => vec![
+            Whereabouts::BeyondArchive { timeline, .. } => vec![
                 "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
-                "or land at the end of the archive: --latest".into(),
+                format!("or land at the end of the archive: --latest --timeline {timeline}"),
             ],
             Whereabouts::InGap { .. } | Whereabouts::BeforeArchive { .. } => {
                 hint("if the server or a copy of it still has these binlogs, archive them: `dbbak ship-binlogs --exec`")

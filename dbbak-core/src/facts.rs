@@ -149,7 +149,7 @@ pub struct SourceBinlog {
     pub head: Option<HeadFact>,
     /// Why they cannot be read.
     pub problem: Option<String>,
-    /// Whether that is because only its server can read it: it is encrypted, or lies in InnoDB's format.
+    /// Whether that is because it is encrypted, so that its server alone can read it.
     #[serde(default)]
     pub sealed: bool,
     /// The digest of all its bytes, taken only where its name alone does not tell whether it is archived.

@@ -9,8 +9,7 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection, ShipRequest,
-        Step, Summary, across, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship, resolve_aim,
-        select,
+        Step, Summary, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship, resolve_aim, select,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -118,10 +117,7 @@ impl Planning<'_> {
         for goal in request.skip_goals() {
             survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
         }
-        let selection = self.select(&catalog, request, &aim, &mut facts).map_err(|error| match error {
-            RunError::Plan(error) => RunError::Plan(across(&catalog, &request.target, now, error)),
-            other => other,
-        })?;
+        let selection = self.select(&catalog, request, &aim, &mut facts)?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
         if let Some((timeline, at)) = selection.ends_at(&catalog) {
             let from = selection.window.as_ref().map(|window| window.coordinates.place());

@@ -75,6 +75,13 @@ pub enum BinlogError {
     Input(#[from] std::io::Error),
 }
 
+impl BinlogError {
+    /// Whether the server alone can read the log, because it is encrypted: it sends it in the clear.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, BinlogError::Encrypted | BinlogError::EncryptedEvents)
+    }
+}
+
 /// A place where a binlog is not as its server wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage {

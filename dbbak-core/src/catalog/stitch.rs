@@ -2,7 +2,7 @@
 
 use super::{Catalog, Finding, archive::Line, continuity::minus, same_server};
 use crate::{
-    model::{BinlogName, GtidSet, MariadbGtidState},
+    model::{BinlogName, GtidSet, LogTime, MariadbGtidState},
     store::BinlogSource,
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,13 @@ impl Catalog {
             }
         }
         stitches
+    }
+
+    /// The moment up to which a timeline's last gap-free piece holds everything.
+    pub fn end_of(&self, timeline: &str) -> Option<LogTime> {
+        let line = self.archive().lines.iter().find(|line| line.id == timeline)?;
+        let first = line.last.partition_point(|last| *last + 1 < line.files.len());
+        line.reach.get(first).copied().flatten()
     }
 
     /// The last gap-free piece of a timeline and its GTIDs, where they are known in full.

@@ -65,6 +65,8 @@ fn judge_coordinates(
     let Ok(file) = files::open(&path) else { return Ok((PitrState::Yes, None)) };
     let head = match binlog::read_head(&mut BufReader::new(file)) {
         Ok(head) => head,
+        // The archive will have it as the server sends it.
+        Err(error) if error.is_encrypted() => return Ok((PitrState::Yes, None)),
         Err(error) => return no(format!("its binlog {} cannot be read: {error}", path.display())),
     };
     let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);

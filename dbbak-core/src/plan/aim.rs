@@ -190,8 +190,9 @@ fn end_aim(catalog: &Catalog, now: DateTime<Utc>, timeline: Option<&str>, asked:
         }
         [] => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
         [id] => {
-            let later =
-                spans.iter().find(|span| span.to > reach(id) && span.to.is_some_and(|to| to.at() > newest.ended_at));
+            let later = spans.iter().find(|span| {
+                span.id != *id && span.to >= reach(id) && span.to.is_some_and(|to| to.at() > newest.ended_at)
+            });
             match later {
                 Some(span) if asked => Err(PlanError::NoBackupInTimeline {
                     timeline: span.id.clone(),

@@ -83,6 +83,8 @@ pub enum PlanError {
         target: DateTime<Utc>,
         /// The latest reachable moment.
         latest: Option<DateTime<Utc>>,
+        /// The timeline that was looked at.
+        timeline: String,
     },
     /// The target lies beyond the end of a timeline that goes on in another server's binlogs.
     #[error(

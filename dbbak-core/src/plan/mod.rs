@@ -24,7 +24,6 @@ mod step;
 mod time_zone;
 mod whereabouts;
 
-pub use across::across;
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use check::{Violation, check};

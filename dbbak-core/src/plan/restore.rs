@@ -2,7 +2,6 @@
 
 use super::{
     Aim, Plan, PlanError, Summary,
-    across::across,
     aim::resolve_aim,
     backup::{program, series, tool},
     explain::{describe_aim, explain},
@@ -46,8 +45,7 @@ pub fn plan_restore(
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
     let aim = resolve_aim(config, catalog, now, request)?;
-    let selection =
-        select(catalog, request, &aim, facts).map_err(|error| across(catalog, &request.target, now, error))?;
+    let selection = select(catalog, request, &aim, facts)?;
     let edges = edges_of(catalog, facts, &selection)?;
     let mut plan = Plan::new("restore", now);
     plan.locks = vec![LockScope::Read];

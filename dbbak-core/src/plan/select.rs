@@ -1,6 +1,7 @@
 //! Chooses the chain and the window of a restore.
 
 use super::{
+    across::across,
     aim::Aim,
     error::{PlanError, ReplayEnd},
     request::RestoreRequest,
@@ -112,7 +113,8 @@ fn select_moment<'a>(
         let window = start.to_moment(at, &facts.cuts)?;
         Ok((start.chain, window))
     };
-    let selection = first_that_reaches(&candidates, reach).map_err(|all| most_telling(all, catalog, at))?;
+    let selection =
+        first_that_reaches(&candidates, reach).map_err(|all| across(catalog, most_telling(all, catalog, at)))?;
     // Servers that were live at the same time may both have been archived: which one is meant would be a guess.
     if let (Some(window), None, None) = (&selection.window, &request.timeline, request.backup) {
         let mut several = vec![window.timeline.clone()];
@@ -355,7 +357,10 @@ impl<'a> Start<'a> {
             Some(place) if run.find(&place.at.file).is_some() => self.to_place(place),
             // Nothing from the target on is in the gap-free piece, and it reaches up to the target: it ends there.
             _ if latest.is_some_and(|latest| at <= latest) => self.to_the_end(),
-            None if run.end() == RunEnd::ArchiveEnds => Err(PlanError::TargetBeyondBinlogs { target: at, latest }),
+            None if run.end() == RunEnd::ArchiveEnds => {
+                let timeline = run.timeline().to_owned();
+                Err(PlanError::TargetBeyondBinlogs { target: at, latest, timeline })
+            }
             _ => Err(blocked(self.backup, run, latest)),
         }
     }

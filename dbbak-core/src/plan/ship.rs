@@ -195,8 +195,23 @@ impl<'a> Archive<'a> {
                 Held::Whole(self.timeline_with(entry))
             }
             Some(entry) => Held::Part(self.timeline_with(entry)),
-            None => Held::No,
+            None => self.held_unread(file).map_or(Held::No, Held::Part),
         }
+    }
+
+    /// The timeline in which a file stands that could not be read when it was archived: an encrypted one, which the server
+    /// sends in the clear. It was begun before that; a later history's file of this name was not.
+    fn held_unread(&self, file: &SourceBinlog) -> Option<String> {
+        let head = file.head.as_ref()?;
+        let unread = |entry: &&BinlogEntry| {
+            entry.name == file.name
+                && entry.head.is_none()
+                && entry.damaged.as_ref().is_some_and(|damage| damage.last_good == 0)
+                && entry.archived_at.is_some_and(|archived| head.first_event_time <= LogTime::from_utc(archived))
+        };
+        let timeline = self.timeline_with(self.catalog.binlogs.iter().rev().find(unread)?);
+        let goes_on = self.previous.as_ref().is_none_or(|(before, _)| *before == timeline);
+        goes_on.then_some(timeline)
     }
 
     /// The timeline of an archived file; those of a basic store name none themselves.
@@ -471,6 +486,33 @@ mod tests {
             let expected = Some(timeline.unwrap_or("basic-1".into()));
             assert_eq!(timelines.collect::<Vec<_>>(), [expected.clone(), expected]);
         }
+    }
+
+    /// An encrypted file that was archived as it is, and comes in the clear now.
+    #[test]
+    fn a_file_that_could_not_be_read_goes_on_in_its_timeline() {
+        let damaged = |archived: u32| {
+            let file = file(10, false, false);
+            let stored = KeyPart::new(format!("binlog_2025-10-02T14-00Z_{}.gz", file.name)).unwrap();
+            let at = LogTime::from_seconds(archived);
+            BinlogEntry {
+                timeline: Some("t7".into()),
+                archived_at: Some(at.at()),
+                damaged: Some(crate::store::BinlogDamage { what: "encrypted".into(), ..Default::default() }),
+                ..BinlogEntry::basic(file.name, stored, 500, at, at)
+            }
+        };
+        let timeline = |archived| {
+            let plan = ship(vec![damaged(archived)], vec![file(10, false, true), file(11, false, true)], None);
+            let of = |step: &Step| match step {
+                Step::ShipBinlog(ship) => ship.entry.timeline.clone().unwrap(),
+                other => panic!("{other:?}"),
+            };
+            plan.steps.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(timeline(2000), ["t7", "t7"]);
+        // It was begun after the archived one was archived: another history.
+        assert_eq!(timeline(900), ["t2", "t2"]);
     }
 
     #[test]

@@ -123,8 +123,7 @@ fn look_at(
     match read_head(probe, &path) {
         Ok(Ok(head)) => file.head = Some(HeadFact::from(&head)),
         Ok(Err(problem)) => {
-            use binlog::BinlogError::{Encrypted, EncryptedEvents, InnodbBinlog};
-            file.sealed = matches!(problem, Encrypted | EncryptedEvents | InnodbBinlog);
+            file.sealed = problem.is_encrypted();
             file.problem = Some(problem.to_string());
         }
         Err(error) => return Err(error),

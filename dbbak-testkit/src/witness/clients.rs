@@ -167,7 +167,7 @@ fn value(random: &mut Random, column: &Column, bytes: u64) -> String {
     }
     let mut text = random.word();
     while u64::try_from(text.len()).unwrap_or(u64::MAX) < bytes {
-        text.push_str(&format!("{:x}", random.next()));
+        text.push_str(&format!("{:x}", random.number()));
     }
     text
 }

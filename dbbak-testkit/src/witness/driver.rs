@@ -136,6 +136,14 @@ impl Driver {
         Ok(quiet())
     }
 
+    /// Sees to it that an XA transaction is prepared and undecided, so that a backup meets one.
+    pub fn leave_one_prepared(&mut self, server: &Server) -> Result<(), ServerError> {
+        while self.xa.is_empty() {
+            self.xa(server)?;
+        }
+        Ok(())
+    }
+
     /// Decides every XA transaction that is prepared: a logical copy holds none.
     pub fn decide_all(&mut self, server: &Server) -> Result<(), ServerError> {
         while !self.xa.is_empty() {

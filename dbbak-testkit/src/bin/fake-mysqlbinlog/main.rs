@@ -1,6 +1,7 @@
 //! Stands in for `mysqlbinlog` and `mariadb-binlog` in tests: reads the frames of real binlogs and prints a line an
 //! event, with the statuses and messages of the real readers; or copies a server's binlogs as `--raw` does.
 
+mod remote;
 mod scan;
 
 use dbbak_testkit::shim::{
@@ -12,7 +13,6 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -30,7 +30,10 @@ fn play(call: &Invocation) -> io::Result<ExitCode> {
         return Ok(ExitCode::from(code));
     }
     if call.has("raw") {
-        return copy_raw(call);
+        return remote::copy_raw(call);
+    }
+    if call.has("hexdump") {
+        return remote::print_hexdump(call);
     }
     let mut out = String::from("/* fake-mysqlbinlog */;\nDELIMITER /*!*/;\n");
     let code = print_all(call, &mut out);
@@ -79,6 +82,8 @@ fn check_options(call: &Invocation) -> Result<(), (String, u8)> {
         "local-load",
         "read-from-remote-server",
         "raw",
+        "hexdump",
+        "socket",
         "stop-never",
         "to-last-log",
         "result-file",
@@ -197,44 +202,4 @@ fn stumble(problem: Problem, mariadb: bool, in_use: bool) -> Result<(), u8> {
         }
     }
     if in_use { Ok(()) } else { Err(1) }
-}
-
-/// Copies the binlogs in `server-binlogs` beside the scenario: from the first one named to the last.
-fn copy_raw(call: &Invocation) -> io::Result<ExitCode> {
-    let prefix = call.option("result-file").unwrap_or_default();
-    let first = call.args.iter().rfind(|arg| !arg.starts_with("--")).cloned().unwrap_or_default();
-    let source = call.dir.join("server-binlogs");
-    let mut names: Vec<String> = fs::read_dir(&source)?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| name.rsplit_once('.').is_some_and(|(_, digits)| digits.parse::<u64>().is_ok()))
-        .collect();
-    names.sort();
-    if !names.contains(&first) {
-        say("ERROR: Got error reading packet from server: Could not find first log file name in binary log index file");
-        return Ok(ExitCode::from(1));
-    }
-    for name in names.iter().filter(|name| **name >= first) {
-        let mut bytes = fs::read(source.join(name))?;
-        // The in-use bit never comes through.
-        if let Some(flags) = bytes.get_mut(21) {
-            *flags &= !1;
-        }
-        if call.done() == Done::Half {
-            bytes.truncate(bytes.len() / 2);
-        }
-        // A file of the same name is truncated and written anew.
-        fs::write(Path::new(&format!("{prefix}{name}")), bytes)?;
-        if call.done() == Done::Half {
-            break;
-        }
-    }
-    if let Some(code) = call.end() {
-        return Ok(code);
-    }
-    if call.has("stop-never") {
-        loop {
-            std::thread::sleep(std::time::Duration::from_secs(3600));
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 mod chains;
 mod config;
 mod find;
+mod from_server;
 mod restore_refused;
 mod server;
 mod ship;

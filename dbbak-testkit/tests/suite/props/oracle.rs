@@ -225,7 +225,9 @@ fn refusal(history: &History, ask: Ask, error: &PlanError) -> Result<(), String>
         PlanError::MissingParent { child, parent: Some(parent) } => {
             says(find(child).is_some_and(|child| child.parent == Some(*parent)) && find(parent).is_none())
         }
-        PlanError::TargetBeyondBinlogs { target, latest } => says(*target == at).and_then(|()| latest_holds(latest)),
+        PlanError::TargetBeyondBinlogs { target, latest, .. } => {
+            says(*target == at).and_then(|()| latest_holds(latest))
+        }
         PlanError::BinlogGap { backup, after, latest, .. } => {
             let backup = find(backup).ok_or("no such backup")?;
             says(archived(backup, after.clone()) && !archived(backup, after.successor()))?;

@@ -2,7 +2,7 @@
 
 use super::oracle::{Ask, best_copy, chain, newest};
 use dbbak_core::plan::PlanError;
-use dbbak_testkit::history::{HEAD, Happening, History, ROTATE, TakenBackup};
+use dbbak_testkit::history::{HEAD, Happening, History, ROTATE};
 
 /// Everything that is asked about places of a history.
 pub(super) fn asks(history: &History) -> Vec<Ask> {
@@ -40,7 +40,7 @@ fn when(history: &History, number: usize) -> usize {
 }
 
 /// The state at an offset of a file: that after the last transaction before it, or before the history's first one.
-/// `None` where the history has no transaction at all.
+/// `None` where the history has neither transactions nor backups.
 fn state_at(history: &History, file: usize, position: u64) -> Option<Vec<usize>> {
     let of = history.files[file].history;
     let same = || history.files.iter().enumerate().filter(move |(_, log)| log.history == of);
@@ -49,8 +49,13 @@ fn state_at(history: &History, file: usize, position: u64) -> Option<Vec<usize>>
     if let Some((_, last)) = last {
         return Some(folded(history, when(history, last.number) + 1));
     }
-    let first = same().find_map(|(_, log)| log.transactions.first())?;
-    Some(folded(history, when(history, first.number)))
+    match same().find_map(|(_, log)| log.transactions.first()) {
+        Some(first) => Some(folded(history, when(history, first.number))),
+        // Without transactions a history holds from its first backup to its last what these hold.
+        None => {
+            history.backups.iter().find(|backup| history.files[backup.file].history == of).map(|one| one.state.clone())
+        }
+    }
 }
 
 /// The end of what the archive holds of a file.
@@ -161,12 +166,7 @@ pub(super) fn at_the_end(history: &History, asked: bool) -> Option<Vec<usize>> {
     if (last, end) <= (newest.file, newest.position) {
         return Some(newest.state.clone());
     }
-    end_of(history, newest, last, end)
-}
-
-fn end_of(history: &History, newest: &TakenBackup, last: usize, end: u64) -> Option<Vec<usize>> {
-    // A history without transactions holds what its backups hold.
-    state_at(history, last, end).or_else(|| Some(newest.state.clone()))
+    state_at(history, last, end)
 }
 
 /// Whether what an error says of a place is so.

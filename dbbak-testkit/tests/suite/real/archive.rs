@@ -48,9 +48,8 @@ fn real_reset_begins_a_timeline_of_its_own() {
     assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), newest.checksums);
     // The old backup cannot be led into the new history, only to the end of its own.
     let refused = scenario.try_restore(&["--backup", &old, "--time", &after_reset, "--exact"]).exits(5);
-    assert!(refused.stderr.contains("--exact --time"), "{refused}");
-    let hint = refused.stderr.split("--exact --time \"").nth(1).unwrap().split('"').next().unwrap();
-    let restored = scenario.restore(&["--backup", &old, "--time", hint, "--exact"]);
+    assert!(refused.stderr.contains("hint: or land at the end of the archive: --latest --timeline t1\n"), "{refused}");
+    let restored = scenario.restore(&["--backup", &old, "--latest", "--timeline", "t1"]);
     assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), end.checksums);
 }
 

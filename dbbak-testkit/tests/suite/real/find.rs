@@ -17,7 +17,8 @@ fn real_dropped_table_is_found_and_comes_back() {
     scenario.server.sql("CREATE DATABASE till; CREATE TABLE till.sales (id INT PRIMARY KEY, what TEXT)");
     scenario.server.sql("INSERT INTO till.sales VALUES (1, 'beer'), (2, 'wine'), (3, 'bread')");
     scenario.server.sql("CREATE USER clerk IDENTIFIED BY 'planted-password'");
-    scenario.server.sql("DELETE FROM till.sales WHERE id < 3");
+    // Statements are not counted, and this server's binlog_format is MIXED.
+    scenario.server.sql("SET SESSION binlog_format = ROW; DELETE FROM till.sales WHERE id < 3");
     scenario.server.sql("DROP TABLE till.sales");
     workload.run(40).unwrap();
     scenario.ship();
@@ -34,6 +35,14 @@ fn real_dropped_table_is_found_and_comes_back() {
     assert_eq!(events[1][4], hit["end"].to_string(), "{events:?}");
     let command = hit["restore_command"].as_str().unwrap();
     assert!(command.ends_with(&format!(" restore --before-gtid {gtid}")), "{command}");
+
+    // The command that is printed plans to end just before it, and so does the place by file and offset.
+    let position = format!("{file}:{start}");
+    for (option, value) in [("--before-gtid", gtid), ("--position", position.as_str())] {
+        let plan = scenario.dbbak(&["restore", option, value]).exits(0);
+        let excluded = plan.stdout.lines().find(|line| line.contains("first excluded:")).unwrap_or_default();
+        assert!(excluded.contains(gtid) && excluded.contains("DROP TABLE"), "{plan}");
+    }
 
     let deleted = scenario.dbbak(&["find", "--kind", "delete", "--table", "till.*", "--min-rows", "2"]).exits(0);
     assert!(deleted.stdout.contains("till.sales: delete 2 rows"), "{deleted}");

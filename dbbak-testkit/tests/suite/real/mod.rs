@@ -6,6 +6,7 @@ mod damage;
 mod disk_full;
 mod exact;
 mod find;
+mod from_server;
 mod histories;
 mod kill;
 mod pitr;

@@ -39,7 +39,7 @@ fn read_a_workload(options: Options, seed: u64) -> usize {
     driver.pace = std::time::Duration::from_millis(2);
     let mut moments = Vec::new();
     for round in 0..4 {
-        driver.run(&server, 150).unwrap();
+        driver.run(&server, 110).unwrap();
         let moment = driver.quietly(&server, || {
             let question = "SELECT COALESCE(MAX(id), 0) FROM noise.b";
             (Seen::of(&server).unwrap(), server.value(question).parse::<u64>().unwrap())
@@ -55,8 +55,9 @@ fn read_a_workload(options: Options, seed: u64) -> usize {
         // The place in the log behind the last of both.
         let place = |gtid: &str| history.log.iter().position(|logged| logged.gtid == gtid).unwrap() + 1;
         let ordered = place(&witness.commits[commits - 1].gtid);
-        let last = witness.noise.iter().filter(|(number, _)| *number <= noise).filter_map(|(_, gtid)| gtid.as_deref());
-        let place = last.last().map_or(ordered, |gtid| place(gtid).max(ordered));
+        let mut told =
+            witness.noise.iter().filter(|(number, _)| *number <= noise).filter_map(|(_, gtid)| gtid.as_deref());
+        let place = told.next_back().map_or(ordered, |gtid| place(gtid).max(ordered));
         let differences = seen.differences(&history.state_after(place).seen());
         assert!(differences.is_empty(), "after {commits} commits: {differences:#?}");
     }

@@ -135,3 +135,45 @@ fn a_window_ends_where_the_latest_restore_does() {
         assert_eq!(reaches.map(|reach| reach.at()).max(), Some(newest));
     }
 }
+
+/// A hundred thousand binlogs with two hundred holes: the report and the page stay small.
+#[test]
+fn a_hundred_thousand_binlogs() {
+    let mut history = History::new(Product::Mysql84);
+    for _ in 0..200 {
+        history.full();
+        for _ in 0..5 {
+            history.wait(TimeDelta::minutes(1)).commit().rotate();
+        }
+        history.ship();
+    }
+    let catalog = history.catalog();
+    let template = catalog.binlogs[0].clone();
+    let uuid = "00000000-0000-4000-8000-000000000000";
+    let binlogs = (0..100_000_u32).filter(|number| number % 500 != 499).map(|number| {
+        let opened = 1_759_363_200 + number * 60;
+        let time = |seconds| dbbak_core::model::LogTime::from_seconds(opened + seconds);
+        dbbak_core::store::BinlogEntry {
+            name: format!("binlog.{:06}", number + 1).parse().unwrap(),
+            head: None,
+            first_event_time: time(0),
+            last_event_time: time(60),
+            last_transaction_time: Some(time(30)),
+            reaches: Some(time(60)),
+            gtids_before: Some(if number == 0 { String::new() } else { format!("{uuid}:1-{number}") }),
+            gtids_added: Some(format!("{uuid}:{}", number + 1)),
+            successor: Some(format!("binlog.{:06}", number + 2).parse().unwrap()),
+            ..template.clone()
+        }
+    });
+    let mut catalog = catalog.clone();
+    catalog.binlogs = binlogs.collect();
+    let began = std::time::Instant::now();
+    let report = timeline_report(&catalog, at("00:00") + TimeDelta::days(70));
+    let page = dbbak_cli::timeline_page(&report, "/backup");
+    println!("report and page of {} binlogs: {:?}, {} bytes", catalog.binlogs.len(), began.elapsed(), page.len());
+    assert_eq!(report.timelines[0].pieces.len(), 200);
+    assert_eq!(report.findings.len(), 199);
+    assert!(page.len() < 100_000, "{}", page.len());
+    assert!(dbbak_cli::timeline_text(&report, false).lines().count() < 200);
+}

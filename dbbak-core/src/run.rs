@@ -3,7 +3,8 @@
 use crate::{
     catalog::Catalog,
     clock::Clock,
-    config::Config,
+    config::{Config, EngineChoice},
+    engine::can_clone,
     execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
     facts::Facts,
     find::FindError,
@@ -73,8 +74,23 @@ impl Planning<'_> {
         survey::server(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
+        self.clone_facts(&mut facts, request)?;
         survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
         checked(plan_backup(self.config, &catalog, &facts, self.clock.now(), request)?)
+    }
+
+    /// Asks what a clone of the server needs, where a full may be taken by one.
+    fn clone_facts(&self, facts: &mut Facts, request: &BackupRequest) -> Result<(), RunError> {
+        let possible = match &facts.server {
+            Some(Ok(server)) => can_clone(server.flavor, server.version),
+            _ => false,
+        };
+        let asked = matches!(self.config.engine, EngineChoice::Auto | EngineChoice::Clone);
+        if possible && asked && *request == BackupRequest::Full {
+            survey::tools(facts, self.config, self.probe, &[ToolRole::Server], facts.server_family());
+            survey::clone_facts(facts, self.config, self.probe)?;
+        }
+        Ok(())
     }
 
     /// Plans the archiving of binlogs.

@@ -6,6 +6,7 @@ mod across;
 mod aim;
 mod backup;
 mod check;
+mod clone;
 mod display;
 mod error;
 mod explain;
@@ -36,8 +37,8 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    FetchBinlog, IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool, ShipBinlog, Step,
-    StoredTree, SyncSide, UnpackBinlogs,
+    EndClones, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -158,6 +159,9 @@ impl Step {
             Step::PassTree(pass) => pass.title.clone(),
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
+            Step::EndClones(_) => "end clones that dead runs left at work".into(),
+            Step::TakeClone(_) => "have the server clone itself".into(),
+            Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),

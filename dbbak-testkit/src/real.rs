@@ -44,8 +44,8 @@ pub fn find_mysql_program(name: &str) -> Option<PathBuf> {
 /// The environment variable that names a directory with MariaDB's `file_key_management.so`.
 pub const MARIADB_PLUGINS: &str = "DBBAK_MARIADB_PLUGINS";
 
-/// The directory of MariaDB's plugin for encryption: where `DBBAK_MARIADB_PLUGINS` says, else the system's. The package
-/// that has it starts a server, so that `./dev` takes it out of there.
+/// The directory of MariaDB's plugin for encryption: where `DBBAK_MARIADB_PLUGINS` says, else the system's, else where
+/// `./dev` puts it, which takes it out of its package since that would start a server.
 ///
 /// # Panics
 ///
@@ -54,7 +54,11 @@ pub const MARIADB_PLUGINS: &str = "DBBAK_MARIADB_PLUGINS";
 pub fn encryption_plugins() -> Option<PathBuf> {
     let named = env::var_os(MARIADB_PLUGINS).filter(|value| !value.is_empty()).map(PathBuf::from);
     let system = ["/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/lib64/mariadb/plugin"].map(PathBuf::from);
-    let found = named.into_iter().chain(system).find(|dir| dir.join("file_key_management.so").is_file());
+    let target = env::current_exe().ok().and_then(|test| test.ancestors().nth(3).map(PathBuf::from));
+    let taken_out = target.and_then(|target| target.join("tools").read_dir().ok()).into_iter().flatten().flatten();
+    let taken_out = taken_out.map(|entry| entry.path());
+    let found =
+        named.into_iter().chain(system).chain(taken_out).find(|dir| dir.join("file_key_management.so").is_file());
     static SAID: OnceLock<()> = OnceLock::new();
     let missing = if found.is_some() { Vec::new() } else { vec!["file_key_management.so"] };
     require(missing, &SAID, "real_*encrypted*", |name| name.starts_with("real_") && name.contains("encrypted"));

@@ -488,6 +488,33 @@ mod tests {
         }
     }
 
+    /// An encrypted file that was archived as it is, and comes in the clear now.
+    #[test]
+    fn a_file_that_could_not_be_read_goes_on_in_its_timeline() {
+        let damaged = |archived: u32| {
+            let file = file(10, false, false);
+            let stored = KeyPart::new(format!("binlog_2025-10-02T14-00Z_{}.gz", file.name)).unwrap();
+            let at = LogTime::from_seconds(archived);
+            BinlogEntry {
+                timeline: Some("t7".into()),
+                archived_at: Some(at.at()),
+                damaged: Some(crate::store::BinlogDamage { what: "encrypted".into(), ..Default::default() }),
+                ..BinlogEntry::basic(file.name, stored, 500, at, at)
+            }
+        };
+        let timeline = |archived| {
+            let plan = ship(vec![damaged(archived)], vec![file(10, false, true), file(11, false, true)], None);
+            let of = |step: &Step| match step {
+                Step::ShipBinlog(ship) => ship.entry.timeline.clone().unwrap(),
+                other => panic!("{other:?}"),
+            };
+            plan.steps.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(timeline(2000), ["t7", "t7"]);
+        // It was begun after the archived one was archived: another history.
+        assert_eq!(timeline(900), ["t2", "t2"]);
+    }
+
     #[test]
     fn keeps_the_last_file_of_a_dead_server_although_it_cannot_be_read() {
         let plan = rescue(vec![file(10, false, true), file(11, true, false)]);

@@ -7,7 +7,7 @@ use crate::{
     facts::{EdgeFact, TimeJump, TransactionFact},
     model::{BinlogName, BinlogPosition, Goal, LogTime},
     store::{BinlogEntry, StoreReader},
-    tools::masked,
+    tools::masked_statement,
 };
 use chrono::TimeDelta;
 use std::ops::{ControlFlow, Range};
@@ -217,6 +217,6 @@ fn fact_of(file: &BinlogName, transaction: &Transaction, clock: &mut LogClock) -
         committed_here: immediate.filter(|here| committed_at && *here != time),
         tables: transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect(),
         // A logged statement may hold a password; the log's own text is for the archive alone.
-        statement: transaction.statement.as_deref().map(masked),
+        statement: transaction.statement.as_deref().map(masked_statement),
     }
 }

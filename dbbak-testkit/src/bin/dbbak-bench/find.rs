@@ -60,8 +60,8 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
         rows.push(Row::limited(format!("find {title}: time"), seconds, 3, " s", 1.0, SECONDS_ALLOWED));
         rows.push(Row::free(format!("find {title}: peak memory"), peak, 0, " MB", 1e-6));
     }
-    let (seconds, peak) = bench.find("--statement", &["--statement", "values \\(4711, "])?;
-    rows.push(Row::free("find --statement 'values \\(4711, ': time".into(), seconds, 3, " s", 1.0));
+    let (seconds, peak) = bench.find("--statement", &["--statement", "values \\(4712, "])?;
+    rows.push(Row::free("find --statement 'values \\(4712, ': time".into(), seconds, 3, " s", 1.0));
     rows.push(Row::free("find --statement: peak memory".into(), peak, 0, " MB", 1e-6));
     if !options.keep {
         fs::remove_dir_all(&root)?;
@@ -169,7 +169,7 @@ impl Bench<'_> {
         once()?;
         let said = fs::read_to_string(&self.log)?;
         let found = said.lines().next().unwrap_or_default().to_owned();
-        if !found.contains(" found in ") {
+        if !found.contains(" found in ") || found.starts_with("nothing") {
             return Err(Failure(format!("find {title} found nothing: {said}")));
         }
         let runs: Vec<Run> = (0..self.repetitions).map(|_| once()).collect::<Result<_, _>>()?;

@@ -67,7 +67,11 @@ fn end(name: &str) -> String {
 
 const INTRODUCTION: &str = "# Benchmarks\n\n\
     Written by `./dev bench`; each run writes the sections of the benchmarks that it ran anew. Edit the program \
-    (`dbbak-testkit/src/bin/dbbak-bench/`), not this file.\n";
+    (`dbbak-testkit/src/bin/dbbak-bench/`), not this file. Only the section on random targets is written by hand, from what \
+    `./dev soak` prints.\n";
+
+/// The section that is written by hand.
+const BY_HAND: &str = "random-targets";
 
 /// Writes the document: the new sections, and those of the benchmarks that did not run as they were.
 pub(crate) fn write(path: &Path, order: &[&str], sections: &[(&str, String)]) -> Result<(), Failure> {
@@ -78,6 +82,9 @@ pub(crate) fn write(path: &Path, order: &[&str], sections: &[(&str, String)]) ->
         if let Some(section) = new.or_else(|| kept(&old, name)) {
             let _ = write!(text, "\n{}\n", section.trim_end());
         }
+    }
+    if let Some(section) = kept(&old, BY_HAND) {
+        let _ = write!(text, "\n{}\n", section.trim_end());
     }
     Ok(fs::write(path, text)?)
 }

@@ -106,6 +106,32 @@ fn boundaries_are_where_no_transaction_is_open() {
     }
 }
 
+/// Encrypted files, and the same as their servers send them.
+#[test]
+fn encrypted_binlogs_are_read_as_the_server_sends_them() {
+    let remote = |name: &str| sample(&format!("../remote/{name}"));
+    for (name, transactions) in [
+        ("mariadb-10.11.19/encrypted.000002", 2),
+        ("mariadb-10.11.19/encrypted-no-checksums.000004", 1),
+        ("mysql-9.7.4/encrypted.000004", 1),
+        ("mysql-9.7.4/encrypted-no-checksums.000007", 0),
+    ] {
+        assert!(scan_all(&remote(name)).unwrap_err().is_encrypted(), "{name}");
+        let sent = remote(&format!("{name}.raw"));
+        let (scan, _) = scan_all(&sent).unwrap();
+        assert!(matches!(scan.ending, Ending::Rotate { .. }), "{name}: {:?}", scan.ending);
+        assert_eq!((scan.transactions, scan.size), (transactions, sent.len() as u64), "{name}");
+        assert!(scan.head.previous_gtids.is_some(), "{name}");
+        // A bit of the mark that tells the two apart: the checksum, or the event after it, says so.
+        if name.starts_with("mariadb") {
+            let mut unmarked = sent.clone();
+            unmarked[256 + 17] &= 0x7f;
+            let rotated = scan_all(&unmarked).is_ok_and(|(scan, _)| matches!(scan.ending, Ending::Rotate { .. }));
+            assert!(!rotated, "{name}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_readable_binlog_is_refused() {
     let refused = |name: &str| scan_all(&sample(name)).unwrap_err();

@@ -5,7 +5,7 @@ use dbbak_testkit::{
     cli::Ran,
     real::{encryption_plugins, find_program, require_mysql, require_servers},
     scenario::Scenario,
-    server::{Options, Vendor},
+    server::Options,
 };
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -185,10 +185,7 @@ fn real_mysql_from_server_archives_the_bytes_that_lie_there() {
     if !require_mysql() {
         return;
     }
-    let programs = [("mysql", "mysql"), ("mysqlbinlog", "mysqlbinlog"), ("mysqld", "mysqld")];
-    let line = |(key, name): (&str, &str)| format!("{key}: {}\n", Vendor::Mysql.program(name).unwrap().display());
-    let config: String = programs.into_iter().map(line).collect();
-    let scenario = Scenario::with(Options::mysql(), &config);
+    let scenario = Scenario::with(Options::mysql(), "");
     grant(&scenario);
     scenario.server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY, b TEXT)");
     for round in 0..4 {

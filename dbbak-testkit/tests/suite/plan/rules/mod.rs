@@ -1,6 +1,7 @@
 //! The rules that every plan keeps: for each, changes of a valid plan that must be noticed under its number.
 
 mod backups;
+mod fetch;
 mod replay;
 mod run;
 

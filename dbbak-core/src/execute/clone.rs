@@ -1,7 +1,7 @@
 //! Has the server clone itself, and opens the copy once to learn where it stands.
 
 use super::{
-    ExitStatus, NewBackup,
+    Event, ExitStatus, NewBackup, Reporter,
     error::ExecuteError,
     files, read_backup,
     replay::{describe, stop, wait_until_ready, write_account},
@@ -23,6 +23,20 @@ use std::{io::Read, path::Path, time::Duration};
 const TICK: Duration = Duration::from_millis(100);
 /// How long a clone may take to end once its session was killed (it looks between two blocks, seen: under a second).
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Says everything on, and hears no signal.
+#[derive(Debug)]
+struct Deaf<'a>(&'a dyn Reporter);
+
+impl Reporter for Deaf<'_> {
+    fn report(&self, event: &Event<'_>) {
+        self.0.report(event);
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        None
+    }
+}
 
 /// What was seen of a clone from outside.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,8 +98,12 @@ pub(super) fn take_clone(step: &TakeClone, running: &Running<'_>) -> Result<Take
     let head_before = head();
     let started = running.clock.now();
     if let Err(error) = clone(step, running) {
-        // The client is dead; the server may not know it.
-        end_clones(&step.end, running)?;
+        // The client is dead; the server may not know it. A signal must not keep this from being done.
+        let deaf = Deaf(running.reporter);
+        if let Err(problem) = end_clones(&step.end, &Running { reporter: &deaf, ..*running }) {
+            let text = format!("the server may still be cloning itself into {}: {problem}", step.dir.display());
+            running.reporter.report(&Event::Warning { text: &text });
+        }
         return Err(error);
     }
     let ended = running.clock.now();

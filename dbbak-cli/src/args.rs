@@ -44,6 +44,8 @@ pub enum Command {
     ShipBinlogs(ShipArgs),
     /// Restore to an exact point, or a backup as it is, and print the data directory's path.
     Restore(RestoreArgs),
+    /// Show the engines that can take a full of the server, and what is missing to use each.
+    Engines,
     /// List the backups as a tree, and what can be restored.
     List,
     /// Show which moments can be restored, where the holes are, and what would close them.

@@ -151,11 +151,14 @@ fn real_mysql_clone_refuses_tables_that_it_would_leave_empty() {
     scenario
         .server
         .sql("CREATE DATABASE shop; CREATE TABLE shop.old (a INT) ENGINE=MyISAM; INSERT INTO shop.old VALUES (1)");
-    let refused = scenario.dbbak(&[&FULL[..], &["--exec"]].concat());
-    assert!(refused.code == Some(5) || refused.code == Some(6), "{refused}");
-    assert!(refused.stderr.contains("shop.old (MyISAM)"), "{refused}");
-    assert!(scenario.listed().is_empty());
-    scenario.nothing_survives();
+    // An account sees only tables that it has a privilege on: what it does not see is found on the copy.
+    for (code, granted) in [(6, "SELECT 1"), (5, "GRANT SELECT ON shop.* TO 'dbbak'@'localhost'")] {
+        scenario.server.sql(granted);
+        let refused = scenario.dbbak(&[&FULL[..], &["--exec"]].concat()).exits(code);
+        assert!(refused.stderr.contains("shop.old (MyISAM)"), "{refused}");
+        assert!(scenario.listed().is_empty());
+        scenario.nothing_survives();
+    }
     scenario.server.sql("ALTER TABLE shop.old ENGINE=InnoDB");
     scenario.backup(&FULL);
 }
@@ -166,11 +169,25 @@ fn real_mysql_clone_says_that_the_plugin_is_missing() {
         return;
     }
     let scenario = Scenario::with(Options::mysql(), "");
+    let engines = scenario.dbbak(&["engines"]).exits(0);
+    assert!(
+        engines.stdout.contains("clone 9.") && engines.stdout.contains("missing: the clone plugin is not installed"),
+        "{engines}"
+    );
     let refused = scenario.dbbak(&FULL).exits(5);
     assert!(refused.stderr.contains("the server's clone plugin is not installed"), "{refused}");
     assert!(refused.stderr.contains("INSTALL PLUGIN clone SONAME 'mysql_clone.so'"), "{refused}");
     scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
     scenario.dbbak(&FULL).exits(0);
+    // The tools that the machine has are MariaDB's, so that auto clones too.
+    let engines = scenario.dbbak(&["engines", "--json"]).exits(0).json();
+    let clone = engines["engines"].as_array().unwrap().iter().find(|engine| engine["name"] == "clone").unwrap();
+    assert_eq!((&clone["chosen"], &clone["missing"]), (&true.into(), &serde_json::json!([])), "{engines:#}");
+    let plan = scenario.dbbak(&["backup-full"]).exits(0);
+    assert!(
+        plan.stdout.contains(" with clone\n") && plan.stdout.contains("and the server has the clone plugin"),
+        "{plan}"
+    );
 }
 
 /// The server does not notice that its client died, and would go on cloning: the next run ends that first.

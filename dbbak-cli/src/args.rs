@@ -174,9 +174,30 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "PATH")]
     pub workdir: Option<PathBuf>,
 
+    /// How binlogs are replayed: by the private server's own applier (fast), or through a pipe of binlog reader and
+    /// client. Auto takes the applier where it can and says why.
+    #[arg(long, value_enum, value_name = "WAY", default_value_t = ReplayArg::Auto)]
+    pub replay: ReplayArg,
+
+    /// Leave this transaction out of the replay, by its GTID; may be given more than once. Later transactions may depend
+    /// on it.
+    #[arg(long, value_name = "GTID")]
+    pub skip_gtid: Vec<Gtid>,
+
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,
+}
+
+/// How binlogs are replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReplayArg {
+    /// By the applier where it can.
+    Auto,
+    /// By the private server's own applier.
+    Relay,
+    /// Through a pipe of binlog reader and client.
+    Pipe,
 }
 
 /// What can be restored.

@@ -253,7 +253,9 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::ConsumedIncremental { .. }
         | ExecuteError::WindowDiffers { .. }
         | ExecuteError::NotABoundary { .. }
+        | ExecuteError::PositionDiffers { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
+        ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
         ExecuteError::BadPlan { .. } => exit_code::BUG,
         _ => exit_code::TOOL,
@@ -317,6 +319,8 @@ fn store_hints(error: &StoreError) -> Vec<String> {
 fn plan_hints(error: &PlanError) -> Vec<String> {
     let hint = |text: &str| vec![text.to_owned()];
     match error {
+        PlanError::NoRelay { .. } => hint("--replay auto takes the pipe there"),
+        PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
         PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),
         PlanError::NoFullBefore { oldest: Some(oldest), .. } => {
             vec![format!("ask for {} or later, or see `dbbak list`", oldest.format("%Y-%m-%d %H:%M:%S"))]
@@ -519,6 +523,18 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Store(error) => store_hints(error),
         error if error.signal().is_some() => vec!["what was begun was removed; nothing half-done is listed".into()],
+        ExecuteError::Applier { log, .. } => vec![
+            format!(
+                "the restored data and the archive do not fit each other there; the server's log is {}",
+                log.display()
+            ),
+            "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
+        ],
+        ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
+        ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
+        ExecuteError::PositionDiffers { .. } => {
+            vec!["the restored data directory was kept for a look at it; do not use it".into()]
+        }
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
             vec![format!("the whole output lies in {}", log.display())]
         }

@@ -158,6 +158,9 @@ impl Planning<'_> {
         if let Some(goal) = aim.goal() {
             survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
         }
+        for goal in request.skip_goals() {
+            survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
+        }
         let selection = self.select(&catalog, request, &aim, &mut facts)?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
         if let Some((timeline, at)) = selection.ends_at(&catalog) {
@@ -431,7 +434,8 @@ fn record(
 /// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
 /// that was proven is kept although its report could not be written.
 fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outcome) {
-    let unproven = matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. }));
+    let unproven =
+        matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }));
     if !unproven && outcome.replay.is_none() {
         discard(&plan.discard_dirs, running.reporter);
     }

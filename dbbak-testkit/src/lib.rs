@@ -11,6 +11,7 @@ pub mod faulty;
 pub mod history;
 pub mod looking;
 pub mod mem_store;
+pub mod planted;
 pub mod random;
 pub mod real;
 pub mod redact;

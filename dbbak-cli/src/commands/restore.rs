@@ -1,10 +1,15 @@
 //! `dbbak restore`.
 
 use super::plan_and_run;
-use crate::{CommandError, args::RestoreArgs, context::Context, exit_code, output};
+use crate::{
+    CommandError,
+    args::{ReplayArg, RestoreArgs},
+    context::Context,
+    exit_code, output,
+};
 use dbbak_core::{
     model::{Goal, Target},
-    plan::RestoreRequest,
+    plan::{ReplayWay, RestoreRequest},
     run::Command,
 };
 use uuid::Uuid;
@@ -12,8 +17,19 @@ use uuid::Uuid;
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandError> {
     let target = target_of(args);
     let workdir = args.workdir.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-    let request =
-        RestoreRequest { id: Uuid::new_v4(), target, backup: args.backup, timeline: args.timeline.clone(), workdir };
+    let request = RestoreRequest {
+        id: Uuid::new_v4(),
+        target,
+        backup: args.backup,
+        timeline: args.timeline.clone(),
+        workdir,
+        replay: match args.replay {
+            ReplayArg::Auto => ReplayWay::Auto,
+            ReplayArg::Relay => ReplayWay::Relay,
+            ReplayArg::Pipe => ReplayWay::Pipe,
+        },
+        skip: args.skip_gtid.clone(),
+    };
     let done = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request))?;
     let Some(done) = done else { return Ok(exit_code::DONE) };
     let Some(report) = &done.finished.report else { return Ok(exit_code::BUG) };

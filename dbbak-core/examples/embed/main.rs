@@ -13,7 +13,7 @@ use dbbak_core::{
     config::Config,
     execute::{Event, Reporter},
     model::{Target, parse_time},
-    plan::{RestoreRequest, Summary},
+    plan::{ReplayWay, RestoreRequest, Summary},
     run::{Command, Planning, Running, lock, run},
     store::{LocalStore, LockRequest},
 };
@@ -52,7 +52,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let act = workdir.is_some();
     let target = Target::Time { at: parse_time(time)?, exact: true };
-    let request = RestoreRequest { id: Uuid::new_v4(), target, backup: None, timeline: None, workdir };
+    let request = RestoreRequest {
+        id: Uuid::new_v4(),
+        target,
+        backup: None,
+        timeline: None,
+        workdir,
+        replay: ReplayWay::Auto,
+        skip: Vec::new(),
+    };
 
     // The locks come before the plan: a read lease keeps a prune away from what the plan names.
     let session = match act {

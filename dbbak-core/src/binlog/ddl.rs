@@ -104,6 +104,14 @@ pub(super) fn parse(text: &str) -> Named {
     Named { action, tables }
 }
 
+/// Whether a statement makes or changes an event of the event scheduler. A replica's applier disables such an event, where
+/// a client's statement leaves it as it is written.
+pub(crate) fn defines_event(text: &str) -> bool {
+    let mut words = Words { rest: text };
+    let first = words.next_keyword();
+    matches!(first.as_str(), "CREATE" | "ALTER") && words.seek(&OBJECTS).as_deref() == Some("EVENT")
+}
+
 type Parsed = (Action, Vec<(Option<String>, String)>);
 
 const PROGRAMS: [&str; 7] = ["VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE", "LIBRARY"];
@@ -362,6 +370,26 @@ mod tests {
             })
             .collect();
         assert_eq!((found.action, names.join(" ").as_str()), (action, tables), "{text}");
+    }
+
+    #[test]
+    fn knows_statements_that_define_events() {
+        for text in [
+            "CREATE DEFINER=`root`@`localhost` EVENT ev ON SCHEDULE EVERY 1 DAY DO DELETE FROM t",
+            "create or replace definer=r@'%' event if not exists a.b on schedule at now() do set @a=1",
+            "/* c */ ALTER DEFINER=`a b`@`%` EVENT ev DISABLE",
+        ] {
+            assert!(defines_event(text), "{text}");
+        }
+        for text in [
+            "DROP EVENT ev",
+            "CREATE TABLE event (event int)",
+            "CREATE DEFINER=`event`@`%` VIEW v AS SELECT 1",
+            "CREATE TRIGGER event BEFORE INSERT ON t FOR EACH ROW SET @a=1",
+            "INSERT INTO event VALUES ('CREATE EVENT')",
+        ] {
+            assert!(!defines_event(text), "{text}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod tables;
 mod transaction;
 mod words;
 
+pub(crate) use ddl::defines_event;
 pub use ddl::{DdlKind, DmlKind};
 pub use error::{BinlogError, Damage, DamageKind};
 pub use format::{ChecksumAlgorithm, LogFlavor};

@@ -174,6 +174,38 @@ pub enum ExecuteError {
         /// Where all of it lies.
         log: PathBuf,
     },
+    /// The private server's own applier stopped before the end of the window.
+    #[error("the private server did not apply {transaction}: {problem}")]
+    Applier {
+        /// The transaction that it stopped at: GTID, file and position.
+        transaction: String,
+        /// What the server says, without the statement.
+        problem: String,
+        /// Its error log.
+        log: PathBuf,
+    },
+    /// The replay left another GTID position than the plan says.
+    #[error("the replay ended at GTID position {found}, the window ends at {expected}")]
+    PositionDiffers {
+        /// Where the window ends.
+        expected: String,
+        /// What the private server says.
+        found: String,
+    },
+    /// Transactions of the window carry the private server's own id: its applier would skip them without a word.
+    #[error("transaction {transaction} carries server id {server_id}, which the private server was to have")]
+    ServerIdTaken {
+        /// The transaction: GTID, file and position.
+        transaction: String,
+        /// The id.
+        server_id: u32,
+    },
+    /// A transaction that is to be left out is not in the window.
+    #[error("transaction {gtid}, which is to be left out, is not in the window")]
+    SkipNotFound {
+        /// Its GTID.
+        gtid: String,
+    },
     /// The archive holds another number of transactions in the window than the plan says.
     #[error("the window holds {found} transactions, the plan says {expected}")]
     WindowDiffers {

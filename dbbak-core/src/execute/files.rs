@@ -118,6 +118,31 @@ pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
     File::options().write(true).create_new(true).mode(0o640).open(path).map_err(failed("create", path))
 }
 
+/// Cuts a file off.
+pub(super) fn truncate(path: &Path, length: u64) -> Result<(), ExecuteError> {
+    let file = File::options().write(true).open(path).map_err(failed("open", path))?;
+    file.set_len(length).map_err(failed("cut", path))
+}
+
+/// Goes through the event headers of a binlog whose events were verified before: offset and server id of each, until the
+/// sink has seen enough.
+pub(super) fn each_event(path: &Path, sink: &mut dyn FnMut(u64, u32) -> bool) -> Result<(), ExecuteError> {
+    let mut input = BufReader::with_capacity(1 << 18, open(path)?);
+    let mut header = [0; 19];
+    let mut at = 4;
+    input.seek_relative(4).map_err(failed("read", path))?;
+    while input.read_exact(&mut header).is_ok() {
+        let number = |from: usize| header[from..].first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let (server_id, length) = (number(5), u64::from(number(9)));
+        if length < header.len() as u64 || !sink(at, server_id) {
+            return Ok(());
+        }
+        input.seek_relative((length - header.len() as u64) as i64).map_err(failed("read", path))?;
+        at += length;
+    }
+    Ok(())
+}
+
 /// The length of a file in bytes; 0 when it is not there.
 pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())

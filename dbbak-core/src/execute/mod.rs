@@ -3,12 +3,15 @@
 mod clone;
 mod error;
 mod executor;
+mod feeder;
 mod fetch;
 mod files;
+mod landmarks;
 mod outcome;
 mod proof;
 mod read_backup;
 mod reindex;
+mod relay;
 mod replay;
 mod reporter;
 mod running;

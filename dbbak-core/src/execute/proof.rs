@@ -1,9 +1,9 @@
 //! Compares what a replay must log, transaction by transaction, with what the private server logged.
 
-use super::{error::ExecuteError, files};
+use super::{error::ExecuteError, files, landmarks::Landmarks};
 use crate::{
     binlog::{self, EndKind, Ending, Transaction},
-    model::BinlogName,
+    model::{BinlogName, Gtid},
 };
 use std::{
     fs::File,
@@ -24,23 +24,26 @@ pub(super) struct ExpectedLog {
     path: PathBuf,
     lines: BufWriter<File>,
     transactions: u64,
+    landmarks: Landmarks,
 }
 
 impl ExpectedLog {
     /// An empty list in a new file.
-    pub(super) fn create(path: &Path) -> Result<Self, ExecuteError> {
+    pub(super) fn create(path: &Path, skip: &[Gtid]) -> Result<Self, ExecuteError> {
         files::remove_file(path)?;
-        Ok(ExpectedLog { path: path.to_owned(), lines: BufWriter::new(files::create_new(path)?), transactions: 0 })
+        let lines = BufWriter::new(files::create_new(path)?);
+        Ok(ExpectedLog { path: path.to_owned(), lines, transactions: 0, landmarks: Landmarks::new(skip) })
     }
 
-    /// Adds the next transaction of the window.
+    /// Adds the next transaction of the window, which stands in this file.
     ///
     /// A group that ends with a rollback changed nothing that could be rolled back, and one that holds nothing but
     /// savepoints changed nothing at all; a client that replays it does the same, and a server need not log that again
     /// (seen on MariaDB 10.11.19). So it counts, and is not expected to appear.
-    pub(super) fn note(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
+    pub(super) fn note(&mut self, file: &BinlogName, transaction: &Transaction) -> Result<(), ExecuteError> {
         self.transactions += 1;
-        if may_be_left_out(transaction) {
+        let skipped = self.landmarks.pass(file, transaction);
+        if skipped || may_be_left_out(transaction) {
             return Ok(());
         }
         writeln!(self.lines, "{}", line_of(transaction)).map_err(files::failed("write", &self.path))
@@ -49,6 +52,11 @@ impl ExpectedLog {
     /// Writes out what is buffered.
     pub(super) fn finish(&mut self) -> Result<(), ExecuteError> {
         self.lines.flush().map_err(files::failed("write", &self.path))
+    }
+
+    /// What was noted of the way.
+    pub(super) fn landmarks(&self) -> &Landmarks {
+        &self.landmarks
     }
 
     /// How many transactions were noted.

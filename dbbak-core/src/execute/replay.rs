@@ -1,6 +1,9 @@
 //! Replays a window on a private server: start, one pipeline, proof, clean shutdown.
 
-use super::{Event, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, running::Running};
+use super::{
+    Event, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, landmarks::Landmarks,
+    relay::RelayRun, running::Running,
+};
 use crate::{
     plan::{PrivateServer, Replay},
     tools::{Exit, Launch, judge_binlog_reader},
@@ -18,11 +21,11 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3600);
 /// # Errors
 ///
 /// When the server does not start, the pipeline fails, or the server does not end cleanly. The server is dead then.
-pub(super) fn run_replay(step: &Replay, running: &Running<'_>) -> Result<(), ExecuteError> {
+pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<(), ExecuteError> {
     let server = &step.server;
     files::create_private_dir(&server.run_dir)?;
     files::create_private_dir(&server.log_dir)?;
-    let result = replay_on(step, running);
+    let result = replay_on(step, landmarks, running);
     // The option file and the statements hold the password of the account, also after a failure.
     for file in [&server.init_file, &server.client_file] {
         files::remove_file(file)?;
@@ -31,13 +34,23 @@ pub(super) fn run_replay(step: &Replay, running: &Running<'_>) -> Result<(), Exe
     result
 }
 
-fn replay_on(step: &Replay, running: &Running<'_>) -> Result<(), ExecuteError> {
+fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<(), ExecuteError> {
     let server = &step.server;
     write_account(server)?;
+    let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, landmarks, running, reported: 0 });
+    if let Some(relay) = &relay {
+        relay.prepare()?;
+    }
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, &mut *process, running)?;
     files::remove_file(&server.init_file)?;
-    let replayed = pipe(step, running);
+    let replayed = match &mut relay {
+        Some(relay) => relay.run(&mut *process),
+        None => {
+            let watch = LogGrowth { step, seen: std::cell::Cell::new(0), reporter: running.reporter };
+            pipe(&step.reader, &step.client, Some(&|| watch.tick()), running)
+        }
+    };
     if let Err(error) = replayed {
         process.kill()?;
         return Err(error);
@@ -89,11 +102,16 @@ pub(super) fn wait_until_ready(
     }
 }
 
-fn pipe(step: &Replay, running: &Running<'_>) -> Result<(), ExecuteError> {
-    let watch = LogGrowth { step, seen: std::cell::Cell::new(0), reporter: running.reporter };
-    let exits = running.run(&[step.reader.clone(), step.client.clone()], Some(&|| watch.tick()))?;
+/// Runs a reader into a client, and judges both.
+pub(super) fn pipe(
+    reader: &Launch,
+    client: &Launch,
+    tick: Option<&dyn Fn()>,
+    running: &Running<'_>,
+) -> Result<(), ExecuteError> {
+    let exits = running.run(&[reader.clone(), client.clone()], tick)?;
     // mariadb-binlog may end with status 0 after an error that it only prints (seen on 10.11.19): its words count too.
-    let reader_words = files::text(&step.reader.log)?;
+    let reader_words = files::text(&reader.log)?;
     let reader_exit = exits.first().map_or(Exit::Code(-1), |exit| exit_of(exit.status));
     let client_ended = exits.last().is_some_and(|exit| !exit.status.success());
     let judged = judge_binlog_reader(reader_exit, &reader_words, client_ended);
@@ -102,7 +120,7 @@ fn pipe(step: &Replay, running: &Running<'_>) -> Result<(), ExecuteError> {
     }
     // The reader dies of a broken pipe when the client stops: then the client's word is the one that counts.
     let client_failed = exits.last().is_some_and(|exit| !exit.status.success());
-    let log = if client_failed { &step.client.log } else { &step.reader.log };
+    let log = if client_failed { &client.log } else { &reader.log };
     let mut stderr = files::tail(log);
     if client_failed {
         // Beside the error the client may print the whole statement: data that belongs in no message.

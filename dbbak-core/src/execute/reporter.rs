@@ -1,5 +1,6 @@
 //! The seam through which a run says what it does.
 
+use crate::model::BinlogPosition;
 use std::{fmt, time::Duration};
 
 /// Takes what a run says. Called from several threads.
@@ -32,6 +33,15 @@ pub enum Event<'a> {
     Progress {
         /// Bytes.
         bytes: u64,
+    },
+    /// How far a replay is.
+    Replayed {
+        /// The place in the source's binlogs.
+        at: &'a BinlogPosition,
+        /// Transactions up to there, at least.
+        transactions: u64,
+        /// The latest time of any of them, seconds since 1970, UTC.
+        time: u64,
     },
     /// A step ended well.
     StepFinished {

@@ -1,13 +1,16 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files};
+use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, replay};
 use crate::{
     clock::Clock,
     plan::RunTool,
     store::{ProcessGroup, Session},
     tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, judge_backup_run},
 };
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 /// How often a running program is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,6 +69,26 @@ impl Running<'_> {
             let _ = drain.join();
         }
         Ok(exits)
+    }
+
+    /// Runs a client, gives it statements where it asks for a pipe, and returns its standard output; where it fails, how
+    /// it ended.
+    pub(super) fn ask(&self, launch: Launch, statements: Option<&str>) -> Result<Result<String, String>, ExecuteError> {
+        let log = launch.log.clone();
+        let mut process = self.start(&[launch])?;
+        if let (Some(mut stdin), Some(statements)) = (process.take_stdin(), statements) {
+            // A client that ended early has said why.
+            let _ = stdin.write_all(statements.as_bytes());
+        }
+        let mut answer = Vec::new();
+        if let Some(mut stdout) = process.take_stdout() {
+            stdout.read_to_end(&mut answer).map_err(files::failed("read", &log))?;
+        }
+        let exits = process.wait(None)?.unwrap_or_default();
+        if exits.iter().all(|exit| exit.status.success()) {
+            return Ok(Ok(String::from_utf8_lossy(&answer).into_owned()));
+        }
+        Ok(Err(replay::describe(&exits)))
     }
 
     /// Runs the backup tool and judges whether it succeeded.

@@ -30,6 +30,9 @@ pub(super) fn unpack_binlogs(
         let stop = step.stop.filter(|_| position == last).unwrap_or(u64::MAX);
         unpack_one(entry, &step.dir, (start, stop), store, expected, reporter)?;
     }
+    if let Some(gtid) = expected.landmarks().not_met() {
+        return Err(ExecuteError::SkipNotFound { gtid });
+    }
     expected.finish()
 }
 
@@ -55,7 +58,7 @@ fn unpack_one(
     let mut cut_through = None;
     let scan = binlog::scan(&mut copy, &mut |transaction| {
         if transaction.start >= start && transaction.end <= stop {
-            noted = expected.note(transaction);
+            noted = expected.note(&entry.name, transaction);
         } else if (transaction.start < start && transaction.end > start)
             || (transaction.start < stop && transaction.end > stop)
         {

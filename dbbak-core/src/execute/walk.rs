@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
                 self.outcome.indexed.push(indexed);
             }
             Step::UnpackBinlogs(unpack) => {
-                let mut expected = ExpectedLog::create(&unpack.expected_list)?;
+                let mut expected = ExpectedLog::create(&unpack.expected_list, &unpack.skip)?;
                 unpack::unpack_binlogs(unpack, effects.store, &mut expected, effects.reporter)?;
                 if let Some(planned) = unpack.transactions.filter(|planned| *planned != expected.transactions()) {
                     let found = expected.transactions();
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         let Some(expected) = self.expected.take() else {
             return Err(ExecuteError::BadPlan { problem: "a replay without unpacked binlogs".into() });
         };
-        replay::run_replay(step, &self.running())?;
+        replay::run_replay(step, expected.landmarks(), &self.running())?;
         expected.prove(&step.server.log_dir, &step.server.log_name)?;
         files::remove_tree(&step.server.log_dir)?;
         self.outcome.replay = Some(ReplayProof { transactions: expected.transactions() });

@@ -61,7 +61,14 @@ impl fmt::Display for PlanText<'_> {
                 Step::FlushBinlogs { launch } => writeln!(f, "      $ {}", launch.command)?,
                 Step::Replay(replay) => {
                     writeln!(f, "      $ {} &", replay.server.launch.command)?;
-                    writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?;
+                    match &replay.relay {
+                        Some(relay) => {
+                            if let Some(feeder) = &relay.feeder {
+                                writeln!(f, "      $ {} --port=FREE &", feeder.launch.command)?;
+                            }
+                        }
+                        None => writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?,
+                    }
                 }
                 _ => {}
             }

@@ -366,6 +366,28 @@ pub enum PlanError {
         /// Why.
         reason: String,
     },
+    /// The private server's own applier cannot replay this window.
+    #[error("the window cannot be replayed with --replay relay: {reason}")]
+    NoRelay {
+        /// Why.
+        reason: String,
+    },
+    /// Single transactions cannot be left out of this replay.
+    #[error("transactions cannot be left out of this replay: {reason}")]
+    NoSkip {
+        /// Why.
+        reason: String,
+    },
+    /// A transaction that is to be left out is not in the window.
+    #[error("transaction {gtid}, which is to be left out, is not in the window from {from} to {cut}")]
+    SkipNotInWindow {
+        /// Its GTID.
+        gtid: String,
+        /// Where the window starts.
+        from: BinlogPosition,
+        /// Where it ends.
+        cut: BinlogPosition,
+    },
     /// A command cannot be put together.
     #[error(transparent)]
     Command(#[from] CommandError),

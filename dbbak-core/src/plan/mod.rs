@@ -15,6 +15,7 @@ mod fetch;
 mod origin;
 mod orphans;
 mod reindex;
+mod replay;
 mod report;
 mod request;
 mod restore;
@@ -33,14 +34,14 @@ pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
 pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
-pub use request::{BackupRequest, OrphansRequest, RestoreRequest, ShipRequest};
+pub use request::{BackupRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Replay, RunTool,
-    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay,
+    Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 

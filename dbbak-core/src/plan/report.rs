@@ -1,9 +1,10 @@
 //! What a restore says of itself, before and after.
 
+use super::request::ReplayWay;
 use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
-    model::{BinlogCoordinates, BinlogPosition, Lsn, Stamp},
+    model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, Stamp},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,12 @@ pub struct ReportedWindow {
     pub files: usize,
     /// How many transactions it holds, as far as the index says.
     pub transactions: Option<u64>,
+    /// How it is replayed.
+    #[serde(default)]
+    pub replay: ReplayWay,
+    /// Transactions that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Gtid>,
 }
 
 impl ReportedBackup {

@@ -1,6 +1,6 @@
 //! What a user asks for, one type a command.
 
-use crate::model::{Stamp, Target};
+use crate::model::{Goal, Gtid, Stamp, Target};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -45,6 +45,32 @@ pub struct RestoreRequest {
     pub timeline: Option<String>,
     /// The work directory; absent: one below `scratch_dir`.
     pub workdir: Option<PathBuf>,
+    /// How binlogs are replayed.
+    #[serde(default)]
+    pub replay: ReplayWay,
+    /// Transactions of the window that are not replayed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<Gtid>,
+}
+
+impl RestoreRequest {
+    /// The places of the transactions that are left out, which a survey has to look for.
+    pub fn skip_goals(&self) -> impl Iterator<Item = Goal> {
+        self.skip.iter().cloned().map(Goal::Before)
+    }
+}
+
+/// How binlogs are replayed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayWay {
+    /// By the private server's own applier where it can, else through a pipe.
+    #[default]
+    Auto,
+    /// By the private server's own applier.
+    Relay,
+    /// Through a pipe of binlog reader and client.
+    Pipe,
 }
 
 /// Removing what nothing names.

@@ -5,8 +5,9 @@ use super::{
     aim::resolve_aim,
     backup::{program, series, tool},
     explain::{describe_aim, explain},
+    replay::{self, RelayJob},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
-    request::RestoreRequest,
+    request::{ReplayWay, RestoreRequest},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
     step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
@@ -17,12 +18,12 @@ use crate::{
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
-    model::{BinlogPosition, TreeName},
+    model::TreeName,
     probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion, Version,
-        carried_settings,
+        Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion,
+        Version, carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
@@ -59,6 +60,9 @@ pub fn plan_restore(
     }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),
+        None if !request.skip.is_empty() => {
+            return Err(PlanError::NoSkip { reason: "no binlogs are replayed".into() });
+        }
         None => None,
     };
     let last = selection.chain.last();
@@ -145,8 +149,8 @@ impl<'a> Restore<'a> {
     /// What a failed restore leaves behind of no use to anybody; its logs stay.
     fn own_dirs(&self) -> Vec<PathBuf> {
         let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
-        let names = ["data", "binlogs", "load", "tmp", "replay-log"].map(str::to_owned);
-        names.into_iter().chain(incrementals).map(|name| self.workdir.join(name)).collect()
+        let names = ["data", "binlogs", "load", "tmp", "replay-log"].into_iter().chain(replay::OWN_DIRS);
+        names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
     fn datadir(&self) -> PathBuf {
@@ -320,12 +324,15 @@ impl<'a> Restore<'a> {
     /// The steps that replay the window and prove it. Returns what the report says of the window.
     fn replay(&self, plan: &mut Plan, window: &Window<'_>) -> Result<ReportedWindow, PlanError> {
         let from = window.coordinates.place();
-        let reported = ReportedWindow {
+        replay::check_skips(self.request, window, &self.facts.cuts)?;
+        let mut reported = ReportedWindow {
             timeline: window.timeline.clone(),
             from: from.clone(),
             cut: window.cut.clone(),
             files: window.files.len(),
             transactions: self.transactions(window),
+            replay: ReplayWay::Pipe,
+            skipped: self.request.skip.clone(),
         };
         if from == window.cut {
             plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
@@ -336,7 +343,7 @@ impl<'a> Restore<'a> {
         let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
         let stop = (!whole).then_some(window.cut.position);
         let dir = self.workdir.join("binlogs");
-        let bytes = bytes_between(&from, &window.cut, &files);
+        let bytes = replay::bytes_between(&from, &window.cut, &files);
         let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
         plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
             dir: dir.clone(),
@@ -345,8 +352,20 @@ impl<'a> Restore<'a> {
             stop,
             transactions: reported.transactions,
             expected_list: self.workdir.join("expected-transactions"),
+            skip: self.request.skip.clone(),
         }));
-        let server = self.private_server()?;
+        let (_, server_version) = self.family_tool(ToolRole::Server)?;
+        let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
+        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
+        plan.reasons.push(choice.reason);
+        plan.warnings.extend(
+            self.request.skip.iter().map(|gtid| {
+                format!("transaction {gtid} is left out of the replay; later transactions may depend on it")
+            }),
+        );
+        reported.replay = if choice.relay { ReplayWay::Relay } else { ReplayWay::Pipe };
+        let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
+        let server = self.private_server(server_ids.0, choice.relay.then_some(window))?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");
@@ -361,18 +380,44 @@ impl<'a> Restore<'a> {
             stop,
             local_load: Some(load_dir.clone()),
             exclude_gtids: None,
+        };
+        let client = self.client(&server.client_file, &server.socket)?;
+        let relay = choice.relay.then(|| {
+            let (mysqld, _) = self.family_tool(ToolRole::Server)?;
+            let job = RelayJob {
+                family: self.engine.tool().family(),
+                window,
+                workdir: &self.workdir,
+                run_dir: &server.run_dir,
+                id: &short(&self.request.id),
+                server_program: program(mysqld)?,
+                run_as: self.run_as(),
+                stop,
+                client: client.clone(),
+                reader: reader.clone(),
+                server_ids,
+            };
+            job.plan().map(Box::new)
+        });
+        let relay = relay.transpose()?;
+        let own_dirs = relay
+            .iter()
+            .flat_map(|relay| [Some(relay.dir.clone()), relay.feeder.as_ref().map(|feeder| feeder.datadir.clone())]);
+        let own_dirs: Vec<PathBuf> = own_dirs.flatten().collect();
+        for path in &own_dirs {
+            plan.steps.push(Step::CreateDir { path: path.clone() });
         }
-        .build()?;
-        let client = self.client(&server.client_file, &server.socket)?.replay()?;
+        let (reader, client) = (reader.build()?, client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
+            relay,
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
             client: Launch { command: client, log: self.workdir.join("replay-client.log") },
             from,
             cut: window.cut.clone(),
             bytes,
         })));
-        for path in [dir, load_dir, tmp_dir] {
+        for path in [dir, load_dir, tmp_dir].into_iter().chain(own_dirs) {
             plan.steps.push(Step::RemoveTree { path });
         }
         Ok(reported)
@@ -410,7 +455,12 @@ impl<'a> Restore<'a> {
         Ok((tool, version))
     }
 
-    fn private_server(&self) -> Result<PrivateServer, PlanError> {
+    /// The servers refuse to run as root without being told so.
+    fn run_as(&self) -> Option<String> {
+        self.facts.host.root.then(|| "root".to_owned())
+    }
+
+    fn private_server(&self, server_id: u32, relay: Option<&Window<'_>>) -> Result<PrivateServer, PlanError> {
         let (mysqld, version) = self.family_tool(ToolRole::Server)?;
         let last = self.chain.last().ok_or(PlanError::NoFull)?;
         self.check_server_version(last, version)?;
@@ -438,13 +488,13 @@ impl<'a> Restore<'a> {
             tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
             log_bin: Some(log_dir.join("replay")),
-            server_id: PRIVATE_SERVER_ID,
+            server_id,
             settings,
             time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
-            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            run_as: self.run_as(),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
-            relay: None,
+            relay: relay.map(|window| replay::relay_settings(family, &self.workdir, window)),
             extra: self.config.server.options.clone(),
         }
         .build()?;
@@ -545,9 +595,4 @@ fn family_name(family: Family) -> &'static str {
         Family::Mysql => "MySQL",
         Family::Mariadb => "MariaDB",
     }
-}
-
-fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: &[BinlogEntry]) -> u64 {
-    let before_last: u64 = files.iter().take(files.len().saturating_sub(1)).map(|file| file.size).sum();
-    (before_last + cut.position).saturating_sub(from.position)
 }

@@ -1,9 +1,9 @@
 //! The closed vocabulary of steps that plans are made of.
 
 use crate::{
-    model::{BackupId, BinlogName, BinlogPosition, TreeName},
+    model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
-    tools::{Client, CommandSpec, Expected, Launch},
+    tools::{Applier, Client, CommandSpec, Expected, Launch, ReplayReader},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -314,9 +314,12 @@ pub struct UnpackBinlogs {
     pub transactions: Option<u64>,
     /// Where the list of the window's transactions is kept for the proof.
     pub expected_list: PathBuf,
+    /// Transactions that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<Gtid>,
 }
 
-/// A replay on a private server.
+/// A replay on a private server: through a pipe of reader and client, or by the server's own applier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Replay {
     /// The private server.
@@ -325,12 +328,61 @@ pub struct Replay {
     pub reader: Launch,
     /// What applies them.
     pub client: Launch,
+    /// The server's own applier, where it replays the window instead of reader and client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Box<Relay>>,
     /// The first transaction boundary of the window.
     pub from: BinlogPosition,
     /// The boundary at which the window ends.
     pub cut: BinlogPosition,
     /// Bytes of binlog to go through.
     pub bytes: u64,
+}
+
+/// A replay by the private server's own applier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Relay {
+    /// The applier's directory, private to the run and removed after it.
+    pub dir: PathBuf,
+    /// The directory of the unpacked binlogs.
+    pub binlogs: PathBuf,
+    /// The files in log order.
+    pub files: Vec<BinlogName>,
+    /// Where the last file is cut off before anything is applied; none: it ends where it ends.
+    pub stop: Option<u64>,
+    /// How the applier is steered.
+    pub applier: Applier,
+    /// The list of the files, for whoever reads them.
+    pub index: PathBuf,
+    /// What serves the files to a MariaDB server's applier. MySQL's takes them as its relay logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feeder: Option<Feeder>,
+    /// The client that steers the applier.
+    pub client: Client,
+    /// Reads single transactions which the applier would not apply as they are written (definitions of events, which it
+    /// would disable): those go through the pipe. Their places are known when the archive was read.
+    pub reader: ReplayReader,
+    /// The GTID position of the backup (MariaDB), or its GTID set (MySQL).
+    pub base_gtid: Option<String>,
+    /// The private server's id. Its applier skips, without a word, events that have it.
+    pub server_id: u32,
+}
+
+/// A second private server, which serves binlogs to the first one's applier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feeder {
+    /// The server, but for its port: a free one is chosen when it starts.
+    pub launch: Launch,
+    /// The directory of its own tables.
+    pub datadir: PathBuf,
+    /// The file of statements that makes the account; it holds a password made up for this run, and is removed at once.
+    pub init_file: PathBuf,
+    /// The option file for the client, with the same password and the port.
+    pub client_file: PathBuf,
+    /// The account's name.
+    pub account: String,
+    /// Asks the server under which account the client is in.
+    pub ping: CommandSpec,
 }
 
 /// The private server of a restore.

@@ -159,7 +159,7 @@ impl<'a> Row<'a> {
     }
 
     /// The field of the first of several columns that is there: names differ between versions.
-    fn any(&self, columns: &[&'static str]) -> Option<&'a str> {
+    pub(super) fn any(&self, columns: &[&'static str]) -> Option<&'a str> {
         columns.iter().find_map(|column| self.get(column))
     }
 

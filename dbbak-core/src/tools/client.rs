@@ -54,6 +54,8 @@ pub enum Query {
     CloneStatus,
     /// What all sessions do; those of the account itself are always shown: `parse_clone_sessions`.
     Sessions,
+    /// Under which account the server let the client in: the column `account`. Needs no privilege.
+    CurrentUser,
 }
 
 /// How a server wants to be asked, where servers differ.
@@ -102,6 +104,7 @@ impl Query {
                  'sys', 'information_schema', 'performance_schema') GROUP BY ENGINE ORDER BY ENGINE"
             }
             Query::Ping => "SELECT 1 AS one",
+            Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
             Query::ClonePlugin => {
                 "SELECT PLUGIN_STATUS AS status FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'clone'"
@@ -320,6 +323,7 @@ mod tests {
             Query::Engines,
             Query::Ping,
             Query::InnodbLsn,
+            Query::CurrentUser,
         ] {
             let sql = query.sql();
             assert!((sql.starts_with("SHOW ") || sql.starts_with("SELECT ")) && !sql.contains(';'), "{sql}");

@@ -13,6 +13,7 @@ const CHAIN: &str = "dbbak chooses the parent of an incremental";
 const PARTIAL: &str = "a partial backup cannot be restored as a server";
 const CODING: &str = "the store does the packing, and a prepare could not read the files";
 const LOCKS: &str = "a backup without locks has no reliable coordinates";
+const APPLIER: &str = "every transaction of the log is applied as it stands, and logged";
 const KEY: &str = "it has a configuration key of its own";
 
 /// What `--backup` and `--prepare` of the backup tools may not get.
@@ -98,6 +99,27 @@ pub(super) const PRIVATE_SERVER: Reserved = &[
     ("server-id", "it must differ from the source's"),
     ("read-only", "the replay writes"),
     ("super-read-only", "the replay writes"),
+    ("relay-log", PLACE),
+    ("relay-log-index", PLACE),
+    ("master-info-file", PLACE),
+    ("relay-log-info-file", PLACE),
+    ("replicate-same-server-id", APPLIER),
+    ("replicate-do-db", APPLIER),
+    ("replicate-ignore-db", APPLIER),
+    ("replicate-do-table", APPLIER),
+    ("replicate-ignore-table", APPLIER),
+    ("replicate-wild-do-table", APPLIER),
+    ("replicate-wild-ignore-table", APPLIER),
+    ("replicate-rewrite-db", APPLIER),
+    ("replicate-events-marked-for-skip", APPLIER),
+    ("slave-skip-errors", APPLIER),
+    ("replica-skip-errors", APPLIER),
+    ("slave-exec-mode", APPLIER),
+    ("replica-exec-mode", APPLIER),
+    ("slave-ddl-exec-mode", APPLIER),
+    ("slave-run-triggers-for-rbr", APPLIER),
+    ("log-slave-updates", APPLIER),
+    ("log-replica-updates", APPLIER),
     ("wsrep-on", "the private server joins no cluster"),
     ("wsrep-cluster-address", "the private server joins no cluster"),
 ];

@@ -5,6 +5,7 @@
 //! parsers take bytes. The formats and rules were read off real programs and their sources; each item names its own.
 
 mod answers;
+mod applier;
 mod backup_argv;
 mod backup_cnf;
 mod backup_files;
@@ -14,6 +15,7 @@ mod clone;
 mod command;
 mod coordinates;
 mod extra_options;
+mod feeder;
 mod hexdump;
 mod info;
 mod launch;
@@ -34,6 +36,7 @@ pub use answers::{
     parse_binlog_status, parse_clock, parse_engines, parse_grants, parse_replica_status, parse_status, parse_table,
     parse_variables,
 };
+pub use applier::{Applier, ApplierStatus, parse_applier_status};
 pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_server};
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
@@ -47,6 +50,7 @@ pub use command::{
     Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
+pub use feeder::FeederCommand;
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};
 pub use launch::Launch;

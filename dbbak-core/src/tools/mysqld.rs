@@ -56,12 +56,15 @@ pub struct PrivateServerCommand {
     pub extra: Vec<String>,
 }
 
-/// A replay by the server's own applier, from relay logs.
+/// A replay by the server's own applier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayReplay {
-    /// The base name of the relay logs, without a directory; their index is named after it.
+    /// The directory of the relay logs and of all that the applier keeps beside them.
+    pub dir: PathBuf,
+    /// The base name of the relay logs; their index is named after it. MySQL's are there before the server starts,
+    /// MariaDB's come from a [feeder](super::FeederCommand).
     pub base: String,
-    /// Workers of MySQL's applier. MariaDB's is left alone: 10.11 crashes with parallel threads on such relay logs.
+    /// Workers of the applier; 0: the one thread that reads the relay log applies it too.
     pub workers: u32,
 }
 
@@ -153,7 +156,7 @@ impl PrivateServerCommand {
         }
         spec = self.speed(spec);
         if let Some(relay) = &self.relay {
-            spec = self.relay(spec, relay);
+            spec = self.relay(spec, relay)?;
         }
         Ok(spec.args(self.extra.iter().cloned()))
     }
@@ -228,20 +231,41 @@ impl PrivateServerCommand {
         spec
     }
 
-    fn relay(&self, spec: CommandSpec, relay: &RelayReplay) -> CommandSpec {
+    /// The applier applies every event as it stands, and leaves nothing in the data directory.
+    fn relay(&self, spec: CommandSpec, relay: &RelayReplay) -> Result<CommandSpec, CommandError> {
+        let place = |name: &str| relay.dir.join(name);
         let spec = spec
-            .option("--relay-log", &relay.base)
-            .option("--relay-log-index", format!("{}.index", relay.base))
-            // Recovery and purging would delete the very files that are to be applied.
-            .args(["--relay-log-recovery=OFF", "--relay-log-purge=OFF"]);
-        match (self.family, self.has_replica_names()) {
-            (Family::Mariadb, _) => spec.arg("--slave-parallel-threads=0"),
-            (Family::Mysql, true) => {
-                spec.option("--replica-parallel-workers", relay.workers).arg("--replica-preserve-commit-order=ON")
-            }
-            // 5.7 keeps the order only with its own log and another scheduler: one worker keeps it always.
-            (Family::Mysql, false) => spec.arg("--slave-parallel-workers=0"),
+            .path_option("--relay-log", &place(&relay.base))?
+            .path_option("--relay-log-index", &place(&format!("{}.index", relay.base)))?;
+        let new_names = self.has_replica_names();
+        let load = if new_names { "--replica-load-tmpdir" } else { "--slave-load-tmpdir" };
+        let spec = spec.path_option(load, &relay.dir)?;
+        if self.family == Family::Mariadb {
+            return Ok(spec
+                .path_option("--master-info-file", &place("master.info"))?
+                .path_option("--relay-log-info-file", &place("relay.info"))?
+                .option("--slave-parallel-threads", relay.workers)
+                .args([
+                    // By default a table that should not be there is replaced without a word.
+                    "--slave-ddl-exec-mode=STRICT",
+                    "--slave-exec-mode=STRICT",
+                    "--gtid-strict-mode=OFF",
+                    "--slave-sql-verify-checksum=ON",
+                    "--slave-max-allowed-packet=1073741824",
+                    // What was applied is removed, and no more is fetched ahead than this.
+                    "--relay-log-purge=ON",
+                    "--max-relay-log-size=67108864",
+                    "--relay-log-space-limit=536870912",
+                ]));
         }
+        // Recovery and purging would delete the very files that are to be applied.
+        let spec = spec.args(["--relay-log-recovery=OFF", "--relay-log-purge=OFF"]);
+        Ok(if new_names {
+            spec.option("--replica-parallel-workers", relay.workers).arg("--replica-preserve-commit-order=ON")
+        } else {
+            // 5.7 keeps the order only with its own log and another scheduler: one worker keeps it always.
+            spec.arg("--slave-parallel-workers=0")
+        })
     }
 
     /// MySQL said slave until 8.0.26; MariaDB still does.
@@ -439,16 +463,16 @@ mod tests {
     #[test]
     fn relay_replay() {
         let relay = |family, version| {
-            let relay = Some(RelayReplay { base: "pitr-relay".into(), workers: 4 });
+            let relay = Some(RelayReplay { dir: "/restore/relay".into(), base: "pitr-relay".into(), workers: 4 });
             let args = shown(&PrivateServerCommand { relay, ..server(family, version) });
             args.lines()
-                .filter(|line| line.contains("relay-") || line.contains("parallel"))
+                .filter(|line| line.contains("relay-log") || line.contains("info-file") || line.contains("parallel-"))
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        assert_snapshot!(relay(Family::Mysql, "9.7.4"), @"--relay-log=pitr-relay --relay-log-index=pitr-relay.index --relay-log-recovery=OFF --relay-log-purge=OFF --replica-parallel-workers=4");
-        assert_snapshot!(relay(Family::Mysql, "5.7.44"), @"--relay-log=pitr-relay --relay-log-index=pitr-relay.index --relay-log-recovery=OFF --relay-log-purge=OFF --slave-parallel-workers=0");
-        assert_snapshot!(relay(Family::Mariadb, "10.11.19"), @"--relay-log=pitr-relay --relay-log-index=pitr-relay.index --relay-log-recovery=OFF --relay-log-purge=OFF --slave-parallel-threads=0");
+        assert_snapshot!(relay(Family::Mysql, "9.7.4"), @"--relay-log=/restore/relay/pitr-relay --relay-log-index=/restore/relay/pitr-relay.index --relay-log-recovery=OFF --relay-log-purge=OFF --replica-parallel-workers=4");
+        assert_snapshot!(relay(Family::Mysql, "5.7.44"), @"--relay-log=/restore/relay/pitr-relay --relay-log-index=/restore/relay/pitr-relay.index --relay-log-recovery=OFF --relay-log-purge=OFF --slave-parallel-workers=0");
+        assert_snapshot!(relay(Family::Mariadb, "10.11.19"), @"--relay-log=/restore/relay/pitr-relay --relay-log-index=/restore/relay/pitr-relay.index --master-info-file=/restore/relay/master.info --relay-log-info-file=/restore/relay/relay.info --slave-parallel-threads=4 --relay-log-purge=ON --max-relay-log-size=67108864 --relay-log-space-limit=536870912");
     }
 
     #[test]

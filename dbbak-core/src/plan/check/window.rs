@@ -49,6 +49,18 @@ pub(super) fn replay(plan: &Plan, broken: Broken<'_>) {
         if !names.map(|path| path.display().to_string()).eq(read) {
             broken(5, "the replay does not read the window's files, each once and in order".into());
         }
+        if let Some(relay) = &replay.relay {
+            let id = relay.server_id.to_string();
+            if option(&replay.server.launch.command, "--server-id") != Some(id.as_str()) {
+                broken(7, "the private server has another id than the one that is looked for in the logs".into());
+            }
+            if relay.stop != unpack.stop || relay.binlogs != unpack.dir {
+                broken(7, "the applier's span is not that of the window it is compared with".into());
+            }
+            if !relay.files.iter().eq(unpack.files.iter().map(|file| &file.name)) {
+                broken(5, "the applier does not get the window's files, each once and in order".into());
+            }
+        }
         let (first, last) = (unpack.files.first(), unpack.files.last());
         let end = last
             .map(|last| BinlogPosition { file: last.name.clone(), position: unpack.stop.unwrap_or(last.good_bytes()) });

@@ -115,7 +115,8 @@ fn real_binlog(dir: &Path, to: &Path, bytes: u64) -> Result<(), Failure> {
     )?;
     // Twenty rows in each transaction, as an application's ORM writes them.
     server.try_sql(
-        "CREATE PROCEDURE bench.work(rounds INT) BEGIN
+        "DELIMITER //
+         CREATE PROCEDURE bench.work(rounds INT) BEGIN
            DECLARE place INT;
            FOR round IN 1..rounds DO
              SET place = 1 + FLOOR(RAND() * 19000);
@@ -126,7 +127,8 @@ fn real_binlog(dir: &Path, to: &Path, bytes: u64) -> Result<(), Failure> {
              DELETE FROM bench.orders WHERE id > place ORDER BY id LIMIT 4;
              COMMIT;
            END FOR;
-         END",
+         END//
+         DELIMITER ;",
     )?;
     while current()?.1 < bytes {
         server.try_sql("CALL bench.work(2000)")?;

@@ -6,6 +6,7 @@ mod find;
 mod machine;
 mod measure;
 mod planning;
+mod replay;
 mod report;
 mod store;
 mod transactions;
@@ -55,12 +56,12 @@ impl Options {
     }
 }
 
-const NAMES: [&str; 4] = ["backup", "archive", "find", "planning"];
+const NAMES: [&str; 5] = ["backup", "archive", "replay", "find", "planning"];
 
 const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep]
 
   --quick      small and few: to see that it works; docs/benchmarks.md stays as it is
-  --only NAME  one benchmark alone: backup, archive, find or planning
+  --only NAME  one benchmark alone: backup, archive, replay, find or planning
   --dir DIR    where the stores and the server lie while it runs (10 GB free); below target/ when absent
   --keep       leave the stores of planning and find in place, to profile with
 ";
@@ -116,6 +117,7 @@ fn bench(options: &Options) -> Result<(), Failure> {
         let section = match name {
             "backup" => backup::measure(options, &dbbak, work.path())?,
             "archive" => archive::measure(options, &dbbak, work.path())?,
+            "replay" => replay::measure(options, &dbbak, work.path())?,
             "find" => find::measure(options, &dbbak, work.path())?,
             _ => planning::measure(options, &dbbak, work.path())?,
         };

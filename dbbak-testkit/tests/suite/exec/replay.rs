@@ -78,6 +78,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         stop: None,
         transactions: Some(window.len() as u64),
         expected_list: path("expected"),
+        skip: Vec::new(),
     };
     let launch = |program: &str| Launch {
         command: CommandSpec::new(format!("/bin/{program}")),
@@ -99,6 +100,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
     };
     let replay = Replay {
         server,
+        relay: None,
         reader: launch("mysqlbinlog"),
         client: launch("mysql"),
         from: place(start),

@@ -15,7 +15,7 @@ use dbbak_core::{
     config::Config,
     facts::Facts,
     model::Target,
-    plan::{BackupRequest, Plan, PlanError, RestoreRequest, ShipRequest, check, plan_backup, plan_ship},
+    plan::{BackupRequest, Plan, PlanError, ReplayWay, RestoreRequest, ShipRequest, check, plan_backup, plan_ship},
 };
 use dbbak_testkit::history::{History, Product, at};
 use uuid::Uuid;
@@ -72,7 +72,16 @@ fn story(product: Product) -> History {
 }
 
 fn restore_to(target: Target) -> RestoreRequest {
-    RestoreRequest { id: Uuid::from_u128(0x1234_5678 << 96), target, backup: None, timeline: None, workdir: None }
+    let id = Uuid::from_u128(0x1234_5678 << 96);
+    RestoreRequest {
+        id,
+        target,
+        backup: None,
+        timeline: None,
+        workdir: None,
+        replay: ReplayWay::Auto,
+        skip: Vec::new(),
+    }
 }
 
 fn exact(time: &str) -> RestoreRequest {

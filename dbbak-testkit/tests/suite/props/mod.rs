@@ -8,7 +8,7 @@ mod windows;
 use chrono::{DateTime, TimeDelta, Utc};
 use dbbak_core::{
     model::{BinlogPosition, Goal, Target},
-    plan::{Plan, PlanError, RestoreRequest, check},
+    plan::{Plan, PlanError, ReplayWay, RestoreRequest, check},
 };
 use dbbak_testkit::history::{History, Product};
 use oracle::{Ask, judge};
@@ -194,7 +194,15 @@ fn answer(history: &History, ask: Ask) -> Result<Plan, PlanError> {
             (Target::Cut(Goal::Position(BinlogPosition { file, position })), None)
         }
     };
-    let request = RestoreRequest { id: Uuid::nil(), target, backup, timeline: named_timeline, workdir: None };
+    let request = RestoreRequest {
+        id: Uuid::nil(),
+        target,
+        backup,
+        timeline: named_timeline,
+        workdir: None,
+        replay: ReplayWay::Auto,
+        skip: Vec::new(),
+    };
     let (config, catalog) = (history.config(), history.catalog());
     let now = history.now + TimeDelta::hours(1);
     history.restore((&config, &catalog), now, &request, |_| ())

@@ -109,9 +109,10 @@ fn restore_args(target: &Target) -> Vec<String> {
 }
 
 /// What a server on the restored data shows.
-fn restored(scenario: &Scenario, story: &Story, target: &Target) -> Seen {
+fn restored(scenario: &Scenario, story: &Story, target: &Target, way: &str) -> Seen {
     let args = restore_args(target);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+    args.extend(["--replay", way]);
     let ran = scenario.try_restore(&args);
     // Whatever transaction the message of a failure names: what stands there.
     let named =
@@ -185,11 +186,12 @@ fn real_random_targets_land_where_the_witness_says() {
         for number in 0..targets {
             let target = story.target(&mut random, number);
             let wanted = story.history.taken_in(&target);
-            let seen = restored(&scenario, &story, &target);
+            let way = if number % 3 == 2 { "pipe" } else { "relay" };
+            let seen = restored(&scenario, &story, &target, way);
             let differences = story.differences(&seen, wanted);
             assert!(
                 differences.is_empty(),
-                "seed {seed}, {target:?}, after {wanted} transactions: {differences:#?}\n{}",
+                "seed {seed}, {way}, {target:?}, after {wanted} transactions: {differences:#?}\n{}",
                 story.history.around(wanted)
             );
             // The comparison would notice one transaction too many, and one too few.

@@ -12,6 +12,7 @@ mod histories;
 mod kill;
 mod pitr;
 mod reading;
+mod relay;
 mod secrets;
 mod targets;
 mod together;

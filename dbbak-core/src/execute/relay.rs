@@ -1,0 +1,339 @@
+//! Has the private server's own applier replay a window: up to each transaction that is treated apart, and to the end.
+
+use super::{
+    Event, Process,
+    error::ExecuteError,
+    feeder::RunningFeeder,
+    files,
+    landmarks::{Apart, Landmarks},
+    replay::{describe, pipe},
+    running::Running,
+};
+use crate::{
+    binlog,
+    model::{BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
+    plan::{Relay, Replay},
+    tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table},
+};
+use std::{fmt::Write as _, io::BufReader, ops::ControlFlow, time::Duration};
+
+/// How long an applier may lack its feeder.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A replay by the applier of the private server that runs.
+#[derive(Debug)]
+pub(super) struct RelayRun<'a> {
+    pub(super) step: &'a Replay,
+    pub(super) relay: &'a Relay,
+    pub(super) landmarks: &'a Landmarks,
+    pub(super) running: &'a Running<'a>,
+    /// Bytes of the window that were reported as done.
+    pub(super) reported: u64,
+}
+
+impl RelayRun<'_> {
+    /// Makes the unpacked files ready for the applier: they must not hold its own id, nothing behind the window's end, and
+    /// stand in a list. Before the server starts.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::ServerIdTaken`]; when a file cannot be read or written.
+    pub(super) fn prepare(&self) -> Result<(), ExecuteError> {
+        self.check_ids()?;
+        if let (Some(stop), Some(last)) = (self.relay.stop, self.relay.files.last()) {
+            files::truncate(&self.relay.binlogs.join(last.as_str()), stop)?;
+        }
+        let index = self.relay.files.iter().fold(String::new(), |mut text, file| {
+            let _ = writeln!(text, "{}", self.relay.binlogs.join(file.as_str()).display());
+            text
+        });
+        files::remove_file(&self.relay.index)?;
+        files::write_private(&self.relay.index, &index)
+    }
+
+    /// Replays the window and leaves the server without a source, its GTID position at the window's end.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::Applier`] with the transaction that could not be applied; [`ExecuteError::Replay`] when a server
+    /// dies; [`ExecuteError::PositionDiffers`].
+    pub(super) fn run(&mut self, server: &mut dyn Process) -> Result<(), ExecuteError> {
+        let Some(end) = self.landmarks.end.clone() else { return Ok(()) };
+        let applier = &self.relay.applier;
+        let mut at = self.step.from.clone();
+        let mut feeder = match &self.relay.feeder {
+            Some(feeder) => {
+                let running = RunningFeeder::start(feeder, self.step.server.start_timeout_seconds, self.running)?;
+                self.tell(&Applier::follow(running.port, &feeder.account, &running.password, &at))?;
+                Some(running)
+            }
+            None => {
+                self.tell(&applier.move_to(&at))?;
+                None
+            }
+        };
+        for apart in &self.landmarks.apart {
+            let start = BinlogPosition { file: apart.file.clone(), position: apart.start };
+            if at < start {
+                self.apply_until(&start, server, &mut feeder)?;
+            }
+            match (&apart.gtid, apart.skipped) {
+                // MySQL knows what it has executed by GTIDs: what is left out counts.
+                (Some(gtid @ Gtid::Mysql { .. }), true) => self.tell(&Applier::commit_empty(&gtid.to_string()))?,
+                (_, true) => {}
+                (_, false) => self.pipe(apart)?,
+            }
+            at = BinlogPosition { file: apart.file.clone(), position: apart.end };
+            self.tell(&applier.move_to(&at))?;
+        }
+        if at < end {
+            self.apply_until(&end, server, &mut feeder)?;
+        }
+        self.tell(applier.forget())?;
+        if let Some(feeder) = feeder {
+            feeder.end()?;
+        }
+        match applier {
+            Applier::Fed => self.settle_position(),
+            Applier::RelayLogs { .. } => self.check_executed(),
+        }
+    }
+
+    /// Runs the applier up to a place.
+    fn apply_until(
+        &mut self,
+        place: &BinlogPosition,
+        server: &mut dyn Process,
+        feeder: &mut Option<RunningFeeder>,
+    ) -> Result<(), ExecuteError> {
+        self.tell(&self.relay.applier.run_until(place))?;
+        let mut connected = self.running.clock.monotonic();
+        loop {
+            if let Some(exits) = server.wait(Some(Duration::ZERO))? {
+                return Err(self.server_died(&describe(&exits)));
+            }
+            if let Some(signal) = self.running.reporter.interrupted() {
+                return Err(ExecuteError::Interrupted { signal });
+            }
+            let ended = feeder.as_mut().map(RunningFeeder::ended).transpose()?.flatten();
+            if let (Some(ended), Some(feeder)) = (ended, &self.relay.feeder) {
+                let log = feeder.launch.log.clone();
+                let problem = format!("the server that feeds the binlogs died: {ended}");
+                return Err(ExecuteError::Replay { problem, stderr: files::tail(&log), log });
+            }
+            let answer = match self.ask(&self.relay.applier.wait_and_ask(place)) {
+                Ok(answer) => answer,
+                // The client fails at once when the server dies under it; the server's own end says more.
+                Err(error) => match server.wait(Some(Duration::from_secs(10)))? {
+                    Some(exits) => return Err(self.server_died(&describe(&exits))),
+                    None => return Err(error),
+                },
+            };
+            let status = self.status(&answer)?;
+            self.report(&status);
+            if let Some((number, text)) = &status.sql_error {
+                return Err(self.stuck(&status, &format!("{text} (error {number})")));
+            }
+            let reached = self.relay.applier.reached(&status).is_some_and(|reached| reached >= place);
+            match (status.sql_running, reached) {
+                (false, true) => return Ok(()),
+                // What stands at the start of a file is no transaction, and moves no position.
+                (false, false) if self.nothing_before(&status, place) => return Ok(()),
+                (false, false) => return Err(self.stuck(&status, "the applier stopped and does not say why")),
+                // It looks whether it is there when the next event comes, and none comes behind the last one.
+                (true, true) if feeder.is_none() => self.tell(self.relay.applier.stop())?,
+                (true, _) => {}
+            }
+            if feeder.is_none() || status.io_error.is_none() {
+                connected = self.running.clock.monotonic();
+            } else if let Some((number, text)) = &status.io_error
+                && (!status.io_running || self.running.clock.monotonic().saturating_sub(connected) > PATIENCE)
+            {
+                return Err(self.stuck(&status, &format!("{text} (error {number})")));
+            }
+        }
+    }
+
+    /// Replays one transaction through the pipe.
+    fn pipe(&self, apart: &Apart) -> Result<(), ExecuteError> {
+        let mut reader = self.relay.reader.clone();
+        reader.files = vec![self.relay.binlogs.join(apart.file.as_str())];
+        (reader.start, reader.stop) = (apart.start, Some(apart.end));
+        let command = reader.build().map_err(|error| ExecuteError::BadPlan { problem: error.to_string() })?;
+        let reader = Launch { command, log: self.step.reader.log.clone() };
+        pipe(&reader, &self.step.client, None, self.running)
+    }
+
+    /// Compares the executed GTIDs with those of backup and window.
+    fn check_executed(&self) -> Result<(), ExecuteError> {
+        let found = self.position()?;
+        let executed: MysqlGtidSet = found.parse().unwrap_or_default();
+        let window = &self.landmarks.executed;
+        let base = self.relay.base_gtid.as_deref().map(str::parse::<MysqlGtidSet>);
+        let equal = match base {
+            Some(Ok(base)) => base.union(window) == executed,
+            // A log without GTIDs, or a backup that does not say: then the server's log alone is compared.
+            _ => window.is_subset_of(&executed),
+        };
+        if equal {
+            return Ok(());
+        }
+        let base = self.relay.base_gtid.as_deref().unwrap_or_default();
+        Err(ExecuteError::PositionDiffers { expected: format!("{base} and {window}"), found })
+    }
+
+    /// The GTIDs that the server says it has.
+    fn position(&self) -> Result<String, ExecuteError> {
+        let answer = self.ask(self.relay.applier.ask_position())?;
+        let found = parse_table(&answer).ok().and_then(|table| {
+            let row = table.rows().next()?;
+            Some(row.get("position").unwrap_or_default().split_whitespace().collect::<String>())
+        });
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Compares the GTID position with the window's end, and puts that of the backup and of transactions apart into it.
+    fn settle_position(&self) -> Result<(), ExecuteError> {
+        let found = self.position()?;
+        let state: MariadbGtidState = found.parse().unwrap_or_default();
+        let mut settled = state.clone();
+        if let Some(Ok(base)) = self.relay.base_gtid.as_deref().map(str::parse::<MariadbGtidState>) {
+            settled = overlaid(&settled, &base.position());
+        }
+        for (domain, (server, seq)) in &self.landmarks.position {
+            let apart = self
+                .landmarks
+                .apart
+                .iter()
+                .any(|apart| apart.gtid == Some(Gtid::Mariadb { domain: *domain, server: *server, seq: *seq }));
+            if !apart && state.last_in(*domain) != Some((*server, *seq)) {
+                let expected = format!("{domain}-{server}-{seq}");
+                return Err(ExecuteError::PositionDiffers { expected, found });
+            }
+            let mut last = MariadbGtidState::default();
+            last.insert(*domain, *server, *seq);
+            settled = overlaid(&settled, &last);
+        }
+        if settled == state {
+            return Ok(());
+        }
+        self.tell(&Applier::set_position(&settled.to_string()))
+    }
+
+    /// The applier would skip its own server's transactions without a word.
+    fn check_ids(&self) -> Result<(), ExecuteError> {
+        let own = self.relay.server_id;
+        for file in &self.relay.files {
+            let path = self.relay.binlogs.join(file.as_str());
+            let mut found = None;
+            files::each_event(&path, &mut |at, server_id| {
+                if server_id == own {
+                    found = Some(at);
+                }
+                found.is_none()
+            })?;
+            if let Some(at) = found {
+                return Err(ExecuteError::ServerIdTaken { transaction: format!("{file}:{at}"), server_id: own });
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, statements: &str) -> Result<(), ExecuteError> {
+        self.ask(statements).map(|_| ())
+    }
+
+    /// Statements to the private server; what they answer.
+    fn ask(&self, statements: &str) -> Result<String, ExecuteError> {
+        let command = self.relay.client.secret_statements();
+        let command = command.map_err(|error| ExecuteError::BadPlan { problem: error.to_string() })?;
+        let log = self.step.server.run_dir.join("applier.log");
+        files::remove_file(&log)?;
+        let launch = Launch { command, log: log.clone() };
+        self.running.ask(launch, Some(statements))?.map_err(|problem| {
+            let mut stderr = files::tail(&log);
+            stderr.retain(|line| line.starts_with("ERROR "));
+            ExecuteError::Replay { problem, stderr, log: self.step.server.launch.log.clone() }
+        })
+    }
+
+    fn status(&self, answer: &str) -> Result<ApplierStatus, ExecuteError> {
+        parse_applier_status(answer).ok().flatten().ok_or_else(|| ExecuteError::Replay {
+            problem: "the private server does not say how its applier stands".into(),
+            stderr: Vec::new(),
+            log: self.step.server.launch.log.clone(),
+        })
+    }
+
+    fn server_died(&self, ended: &str) -> ExecuteError {
+        let log = self.step.server.launch.log.clone();
+        let problem = format!("the private server died while it applied: {ended}");
+        ExecuteError::Replay { problem, stderr: files::tail(&log), log }
+    }
+
+    /// Whether no transaction stands between what was applied and a place.
+    fn nothing_before(&self, status: &ApplierStatus, place: &BinlogPosition) -> bool {
+        let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        self.next_transaction(applied).is_some_and(|(next, _)| next >= *place)
+    }
+
+    /// The applier stands still: the transaction behind what it has applied is the one.
+    fn stuck(&self, status: &ApplierStatus, problem: &str) -> ExecuteError {
+        let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        let transaction = match self.next_transaction(applied) {
+            Some((at, Some(gtid))) => format!("transaction {gtid} at {at}"),
+            Some((at, None)) => format!("the transaction at {at}"),
+            None => format!("the transaction behind {applied}"),
+        };
+        ExecuteError::Applier { transaction, problem: problem.to_owned(), log: self.step.server.launch.log.clone() }
+    }
+
+    /// The first transaction at or behind a place: where it starts, and its GTID.
+    fn next_transaction(&self, place: &BinlogPosition) -> Option<(BinlogPosition, Option<Gtid>)> {
+        for file in self.relay.files.iter().skip_while(|file| **file != place.file) {
+            let from = if *file == place.file { place.position } else { 0 };
+            let mut found = None;
+            let input = files::open(&self.relay.binlogs.join(file.as_str())).ok()?;
+            let scanned = binlog::scan(&mut BufReader::new(input), &mut |transaction| {
+                if transaction.start < from {
+                    return ControlFlow::Continue(());
+                }
+                let at = BinlogPosition { file: file.clone(), position: transaction.start };
+                found = Some((at, transaction.gtid.clone()));
+                ControlFlow::Break(())
+            });
+            if found.is_some() || scanned.is_err() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Reports how far the applier is.
+    fn report(&mut self, status: &ApplierStatus) {
+        let Some(applied) = self.relay.applier.reached(status) else { return };
+        let reporter = self.running.reporter;
+        let Some(number) = self.relay.files.iter().position(|file| *file == applied.file) else { return };
+        let before = self.relay.files.iter().take(number);
+        let before: u64 = before.map(|file| files::length(&self.relay.binlogs.join(file.as_str()))).sum();
+        let done = (before + applied.position).saturating_sub(self.step.from.position).min(self.step.bytes);
+        let grown = done.saturating_sub(self.reported);
+        self.reported += grown;
+        reporter.report(&Event::Progress { bytes: grown });
+        if let Some(sample) = self.landmarks.sample_at(applied) {
+            reporter.report(&Event::Replayed { at: applied, transactions: sample.transactions, time: sample.time });
+        }
+    }
+}
+
+/// A position in which the domains of another stand as they do there.
+fn overlaid(state: &MariadbGtidState, over: &MariadbGtidState) -> MariadbGtidState {
+    let mut settled = MariadbGtidState::default();
+    for (domain, server, seq) in state.entries().filter(|(domain, _, _)| over.last_in(*domain).is_none()) {
+        settled.insert(domain, server, seq);
+    }
+    for (domain, server, seq) in over.entries() {
+        settled.insert(domain, server, seq);
+    }
+    settled
+}

@@ -1,0 +1,224 @@
+//! Chooses how a window is replayed, and plans the replay by the private server's own applier.
+
+use super::{
+    PlanError,
+    request::{ReplayWay, RestoreRequest},
+    select::Window,
+    step::{Feeder, Relay},
+};
+use crate::{
+    facts::CutFact,
+    model::{BinlogName, BinlogPosition, Goal, GtidSet},
+    store::BinlogEntry,
+    tools::{
+        Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version,
+    },
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// The base name of the relay logs that a MariaDB server writes.
+const RELAY_BASE: &str = "relay";
+/// Workers of MySQL's applier.
+const MYSQL_WORKERS: u32 = 4;
+
+/// How a window is replayed, and why so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Whether the private server's own applier does it.
+    pub relay: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// Chooses how a window is replayed.
+///
+/// # Errors
+///
+/// [`PlanError::NoRelay`] where the applier was asked for and cannot; [`PlanError::NoSkip`] where transactions are to be
+/// left out and only the pipe can replay.
+pub(super) fn choose(request: &RestoreRequest, window: &Window<'_>, dialect: Dialect) -> Result<Choice, PlanError> {
+    let hindrance = hindrance(dialect, window);
+    let choice = match (request.replay, hindrance) {
+        (ReplayWay::Pipe, _) => Choice { relay: false, reason: "replayed through a pipe: asked for".into() },
+        (ReplayWay::Relay, Some(reason)) => return Err(PlanError::NoRelay { reason }),
+        (ReplayWay::Auto, Some(reason)) => {
+            Choice { relay: false, reason: format!("replayed through a pipe: {reason}") }
+        }
+        (ReplayWay::Auto | ReplayWay::Relay, None) => {
+            let how = match dialect.family {
+                Family::Mariadb => {
+                    "which a second private server feeds with the binlogs; in one thread, the fastest way on few cores"
+                        .to_owned()
+                }
+                Family::Mysql => {
+                    format!("with the binlogs as its relay logs; {MYSQL_WORKERS} workers, commits in log order")
+                }
+            };
+            Choice { relay: true, reason: format!("replayed by the private server's own applier, {how}") }
+        }
+    };
+    if !request.skip.is_empty() && !choice.relay {
+        return Err(PlanError::NoSkip { reason: choice.reason });
+    }
+    Ok(choice)
+}
+
+/// Checks that each transaction that is to be left out stands in the window.
+///
+/// # Errors
+///
+/// [`PlanError::SkipNotInWindow`].
+pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &[CutFact]) -> Result<(), PlanError> {
+    let from = window.coordinates.place();
+    for gtid in &request.skip {
+        let goal = Goal::Before(gtid.clone());
+        let places = cuts.iter().filter(|fact| fact.timeline == window.timeline && fact.goal == goal);
+        let mut places = places.filter_map(|fact| fact.cut.as_ref().map(|cut| &cut.at));
+        if !places.any(|at| holds(window, &from, at)) {
+            let (gtid, cut) = (gtid.to_string(), window.cut.clone());
+            return Err(PlanError::SkipNotInWindow { gtid, from, cut });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a transaction that begins at a place is in the window.
+fn holds(window: &Window<'_>, from: &BinlogPosition, at: &BinlogPosition) -> bool {
+    window.files.iter().any(|file| file.name == at.file)
+        && (at.file != from.file || at.position >= from.position)
+        && (at.file != window.cut.file || at.position < window.cut.position)
+}
+
+/// Why the applier cannot replay, if so.
+fn hindrance(dialect: Dialect, window: &Window<'_>) -> Option<String> {
+    let bases: BTreeSet<&str> = window.files.iter().map(|file| file.name.base()).collect();
+    if bases.len() > 1 {
+        return Some(format!("the binlogs change their name: {}", bases.into_iter().collect::<Vec<_>>().join(", ")));
+    }
+    match dialect.family {
+        // Accounts stand in global_priv, which the feeder has to make, since 10.4.
+        Family::Mariadb if dialect.version >= Version::new(10, 4, 0) => None,
+        Family::Mariadb => Some(format!("MariaDB {} cannot feed a replica without grant tables", dialect.version)),
+        Family::Mysql if dialect.version >= Version::new(8, 0, 26) => None,
+        Family::Mysql => Some(format!("the applier of MySQL {} is steered by other statements", dialect.version)),
+    }
+}
+
+/// Two server ids that occur in none of the window's transactions, as far as the index tells: the private server's and
+/// the feeder's.
+pub(super) fn free_server_ids(window: &Window<'_>) -> (u32, u32) {
+    let mut taken = BTreeSet::new();
+    for file in &window.files {
+        taken.extend(file.source.as_ref().and_then(|source| source.server_id));
+        for set in [&file.gtids_before, &file.gtids_added].into_iter().flatten() {
+            if let Ok(GtidSet::Mariadb(state)) = set.parse() {
+                taken.extend(state.entries().map(|(_, server, _)| server));
+            }
+        }
+    }
+    let mut free = (0..=u32::MAX).rev().filter(|id| !taken.contains(id));
+    (free.next().unwrap_or(u32::MAX), free.next().unwrap_or(1))
+}
+
+/// The bytes of a window, from its start to its end.
+pub(super) fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: &[BinlogEntry]) -> u64 {
+    let before_last: u64 = files.iter().take(files.len().saturating_sub(1)).map(|file| file.size).sum();
+    (before_last + cut.position).saturating_sub(from.position)
+}
+
+/// What planning a relay needs to know.
+#[derive(Debug)]
+pub(super) struct RelayJob<'a> {
+    pub family: Family,
+    pub window: &'a Window<'a>,
+    pub workdir: &'a Path,
+    pub run_dir: &'a Path,
+    /// The eight digits that tell the run apart.
+    pub id: &'a str,
+    pub server_program: &'a Path,
+    pub run_as: Option<String>,
+    pub stop: Option<u64>,
+    pub client: Client,
+    pub reader: ReplayReader,
+    pub server_ids: (u32, u32),
+}
+
+/// What the private server is told of its applier.
+pub(super) fn relay_settings(family: Family, workdir: &Path, window: &Window<'_>) -> RelayReplay {
+    match family {
+        Family::Mariadb => RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0 },
+        Family::Mysql => {
+            let base = window.files.last().map_or(RELAY_BASE, |last| last.name.base());
+            RelayReplay { dir: workdir.join("binlogs"), base: base.to_owned(), workers: MYSQL_WORKERS }
+        }
+    }
+}
+
+/// Directories of a relay's own.
+pub(super) const OWN_DIRS: [&str; 2] = ["relay", "feeder"];
+
+fn relay_dir(workdir: &Path) -> PathBuf {
+    workdir.join("relay")
+}
+
+impl RelayJob<'_> {
+    /// The replay by the private server's own applier.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Command`]: a path that is no text.
+    pub(super) fn plan(self) -> Result<Relay, PlanError> {
+        let binlogs = self.workdir.join("binlogs");
+        let files: Vec<BinlogName> = self.window.files.iter().map(|file| file.name.clone()).collect();
+        let base = files.last().map_or(RELAY_BASE, |last| last.base());
+        let index = binlogs.join(format!("{base}.index"));
+        let (applier, feeder) = match self.family {
+            Family::Mariadb => (Applier::Fed, Some(self.feeder(&binlogs.join(base), &index)?)),
+            Family::Mysql => (Applier::RelayLogs { dir: binlogs.clone() }, None),
+        };
+        Ok(Relay {
+            dir: relay_dir(self.workdir),
+            binlogs,
+            files,
+            stop: self.stop,
+            applier,
+            index,
+            feeder,
+            client: self.client,
+            reader: ReplayReader { files: Vec::new(), ..self.reader },
+            base_gtid: self.window.coordinates.gtid.clone(),
+            server_id: self.server_ids.0,
+        })
+    }
+
+    fn feeder(&self, log_bin: &Path, index: &Path) -> Result<Feeder, PlanError> {
+        let datadir = self.workdir.join("feeder");
+        let (init_file, client_file) = (self.run_dir.join("feeder.sql"), self.run_dir.join("feeder.cnf"));
+        let command = FeederCommand {
+            program: self.server_program.to_owned(),
+            datadir: datadir.clone(),
+            socket: self.run_dir.join("f"),
+            pid_file: self.run_dir.join("feeder.pid"),
+            tmpdir: self.workdir.join("tmp"),
+            init_file: init_file.clone(),
+            log_bin: log_bin.to_owned(),
+            log_bin_index: index.to_owned(),
+            server_id: self.server_ids.1,
+            run_as: self.run_as.clone(),
+        }
+        .build()?;
+        let login = Login::OptionFile(client_file.clone());
+        let ping = Client { program: self.client.program.clone(), login, socket: None };
+        Ok(Feeder {
+            launch: Launch { command, log: self.workdir.join("feeder.log") },
+            datadir,
+            init_file,
+            client_file,
+            account: format!("dbbak_feed_{}", self.id),
+            ping: ping.query(Query::CurrentUser)?.spec().clone(),
+        })
+    }
+}

@@ -37,13 +37,15 @@ pub enum Command {
     /// Prove the setup: tools, grants, binlogs, clock, file modes, space.
     Check,
     /// Take a full backup.
-    BackupFull(ExecArgs),
+    BackupFull(BackupFullArgs),
     /// Take an incremental backup on the chain of the latest full.
     BackupIncr(BackupIncrArgs),
     /// Archive the closed binlogs that the store lacks.
     ShipBinlogs(ShipArgs),
     /// Restore to an exact point, or a backup as it is, and print the data directory's path.
     Restore(RestoreArgs),
+    /// Show the engines that can take a full of the server, and what is missing to use each.
+    Engines,
     /// List the backups as a tree, and what can be restored.
     List,
     /// Show which moments can be restored, where the holes are, and what would close them.
@@ -64,6 +66,31 @@ pub struct ExecArgs {
     /// Carry out the plan; without it the plan is only shown.
     #[arg(long)]
     pub exec: bool,
+}
+
+/// A full backup.
+#[derive(Debug, Clone, Args)]
+pub struct BackupFullArgs {
+    /// How it is taken, instead of as the configuration says.
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<EngineName>,
+
+    /// Whether to act.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
+
+/// How a full is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// By the backup tool that is found, or by the clone plugin where none fits.
+    Auto,
+    /// By XtraBackup.
+    Xtrabackup,
+    /// By mariadb-backup.
+    MariadbBackup,
+    /// By MySQL's clone plugin.
+    Clone,
 }
 
 /// An incremental backup.

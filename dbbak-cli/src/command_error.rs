@@ -184,6 +184,7 @@ impl CommandError {
             },
             ExecuteError::Flush { stderr, .. }
             | ExecuteError::ServerStart { stderr, .. }
+            | ExecuteError::Clone { stderr, .. }
             | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
             ExecuteError::Fetch { problem, .. } => last_lines(&problem.lines),
             _ => Vec::new(),
@@ -328,6 +329,17 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             let nearest: Vec<String> = nearest.iter().map(ToString::to_string).collect();
             vec![format!("the nearest are {}", nearest.join(", "))]
         }
+        PlanError::NoClonePlugin { state: None } => {
+            hint("an administrator installs it: INSTALL PLUGIN clone SONAME 'mysql_clone.so'")
+        }
+        PlanError::NoClonePlugin { .. } => hint("the server must be started without --clone=OFF"),
+        PlanError::NotCloned { .. } => {
+            hint("ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)")
+        }
+        PlanError::NoIncrementals { .. } => hint("take another full with `dbbak backup-full --exec`"),
+        PlanError::Mismatch { what, .. } if what.starts_with("a clone of a ") => {
+            hint("the copy is opened once by a server of the very same version: set mysqld: PATH in the configuration")
+        }
         PlanError::NotAFull { base, .. } => vec![format!("use --base-ts {base}")],
         PlanError::MissingParent { .. } | PlanError::BrokenChain { .. } | PlanError::AmbiguousParent { .. } => {
             hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
@@ -448,6 +460,23 @@ fn config_key(role: ToolRole) -> &'static str {
     }
 }
 
+/// What the server says when it cannot clone itself.
+fn clone_hints(stderr: &[String]) -> Vec<String> {
+    let says = |text: &str| stderr.iter().any(|line| line.contains(text));
+    let hint = if says("ERROR 1227") {
+        "the account needs it: GRANT BACKUP_ADMIN ON *.* TO the account"
+    } else if says("ERROR 3634") {
+        "the server is cloned by somebody else already, and takes one clone at a time: try again later"
+    } else if says("Errcode: 13") || says("errno: 13") {
+        "the server's own user writes the clone: it must be allowed to write in scratch_dir"
+    } else if says("Errcode: 28") || says("errno: 28") {
+        "free some space in scratch_dir, then run the command again"
+    } else {
+        return Vec::new();
+    };
+    vec![hint.into()]
+}
+
 fn execute_hints(error: &ExecuteError) -> Vec<String> {
     match error {
         ExecuteError::Tool { problem, log, .. } => {
@@ -463,6 +492,11 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             }
             hints
         }
+        ExecuteError::Clone { stderr, .. } => clone_hints(stderr),
+        ExecuteError::NotCloned { .. } => vec![
+            "ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)".into(),
+            "the account saw no such table before: with SELECT on them they are told before the clone is taken".into(),
+        ],
         ExecuteError::Fetch { problem, log, .. } => {
             let mut hints = vec![format!("the whole output lies in {}", log.display())];
             hints.extend(reader_hints(problem));

@@ -42,6 +42,9 @@ pub struct Config {
     /// A local directory with room for prepares and restores.
     #[serde(default)]
     pub scratch_dir: Option<PathBuf>,
+    /// How fulls are taken.
+    #[serde(default)]
+    pub engine: EngineChoice,
     /// Which prepared trees a full keeps beside `raw/`.
     #[serde(default)]
     pub prepared: Prepared,
@@ -124,6 +127,33 @@ pub enum BinlogCompression {
     Gzip,
     /// With zstd.
     Zstd,
+}
+
+/// How fulls are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineChoice {
+    /// By the backup tool that is found; where none fits a server that can clone itself, by that.
+    #[default]
+    Auto,
+    /// By XtraBackup.
+    Xtrabackup,
+    /// By mariadb-backup.
+    MariadbBackup,
+    /// By MySQL's clone plugin.
+    Clone,
+}
+
+impl EngineChoice {
+    /// The name of the engine; `None` where it is to be chosen.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            EngineChoice::Auto => None,
+            EngineChoice::Xtrabackup => Some("xtrabackup"),
+            EngineChoice::MariadbBackup => Some("mariadb-backup"),
+            EngineChoice::Clone => Some("clone"),
+        }
+    }
 }
 
 /// Which prepared trees a full keeps.
@@ -284,6 +314,7 @@ pub const KEYS: &[&str] = &[
     "binlog_compression",
     "binlog_source_dir",
     "scratch_dir",
+    "engine",
     "prepared",
     "parallel",
     "prepare_memory",

@@ -5,7 +5,7 @@ use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::Digest,
-    tools::{Family, Flavor, Grants, ToolRole, ToolVersion, Version},
+    tools::{Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,20 @@ pub struct Facts {
     /// The transaction indexes in the archive, by the stored names of the binlogs.
     #[serde(default)]
     pub indexes: BTreeMap<String, IndexFact>,
+    /// What decides whether the server can be cloned; looked at before a full alone.
+    #[serde(default)]
+    pub clone: Option<CloneFacts>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
+}
+
+/// What decides whether a server can be cloned.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloneFacts {
+    /// The state of the plugin; `None`: it is not installed.
+    pub plugin: Option<String>,
+    /// Tables that a clone would leave empty, as far as the account may see them.
+    pub uncloned: Vec<UnclonedTable>,
 }
 
 /// The transaction index of an archived binlog.
@@ -335,6 +347,7 @@ impl Facts {
             edges: Vec::new(),
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            clone: None,
             starts: Vec::new(),
         }
     }

@@ -43,8 +43,10 @@ pub fn record_backup(
     let list = file_list(&outcome.listings)?;
     let bytes = list.to_bytes();
     publish(session, &layout::files(&id), &bytes)?;
-    let raw = outcome.listings.get(&TreeName::Raw).ok_or(missing("the list of the backup's files"))?;
-    let entry = entry_of(plan, id, backup, raw, Digest::of(&bytes));
+    // What the engine wrote stands first: a clone has no raw tree.
+    let first = plan.trees.first().and_then(|tree| outcome.listings.get(tree));
+    let first = first.ok_or(missing("the list of the backup's files"))?;
+    let entry = entry_of(plan, id, backup, first, Digest::of(&bytes));
     let meta = BackupMeta::new(entry, paths(&plan.trees), tool_record(plan, id, backup));
     let bytes = meta.to_bytes();
     publish(session, &layout::meta(&id), &bytes)?;
@@ -229,7 +231,7 @@ fn entry_of(
     plan: &RecordBackup,
     id: BackupId,
     backup: &NewBackup,
-    raw: &TreeListing,
+    first: &TreeListing,
     files_digest: Digest,
 ) -> ManifestEntry {
     let source = backup.slave_info.as_ref().and_then(|info| {
@@ -253,7 +255,7 @@ fn entry_of(
         lock_seconds: backup.lock_seconds.map(|seconds| seconds as f64),
         format: Some("directory".into()),
         files_digest: Some(files_digest),
-        ..ManifestEntry::basic(id, Some(raw.files.iter().map(|file| file.size).sum()))
+        ..ManifestEntry::basic(id, Some(first.files.iter().map(|file| file.size).sum()))
     }
 }
 

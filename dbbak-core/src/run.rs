@@ -3,13 +3,15 @@
 use crate::{
     catalog::Catalog,
     clock::Clock,
-    config::Config,
+    config::{Config, EngineChoice},
+    engine::can_clone,
     execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
     facts::Facts,
     find::FindError,
     plan::{
-        Aim, BackupRequest, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection, ShipRequest,
-        Step, Summary, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship, resolve_aim, select,
+        Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
+        ShipRequest, Step, Summary, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship,
+        report_engines, resolve_aim, select,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -73,8 +75,50 @@ impl Planning<'_> {
         survey::server(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
+        self.clone_facts(&mut facts, request)?;
         survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
         checked(plan_backup(self.config, &catalog, &facts, self.clock.now(), request)?)
+    }
+
+    /// Reports what each engine needs to take a full of the server, and what is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], also when the server does not answer.
+    pub fn engines(&self) -> Result<Vec<EngineReport>, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let mut facts = survey::host(self.probe);
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        usable_client(&facts)?;
+        survey::server(&mut facts, self.config, self.probe)?;
+        let family = facts.server_family();
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup, ToolRole::Server], family);
+        survey::clone_facts(&mut facts, self.config, self.probe)?;
+        match &facts.server {
+            Some(Ok(server)) => Ok(report_engines(self.config, &catalog, &facts, server)),
+            Some(Err(problem)) => Err(RunError::Plan(PlanError::ServerUnreachable {
+                problem: problem.text.clone(),
+                access_denied: problem.access_denied,
+            })),
+            None => Err(RunError::Plan(PlanError::ServerUnreachable {
+                problem: "it was not asked".into(),
+                access_denied: false,
+            })),
+        }
+    }
+
+    /// Asks what a clone of the server needs, where a full may be taken by one.
+    fn clone_facts(&self, facts: &mut Facts, request: &BackupRequest) -> Result<(), RunError> {
+        let possible = match &facts.server {
+            Some(Ok(server)) => can_clone(server.flavor, server.version),
+            _ => false,
+        };
+        let asked = matches!(self.config.engine, EngineChoice::Auto | EngineChoice::Clone);
+        if possible && asked && *request == BackupRequest::Full {
+            survey::tools(facts, self.config, self.probe, &[ToolRole::Server], facts.server_family());
+            survey::clone_facts(facts, self.config, self.probe)?;
+        }
+        Ok(())
     }
 
     /// Plans the archiving of binlogs.

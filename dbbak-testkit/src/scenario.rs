@@ -231,7 +231,8 @@ impl Scenario {
     #[track_caller]
     pub fn checksums_of(&self, datadir: &Path, database: &str) -> Checksums {
         let work = self.fresh("check");
-        let options = Options { log_bin: None, ..Options::default() };
+        let vendor = self.server.options().vendor;
+        let options = Options { vendor, log_bin: None, ..Options::default() };
         let mut server = MariadbServer::on_datadir(datadir, &work, options).expect("a server on the restored data");
         let checksums = server.checksums(database).expect("the sums");
         server.stop().expect("the server stops");

@@ -3,27 +3,37 @@
 use super::plan_and_run;
 use crate::{
     CommandError,
-    args::{BackupIncrArgs, ExecArgs},
+    args::{BackupFullArgs, BackupIncrArgs, EngineName},
     context::Context,
     exit_code, output,
 };
 use dbbak_core::{
+    config::{Config, EngineChoice},
     plan::{BackupRequest, Summary},
-    run::Command,
+    run::{Command, Planning},
 };
 use serde_json::json;
 
-pub(super) fn full(context: &Context, args: &ExecArgs) -> Result<u8, CommandError> {
-    run(context, args.exec, &BackupRequest::Full)
+pub(super) fn full(context: &Context, args: &BackupFullArgs) -> Result<u8, CommandError> {
+    let engine = match args.engine {
+        None => context.config.engine,
+        Some(EngineName::Auto) => EngineChoice::Auto,
+        Some(EngineName::Xtrabackup) => EngineChoice::Xtrabackup,
+        Some(EngineName::MariadbBackup) => EngineChoice::MariadbBackup,
+        Some(EngineName::Clone) => EngineChoice::Clone,
+    };
+    let config = Config { engine, ..context.config.clone() };
+    run(context, args.exec.exec, &BackupRequest::Full, &config)
 }
 
 pub(super) fn incremental(context: &Context, args: &BackupIncrArgs) -> Result<u8, CommandError> {
     let request = BackupRequest::Incremental { base: args.base_ts, differential: args.differential };
-    run(context, args.exec.exec, &request)
+    run(context, args.exec.exec, &request, &context.config)
 }
 
-fn run(context: &Context, exec: bool, request: &BackupRequest) -> Result<u8, CommandError> {
-    let done = plan_and_run(context, Command::Backup, exec, &|| context.planning().backup(request))?;
+fn run(context: &Context, exec: bool, request: &BackupRequest, config: &Config) -> Result<u8, CommandError> {
+    let planning = Planning { config, ..context.planning() };
+    let done = plan_and_run(context, Command::Backup, exec, &|| planning.backup(request))?;
     let Some(done) = done else { return Ok(exit_code::DONE) };
     let (Summary::Backup { id, .. }, Some(backup)) = (&done.plan.summary, &done.finished.outcome.backup) else {
         return Ok(exit_code::BUG);

@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod demo;
+mod engines;
 mod find;
 mod init;
 mod list;
@@ -73,6 +74,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::BackupIncr(args) => backup::incremental(context, args),
         Command::ShipBinlogs(args) => ship::run(context, args),
         Command::Restore(args) => restore::run(context, args),
+        Command::Engines => engines::run(context),
         Command::List => list::run(context),
         Command::Timeline(args) => timeline::run(context, args),
         Command::Find(args) => find::run(context, args, &cli.config_path),

@@ -1,5 +1,6 @@
 //! The backup engines: what each can do, what it needs, and the commands that it is made of.
 
+mod clone;
 mod mariadb_backup;
 mod xtrabackup;
 
@@ -8,7 +9,7 @@ use crate::{
     model::Lsn,
     tools::{
         BackupCommand, BackupSeries, CommandError, CommandSpec, Expected, Family, Flavor, Login, PrepareCommand,
-        ToolKind, ToolVersion, Version, supports_server,
+        ToolKind, ToolRole, ToolVersion, Version, supports_server,
     },
 };
 use std::{fmt::Debug, path::Path};
@@ -24,6 +25,16 @@ pub trait Engine: Debug + Sync {
     /// Whether a tree that accepts incrementals differs from one that a server can start on, so that the last prepare is
     /// another than those before it.
     fn has_final_prepare(&self) -> bool;
+
+    /// Whether it can take incrementals.
+    fn has_incrementals(&self) -> bool {
+        true
+    }
+
+    /// Whether a full keeps a tree as the tool wrote it, `raw/`. Without one its only tree is `prepared-final/`.
+    fn writes_raw(&self) -> bool {
+        true
+    }
 
     /// Whether this version of the tool suits a server.
     ///
@@ -159,7 +170,7 @@ fn prepare_command(job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError> {
 
 /// All engines.
 pub fn engines() -> &'static [&'static dyn Engine] {
-    &[&xtrabackup::Xtrabackup, &mariadb_backup::MariadbBackup]
+    &[&xtrabackup::Xtrabackup, &mariadb_backup::MariadbBackup, &clone::Clone]
 }
 
 /// The engine of a name.
@@ -167,7 +178,12 @@ pub fn engine_named(name: &str) -> Option<&'static dyn Engine> {
     engines().iter().copied().find(|engine| engine.name() == name)
 }
 
-/// The engine that drives a tool.
+/// The engine that drives a backup tool; a client is none, although an engine uses it.
 pub fn engine_for(tool: ToolKind) -> Option<&'static dyn Engine> {
-    engines().iter().copied().find(|engine| engine.tool() == tool)
+    engines().iter().copied().find(|engine| engine.tool() == tool && tool.role() == ToolRole::Backup)
+}
+
+/// Whether a server can have the clone plugin.
+pub fn can_clone(flavor: Flavor, server: Version) -> bool {
+    flavor != Flavor::Mariadb && server >= clone::FIRST
 }

@@ -130,6 +130,22 @@ pub enum ExecuteError {
         /// The end of what it printed on standard error.
         stderr: Vec<String>,
     },
+    /// The server did not clone itself, or the clone cannot be read.
+    #[error("the clone failed: {problem}")]
+    Clone {
+        /// What is known of it.
+        problem: String,
+        /// What the client printed on standard error.
+        stderr: Vec<String>,
+        /// Where all of it lies.
+        log: PathBuf,
+    },
+    /// The clone lacks the rows of tables.
+    #[error("the clone holds InnoDB's tables alone, and left these empty: {}", tables.join(", "))]
+    NotCloned {
+        /// The tables with their engines.
+        tables: Vec<String>,
+    },
     /// The private server did not start.
     #[error("the private server did not start: {problem}")]
     ServerStart {

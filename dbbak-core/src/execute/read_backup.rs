@@ -60,7 +60,25 @@ fn judge_coordinates(
     };
     // Without the server's files the coordinates are taken at the tool's word; the restore looks at them again in the
     // archive before it replays anything.
-    let Some(dir) = &step.binlog_dir else { return Ok((PitrState::Yes, None)) };
+    match &step.binlog_dir {
+        Some(dir) => judge_place(dir, coordinates),
+        None => Ok((PitrState::Yes, None)),
+    }
+}
+
+/// Digest of a binlog's first events, where the file is here and can be read.
+pub(super) fn head_digest(path: &Path) -> Option<String> {
+    let head = binlog::read_head(&mut BufReader::new(files::open(path).ok()?)).ok()?;
+    Some(head.digest)
+}
+
+/// Whether coordinates are a transaction boundary of the server's binlogs in a directory, as far as their file is here,
+/// and the digest of its head.
+pub(super) fn judge_place(
+    dir: &Path,
+    coordinates: &BinlogCoordinates,
+) -> Result<(PitrState, Option<Digest>), ExecuteError> {
+    let no = |reason: String| Ok((PitrState::No(reason), None));
     let path = dir.join(coordinates.file.as_str());
     let Ok(file) = files::open(&path) else { return Ok((PitrState::Yes, None)) };
     let head = match binlog::read_head(&mut BufReader::new(file)) {

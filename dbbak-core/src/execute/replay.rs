@@ -60,7 +60,7 @@ fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Res
 
 /// Writes the statements that make the account, and the option file with which the client uses it. The password exists
 /// nowhere else.
-fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
+pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
     let (account, password) = (&server.account, Uuid::new_v4().simple().to_string());
     let statements = format!(
         "SET sql_log_bin=0;\n\
@@ -75,7 +75,7 @@ fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
     )
 }
 
-fn wait_until_ready(
+pub(super) fn wait_until_ready(
     server: &PrivateServer,
     process: &mut dyn Process,
     running: &Running<'_>,
@@ -141,7 +141,11 @@ fn exit_of(status: ExitStatus) -> Exit {
 }
 
 /// Drops the account, shuts the server down and waits for its end.
-fn stop(server: &PrivateServer, process: &mut dyn Process, running: &Running<'_>) -> Result<(), ExecuteError> {
+pub(super) fn stop(
+    server: &PrivateServer,
+    process: &mut dyn Process,
+    running: &Running<'_>,
+) -> Result<(), ExecuteError> {
     let log = server.launch.log.clone();
     let unclean = |problem: String| ExecuteError::ServerStop { problem, log: log.clone() };
     let last_words = Launch { command: server.statements.clone(), log: server.run_dir.join("statements.log") };

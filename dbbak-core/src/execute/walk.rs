@@ -1,8 +1,8 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, fetch, files, proof::ExpectedLog, read_backup, reindex,
-    replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, fetch, files, proof::ExpectedLog, read_backup,
+    reindex, replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -39,12 +39,13 @@ pub struct Walk<'a> {
     outcome: Outcome,
     tool_times: Option<(DateTime<Utc>, DateTime<Utc>)>,
     expected: Option<ExpectedLog>,
+    cloned: Option<clone::Taken>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk that has done nothing yet.
     pub fn new(effects: Effects<'a>) -> Self {
-        Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None }
+        Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None, cloned: None }
     }
 
     /// What was found out so far.
@@ -94,6 +95,13 @@ impl<'a> Walk<'a> {
                 let now = effects.clock.now();
                 let times = self.tool_times.unwrap_or((now, now));
                 self.outcome.backup = Some(read_backup::read_backup(read, times)?);
+            }
+            Step::EndClones(end) => clone::end_clones(end, &self.running())?,
+            Step::TakeClone(take) => self.cloned = Some(clone::take_clone(take, &self.running())?),
+            Step::OpenClone(open) => {
+                let missing = || ExecuteError::BadPlan { problem: "a clone is opened that was not taken".into() };
+                let taken = self.cloned.take().ok_or_else(missing)?;
+                self.outcome.backup = Some(clone::open_clone(open, &taken, &self.running())?);
             }
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
             Step::RemoveTree { path } => files::remove_tree(path)?,

@@ -1,7 +1,7 @@
 //! Plans a full or an incremental backup.
 
 use super::{
-    Plan, PlanError, Summary,
+    Plan, PlanError, Summary, clone,
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
-    engine::{BackupJob, Engine, PrepareJob, engine_for},
+    engine::{BackupJob, Engine, PrepareJob, engine_for, engine_named},
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
@@ -32,8 +32,21 @@ pub fn plan_backup(
     request: &BackupRequest,
 ) -> Result<Plan, PlanError> {
     let server = server(facts)?;
+    if *request == BackupRequest::Full
+        && let Some(reason) = clone::reason(config, facts, server)
+    {
+        return clone::plan_clone((config, catalog, facts), server, now, reason);
+    }
+    let parent = parent(catalog, server, request)?;
     let (tool, version) = tool(facts, ToolRole::Backup)?;
     let engine = engine_for(version.kind).ok_or_else(|| no_engine(tool, version))?;
+    if let Some(wanted) = config.engine.name().filter(|wanted| parent.is_none() && *wanted != engine.name()) {
+        return Err(PlanError::Mismatch {
+            what: "the backup tool for the engine that was asked for".into(),
+            expected: wanted.to_owned(),
+            found: version.to_string(),
+        });
+    }
     engine.suits(version, server.flavor, server.version).map_err(|misfit| PlanError::Mismatch {
         what: format!("{} {} for a {} {} server", version.kind, version.full, server.flavor, server.version),
         expected: misfit.expected,
@@ -45,7 +58,6 @@ pub fn plan_backup(
         .ok_or_else(|| PlanError::StoreUnusable { reason: "the backup tools need a directory to write into".into() })?;
     let mut plan = Plan::new("backup", now);
     plan.locks = vec![LockScope::Backups];
-    let parent = parent(catalog, server, request)?;
     let ts = free_stamp(catalog, now)?;
     let id = match parent {
         None => BackupId::full(ts),
@@ -112,6 +124,11 @@ fn parent<'a>(
     if let Some(base) = full.id.base {
         return Err(PlanError::NotAFull { ts: full.ts(), base });
     }
+    if let Some(engine) =
+        full.entry.engine.as_deref().and_then(engine_named).filter(|engine| !engine.has_incrementals())
+    {
+        return Err(PlanError::NoIncrementals { full: full.ts(), engine: engine.name().to_owned() });
+    }
     let parent = match differential {
         true => full,
         false => {
@@ -167,7 +184,7 @@ pub(super) fn series(version: &str) -> Option<(u32, u32)> {
 }
 
 /// The stamp of a new backup: to the minute, and to the second where a backup or a leftover has that minute.
-fn free_stamp(catalog: &Catalog, now: DateTime<Utc>) -> Result<Stamp, PlanError> {
+pub(super) fn free_stamp(catalog: &Catalog, now: DateTime<Utc>) -> Result<Stamp, PlanError> {
     let minute = Stamp::to_the_minute(now);
     if !catalog.stamp_taken(minute) {
         return Ok(minute);

@@ -50,6 +50,8 @@ impl fmt::Display for PlanText<'_> {
             writeln!(f, "  {:>2}. {}", number + 1, step.title())?;
             match step {
                 Step::RunTool(run) => writeln!(f, "      $ {}", run.launch.command)?,
+                Step::TakeClone(take) => writeln!(f, "      $ {}", take.launch.command)?,
+                Step::OpenClone(open) => writeln!(f, "      $ {} &", open.server.launch.command)?,
                 Step::RemoveStored { keys } => {
                     for key in keys {
                         writeln!(f, "      {key}")?;

@@ -40,6 +40,26 @@ pub enum PlanError {
         /// The full at the root of its chain.
         base: Stamp,
     },
+    /// The server cannot be cloned: its plugin is not at work.
+    #[error("the server's clone plugin is {}", state.as_deref().unwrap_or("not installed"))]
+    NoClonePlugin {
+        /// The plugin's state; `None`: it is not installed.
+        state: Option<String>,
+    },
+    /// A clone would leave tables empty.
+    #[error("a clone holds InnoDB's tables alone, and would leave these empty: {}", tables.join(", "))]
+    NotCloned {
+        /// The tables with their engines.
+        tables: Vec<String>,
+    },
+    /// The full was taken by an engine that takes no incrementals.
+    #[error("backup {full} was taken by {engine}, which takes no incrementals")]
+    NoIncrementals {
+        /// The full.
+        full: Stamp,
+        /// Its engine.
+        engine: String,
+    },
     /// A chain lacks a backup.
     #[error("backup {child} was taken on {}, which the store does not hold", parent.map_or("an unknown parent".into(), |ts| ts.to_string()))]
     MissingParent {

@@ -6,7 +6,9 @@ mod across;
 mod aim;
 mod backup;
 mod check;
+mod clone;
 mod display;
+mod engines;
 mod error;
 mod explain;
 mod fetch;
@@ -27,6 +29,7 @@ mod whereabouts;
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use check::{Violation, check};
+pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
@@ -37,8 +40,8 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    Feeder, FetchBinlog, IndexBinlog, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool,
-    ShipBinlog, Step, StoredTree, SyncSide, UnpackBinlogs,
+    EndClones, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay,
+    Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -159,6 +162,9 @@ impl Step {
             Step::PassTree(pass) => pass.title.clone(),
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
+            Step::EndClones(_) => "end clones that dead runs left at work".into(),
+            Step::TakeClone(_) => "have the server clone itself".into(),
+            Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),

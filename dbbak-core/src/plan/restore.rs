@@ -125,8 +125,11 @@ impl<'a> Restore<'a> {
             (TreeName::PreparedFinal, false)
         } else if has(TreeName::PreparedRedo) {
             (TreeName::PreparedRedo, alone && engine.has_final_prepare())
-        } else {
+        } else if engine.writes_raw() {
             (TreeName::Raw, true)
+        } else {
+            let reason = format!("backup {} has no {}", full.ts(), TreeName::PreparedFinal.as_str());
+            return Err(PlanError::StoreUnusable { reason });
         };
         let workdir = match &request.workdir {
             Some(workdir) => workdir.clone(),

@@ -28,6 +28,12 @@ pub enum Step {
     RunTool(Box<RunTool>),
     /// Reads what the backup tool left (LSNs, coordinates) and checks that the coordinates are a transaction boundary.
     ReadBackup(ReadBackup),
+    /// Ends clones that dead runs have left at work: the server does not notice that its client died.
+    EndClones(Box<EndClones>),
+    /// Has the server write a copy of its data.
+    TakeClone(Box<TakeClone>),
+    /// Starts a private server on the copy, which finds out where it stands, and shuts it down again.
+    OpenClone(Box<OpenClone>),
     /// Renames a tree, inside one file system.
     MoveTree {
         /// The tree.
@@ -159,6 +165,56 @@ pub struct ReadBackup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_lsn: Option<crate::model::Lsn>,
     /// Whether the server keeps a binlog at all.
+    pub binlog_enabled: bool,
+}
+
+/// Ending clones that nobody waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndClones {
+    /// Asks the server what its sessions do.
+    pub sessions: CommandSpec,
+    /// Ends a session.
+    pub client: Client,
+    /// Clones into this directory, or into one below it, are meant, and no others.
+    pub below: PathBuf,
+    /// What the client says goes here.
+    pub log: PathBuf,
+}
+
+/// A copy that the server writes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TakeClone {
+    /// The directory that the server makes.
+    pub dir: PathBuf,
+    /// The client that asks for it.
+    pub launch: Launch,
+    /// Asks where the server writes its binlog, before and after; none: it writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<CommandSpec>,
+    /// The directory of the server's binlogs, where this machine can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binlog_dir: Option<PathBuf>,
+    /// Ends the clone where the client was ended.
+    pub end: EndClones,
+}
+
+/// The first start of a server on a clone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenClone {
+    /// The private server.
+    pub server: PrivateServer,
+    /// The copy.
+    pub datadir: PathBuf,
+    /// Asks it where the copy stands.
+    pub status: CommandSpec,
+    /// Asks it for tables whose rows the copy does not hold.
+    pub uncloned: CommandSpec,
+    /// Asks it for its LSN.
+    pub lsn: CommandSpec,
+    /// The directory of the source's binlogs, where this machine can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binlog_dir: Option<PathBuf>,
+    /// Whether the source keeps a binlog at all.
     pub binlog_enabled: bool,
 }
 

@@ -15,7 +15,7 @@ pub use indexes::transaction_indexes;
 pub use log_clock::LogClock;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};
-pub use server::{client_of, live_server, server};
+pub use server::{client_of, clone_facts, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use stored::stored_chain;
 pub use tools::tools;

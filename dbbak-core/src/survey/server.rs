@@ -3,12 +3,13 @@
 use super::SurveyError;
 use crate::{
     config::Config,
-    facts::{Facts, ListedBinlog, ServerFacts, ServerProblem},
+    facts::{CloneFacts, Facts, ListedBinlog, ServerFacts, ServerProblem},
     model::Lsn,
     probe::{Probe, QueryOutput},
     tools::{
         AnswerError, Client, FailureClass, Login, Query, ToolRole, masked, parse_binary_logs, parse_client_error,
-        parse_clock, parse_grants, parse_server_version, parse_status, parse_variables,
+        parse_clock, parse_clone_plugin, parse_grants, parse_server_version, parse_status, parse_uncloned,
+        parse_variables,
     },
 };
 use std::{
@@ -51,6 +52,28 @@ pub fn live_server(facts: &mut Facts, config: &Config, probe: &dyn Probe) {
     if server(facts, config, probe).is_err() {
         facts.server = None;
     }
+}
+
+/// Asks what decides whether the server can be cloned. Where it does not answer, nothing is known.
+///
+/// # Errors
+///
+/// When the client cannot be started.
+pub fn clone_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    let Some(program) = facts.tool(ToolRole::Client).and_then(|tool| tool.path.clone()) else { return Ok(()) };
+    let questions = Questions { client: client_of(config, &program), probe };
+    let ask = || -> Result<CloneFacts, Unanswered> {
+        Ok(CloneFacts {
+            plugin: parse_clone_plugin(&questions.ask(Query::ClonePlugin)?)?,
+            uncloned: parse_uncloned(&questions.ask(Query::NotCloned)?)?,
+        })
+    };
+    match ask() {
+        Ok(found) => facts.clone = Some(found),
+        Err(Unanswered::Problem(_)) => facts.clone = None,
+        Err(Unanswered::Survey(error)) => return Err(error),
+    }
+    Ok(())
 }
 
 enum Unanswered {

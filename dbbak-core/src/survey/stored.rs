@@ -39,10 +39,12 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
             };
             trees.insert(tree, list.as_ref().map(|list| bytes_of(list, tree)));
         }
+        // Only a tool's own tree says so; what a clone holds lies all in one directory, or it failed.
+        let outside_paths = if trees.contains_key(&TreeName::Raw) { outside_paths(store, backup)? } else { Vec::new() };
         let stored = StoredBackup {
             trees,
             list_digest,
-            outside_paths: outside_paths(store, backup)?,
+            outside_paths,
             settings: settings(store, backup)?,
             variables: variables(store, backup)?,
         };

@@ -163,7 +163,7 @@ impl<'a> Row<'a> {
         columns.iter().find_map(|column| self.get(column))
     }
 
-    fn must(&self, columns: &[&'static str]) -> Result<&'a str, AnswerError> {
+    pub(super) fn must(&self, columns: &[&'static str]) -> Result<&'a str, AnswerError> {
         self.any(columns).ok_or_else(|| AnswerError::NoColumn {
             column: columns.first().copied().unwrap_or_default(),
             columns: self.table.columns.clone(),

@@ -1,13 +1,17 @@
 //! Builds the command lines of the vendors' clients: questions, statements, the applying end of a replay.
 
 use super::{
+    clone::clone_statement,
     command::{CommandError, CommandSpec, QueryCommand, Stdin},
     login::Login,
     stderr_scan::{FailureClass, masked},
     tool::{Family, Version},
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A client program and the server that it talks to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,14 @@ pub enum Query {
     Ping,
     /// Where InnoDB's redo log stands.
     InnodbLsn,
+    /// The state of the clone plugin: `parse_clone_plugin`. Needs no privilege.
+    ClonePlugin,
+    /// Tables that a clone leaves empty: `parse_uncloned`. Shows what the account may see.
+    NotCloned,
+    /// Where a clone that a server was started on stands: `parse_clone_status`.
+    CloneStatus,
+    /// What all sessions do; those of the account itself are always shown: `parse_clone_sessions`.
+    Sessions,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -94,6 +106,21 @@ impl Query {
             Query::Ping => "SELECT 1 AS one",
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
+            Query::ClonePlugin => {
+                "SELECT PLUGIN_STATUS AS status FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'clone'"
+            }
+            // The two logs are of the engine CSV on every server.
+            Query::NotCloned => {
+                "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE \
+                 TABLE_TYPE = 'BASE TABLE' AND ENGINE NOT IN ('InnoDB', 'BLACKHOLE', 'FEDERATED') AND TABLE_SCHEMA NOT IN \
+                 ('information_schema', 'performance_schema') AND NOT (TABLE_SCHEMA = 'mysql' AND TABLE_NAME IN \
+                 ('general_log', 'slow_log')) ORDER BY TABLE_SCHEMA, TABLE_NAME"
+            }
+            Query::CloneStatus => {
+                "SELECT STATE AS state, BINLOG_FILE AS file, BINLOG_POSITION AS position, GTID_EXECUTED AS gtids, \
+                 @@GLOBAL.gtid_executed AS executed FROM performance_schema.clone_status"
+            }
+            Query::Sessions => "SHOW FULL PROCESSLIST",
         }
     }
 }
@@ -136,6 +163,24 @@ impl Client {
     /// [`CommandError::PathNotUtf8`].
     pub fn flush_binary_logs(&self) -> Result<CommandSpec, CommandError> {
         Ok(self.batch()?.option("--execute", "FLUSH NO_WRITE_TO_BINLOG BINARY LOGS"))
+    }
+
+    /// Has the server write a copy of its InnoDB data into a directory, which must not exist. Needs BACKUP_ADMIN.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::PathNotUtf8`].
+    pub fn clone_local(&self, dir: &Path) -> Result<CommandSpec, CommandError> {
+        Ok(self.batch()?.option("--execute", clone_statement(dir)?))
+    }
+
+    /// Ends another session. One of the same account needs no privilege.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::PathNotUtf8`].
+    pub fn kill(&self, session: u64) -> Result<CommandSpec, CommandError> {
+        Ok(self.batch()?.option("--execute", format!("KILL {session}")))
     }
 
     /// The applying end of a replay: takes a binlog reader's output, stops at the first error, does not connect again.

@@ -11,6 +11,7 @@ mod backup_cnf;
 mod backup_files;
 mod checkpoints;
 mod client;
+mod clone;
 mod command;
 mod coordinates;
 mod extra_options;
@@ -41,6 +42,10 @@ pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
+pub use clone::{
+    CloneSession, CloneStatus, UnclonedTable, parse_clone_plugin, parse_clone_sessions, parse_clone_status,
+    parse_uncloned,
+};
 pub use command::{
     Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
 };

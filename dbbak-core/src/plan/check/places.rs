@@ -12,6 +12,7 @@ fn store_root(plan: &Plan) -> Option<PathBuf> {
     plan.steps.iter().find_map(|step| match step {
         Step::PassTree(pass) if pass.verify.is_some() => pass.from.ancestors().nth(2).map(Path::to_owned),
         Step::RunTool(run) if has(&run.launch.command, "--backup") => run.dir.ancestors().nth(2).map(Path::to_owned),
+        Step::OpenClone(open) => open.server.launch.log.ancestors().nth(2).map(Path::to_owned),
         _ => None,
     })
 }
@@ -51,6 +52,13 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                 let datadir = option(&replay.server.launch.command, "--datadir").map(Path::new);
                 if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
                     broken(2, "the private server works on something else than the private copy".into());
+                }
+            }
+            Step::TakeClone(take) => copies.push(&take.dir),
+            Step::OpenClone(open) => {
+                let datadir = option(&open.server.launch.command, "--datadir").map(Path::new);
+                if datadir != Some(&open.datadir) || !copies.contains(&&*open.datadir) || original(&open.datadir) {
+                    broken(2, "a private server is started on something else than the clone".into());
                 }
             }
             Step::MoveTree { from, .. } | Step::RemoveTree { path: from } => {

@@ -39,8 +39,11 @@ pub(super) fn prepares(plan: &Plan, broken: Broken<'_>) {
 /// Rule 8: the private server lets nobody in, and nothing in the data runs by itself.
 pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
     for step in &plan.steps {
-        let Step::Replay(replay) = step else { continue };
-        let server = &replay.server;
+        let (server, replay) = match step {
+            Step::Replay(replay) => (&replay.server, Some(replay)),
+            Step::OpenClone(open) => (&open.server, None),
+            _ => continue,
+        };
         let command = &server.launch.command;
         if !has(command, "--skip-networking") {
             broken(8, "the private server lacks --skip-networking".into());
@@ -58,7 +61,7 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
         if option(command, "--socket") != socket || !server.socket.starts_with(&server.run_dir) {
             broken(8, "the private server does not listen in its private directory".into());
         }
-        if option(&replay.client.command, "--socket") != socket {
+        if replay.is_some_and(|replay| option(&replay.client.command, "--socket") != socket) {
             broken(8, "the replay could reach another server than the private one".into());
         }
     }

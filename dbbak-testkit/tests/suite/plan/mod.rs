@@ -1,6 +1,7 @@
 //! Plans of every command, and why there is none: golden texts, errors, and the rules that every plan keeps.
 
 mod backup;
+mod clone;
 mod errors;
 mod restore;
 mod rules;

@@ -2,6 +2,7 @@
 
 mod archive;
 mod backups;
+mod clone;
 mod damage;
 mod disk_full;
 mod exact;

@@ -63,10 +63,10 @@ fn version_mismatch() {
         "the version series of the server and of the parent 2025-10-02T04-00Z does not fit: expected 8.4, found 8.0",
     );
     let mut case = Case::of(mysql());
-    case.catalog.backups[0].entry.engine = Some("clone".into());
+    case.catalog.backups[0].entry.engine = Some("tape".into());
     refused(
         &case.restore(&exact("04:41")).unwrap_err(),
-        "the engine of backup 2025-10-02T02-00Z does not fit: expected one that this dbbak knows, found clone",
+        "the engine of backup 2025-10-02T02-00Z does not fit: expected one that this dbbak knows, found tape",
     );
 }
 

@@ -1,0 +1,272 @@
+//! Plans a full by the server's clone plugin.
+
+use super::{
+    Plan, PlanError, Summary,
+    backup::{binlog_dir, free_stamp, program, server_record, tool},
+    scratch::{self, Scratch},
+    step::{EndClones, OpenClone, PassTree, PrivateServer, RecordBackup, Step, SyncSide, TakeClone},
+};
+use crate::{
+    catalog::Catalog,
+    config::{Config, EngineChoice},
+    engine::{BackupJob, Engine, can_clone, engine_for, engine_named},
+    facts::{Facts, ServerFacts},
+    model::{BackupId, TreeName},
+    store::{LockScope, layout},
+    survey::client_of,
+    tools::{Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, carried_settings},
+};
+use chrono::{DateTime, Utc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The private server's id: nothing is replayed on it.
+const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
+
+/// Why a full is taken by a clone; `None` where a backup tool takes it.
+pub(super) fn reason(config: &Config, facts: &Facts, server: &ServerFacts) -> Option<String> {
+    match config.engine {
+        EngineChoice::Clone => Some("the engine clone was asked for".into()),
+        EngineChoice::Xtrabackup | EngineChoice::MariadbBackup => None,
+        EngineChoice::Auto => {
+            let plugin = facts.clone.as_ref()?.plugin.as_deref();
+            if !can_clone(server.flavor, server.version) || plugin != Some("ACTIVE") {
+                return None;
+            }
+            let misfit = match tool(facts, ToolRole::Backup) {
+                Err(_) => "no backup tool was found".to_owned(),
+                Ok((_, version)) => {
+                    let fits = engine_for(version.kind)
+                        .is_some_and(|engine| engine.suits(version, server.flavor, server.version).is_ok());
+                    if fits {
+                        return None;
+                    }
+                    format!("{version} does not suit {} {}", server.flavor, server.version)
+                }
+            };
+            Some(format!("{misfit}, and the server has the clone plugin"))
+        }
+    }
+}
+
+/// Plans a full by a clone.
+///
+/// # Errors
+///
+/// [`PlanError`] when the server cannot be cloned, or no server of its version can open the copy.
+pub(super) fn plan_clone(
+    (config, catalog, facts): (&Config, &Catalog, &Facts),
+    server: &ServerFacts,
+    now: DateTime<Utc>,
+    reason: String,
+) -> Result<Plan, PlanError> {
+    let root = catalog.root.as_deref().ok_or_else(|| PlanError::StoreUnusable {
+        reason: "the backup's files must be reachable as a directory".into(),
+    })?;
+    let engine = engine_named("clone").ok_or(PlanError::NoFull)?;
+    let (mysqld, mysqld_version) = tool(facts, ToolRole::Server)?;
+    engine.suits(mysqld_version, server.flavor, server.version).map_err(|misfit| PlanError::Mismatch {
+        what: format!("a clone of a {} {} server", server.flavor, server.version),
+        expected: misfit.expected,
+        found: misfit.found,
+    })?;
+    let found = facts.clone.clone().unwrap_or_default();
+    if found.plugin.as_deref() != Some("ACTIVE") {
+        return Err(PlanError::NoClonePlugin { state: found.plugin });
+    }
+    if !found.uncloned.is_empty() {
+        return Err(PlanError::NotCloned { tables: found.uncloned.iter().map(ToString::to_string).collect() });
+    }
+    let (client_tool, _) = tool(facts, ToolRole::Client)?;
+    let ts = free_stamp(catalog, now)?;
+    let id = BackupId::full(ts);
+    let Scratch { dir: scratch, same_filesystem } = scratch::backup_scratch(config, facts, root, ts)?;
+    let work = Work {
+        config,
+        facts,
+        server,
+        engine,
+        mysqld: program(mysqld)?,
+        client: program(client_tool)?,
+        log: root.join("logs").join(format!("{id}.log")),
+        scratch,
+    };
+    let mut plan = Plan::new("backup", now);
+    plan.locks = vec![LockScope::Backups];
+    plan.reasons.push(reason);
+    if !server.log_bin {
+        plan.warnings.push("the server writes no binlog: this backup cannot start a point-in-time recovery".into());
+    }
+    let below = scratch::scratch_root(config, facts, root)?;
+    plan.steps.push(Step::EndClones(Box::new(work.end_clones(below)?)));
+    for leftover in &facts.leftovers {
+        plan.reasons.push(format!("{} was left by a run that died", leftover.display()));
+        plan.steps.push(Step::RemoveTree { path: leftover.clone() });
+    }
+    plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
+    plan.steps.push(Step::CreateDir { path: work.scratch.clone() });
+    plan.steps.push(Step::CreateDir { path: work.scratch.join("tmp") });
+    let take = work.take()?;
+    let command = take.launch.command.to_string();
+    plan.steps.push(Step::TakeClone(Box::new(take)));
+    plan.steps.push(Step::OpenClone(Box::new(work.open()?)));
+    work.keep(&mut plan, &root.join(id.to_string()).join(TreeName::PreparedFinal.as_str()), same_filesystem);
+    plan.steps.push(Step::RemoveTree { path: work.scratch.clone() });
+    plan.steps.push(Step::KeepServerFiles {
+        variables: server.variables.clone(),
+        files: config.server.config_files.clone(),
+        to: layout::server(&id),
+    });
+    let trees = vec![TreeName::PreparedFinal];
+    plan.steps.push(Step::RecordBackup(RecordBackup {
+        id: id.to_string(),
+        parent: None,
+        engine: engine.name().to_owned(),
+        tool_version: server.version_text.clone(),
+        server: server_record(server),
+        command,
+        trees: trees.clone(),
+    }));
+    plan.discard_on_failure = vec![layout::backup(&id)];
+    plan.discard_dirs = vec![work.scratch.clone()];
+    plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };
+    Ok(plan)
+}
+
+struct Work<'a> {
+    config: &'a Config,
+    facts: &'a Facts,
+    server: &'a ServerFacts,
+    engine: &'static dyn Engine,
+    mysqld: &'a Path,
+    client: &'a Path,
+    log: PathBuf,
+    /// The run's own directory.
+    scratch: PathBuf,
+}
+
+impl Work<'_> {
+    /// Where the server writes the copy.
+    fn copy(&self) -> PathBuf {
+        self.scratch.join("clone")
+    }
+
+    /// The private server's own directory, in the run's: nobody else can have made it. A short name, since a socket's
+    /// path must fit into 107 bytes.
+    fn run_dir(&self) -> PathBuf {
+        self.scratch.join("r")
+    }
+
+    fn source(&self) -> Client {
+        client_of(self.config, self.client)
+    }
+
+    fn end_clones(&self, below: PathBuf) -> Result<EndClones, PlanError> {
+        let client = self.source();
+        Ok(EndClones { sessions: client.query(Query::Sessions)?.spec().clone(), client, below, log: self.log.clone() })
+    }
+
+    fn take(&self) -> Result<TakeClone, PlanError> {
+        let copy = self.copy();
+        let command = self.engine.backup_command(&BackupJob {
+            config: self.config,
+            program: self.client,
+            // The client takes whatever version of server it finds.
+            version: tool(self.facts, ToolRole::Client)?.1,
+            target_dir: &copy,
+            parent_dir: None,
+            datadir: &self.server.datadir,
+        })?;
+        let dialect = Dialect { family: Family::Mysql, version: self.server.version };
+        let status = match self.server.log_bin {
+            true => Some(self.source().query(Query::BinlogStatus(dialect))?.spec().clone()),
+            false => None,
+        };
+        let end = self.end_clones(copy.clone())?;
+        let binlog_dir = binlog_dir(self.config, self.server);
+        Ok(TakeClone { binlog_dir, dir: copy, launch: Launch { command, log: self.log.clone() }, status, end })
+    }
+
+    fn open(&self) -> Result<OpenClone, PlanError> {
+        let run_dir = self.run_dir();
+        let (socket, init_file, client_file) =
+            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
+        let command = PrivateServerCommand {
+            program: self.mysqld.to_owned(),
+            family: Family::Mysql,
+            version: self.server.version,
+            datadir: self.copy(),
+            socket: socket.clone(),
+            pid_file: run_dir.join("pid"),
+            log_error: None,
+            tmpdir: self.scratch.join("tmp"),
+            init_file: Some(init_file.clone()),
+            log_bin: None,
+            server_id: PRIVATE_SERVER_ID,
+            settings: carried_settings(Family::Mysql, self.server.version, &self.server.variables, &BTreeMap::new()),
+            time_zone: None,
+            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            buffer_pool: Some(self.config.prepare_memory),
+            redo_log: None,
+            relay: None,
+            extra: self.config.server.options.clone(),
+        }
+        .build()?;
+        let client = Client {
+            program: self.client.to_owned(),
+            login: Login::OptionFile(client_file.clone()),
+            socket: Some(socket.clone()),
+        };
+        let account = "dbbak_clone".to_owned();
+        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
+        let log_dir = self.scratch.join("log");
+        Ok(OpenClone {
+            datadir: self.copy(),
+            status: client.query(Query::CloneStatus)?.spec().clone(),
+            uncloned: client.query(Query::NotCloned)?.spec().clone(),
+            lsn: client.query(Query::InnodbLsn)?.spec().clone(),
+            binlog_dir: binlog_dir(self.config, self.server),
+            binlog_enabled: self.server.log_bin,
+            server: PrivateServer {
+                launch: Launch { command, log: self.log.clone() },
+                ping: client.query(Query::Ping)?.spec().clone(),
+                statements: client.statements(farewell)?,
+                run_dir,
+                socket,
+                init_file,
+                client_file,
+                account,
+                log_dir,
+                log_name: "replay.000001"
+                    .parse()
+                    .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
+                start_timeout_seconds: self.config.server.start_timeout_seconds,
+            },
+        })
+    }
+
+    /// Puts the copy into the store: by a rename where that is possible, else by copying.
+    fn keep(&self, plan: &mut Plan, to: &Path, same_filesystem: bool) {
+        let pass = |title: &str, from: &Path, to: Option<PathBuf>, sync| {
+            Step::PassTree(PassTree {
+                title: title.to_owned(),
+                from: from.to_owned(),
+                to,
+                verify: None,
+                list_as: Some(TreeName::PreparedFinal),
+                sync,
+                threads: self.config.parallel,
+                bytes: None,
+            })
+        };
+        let copy = self.copy();
+        if same_filesystem {
+            plan.steps.push(Step::MoveTree { from: copy, to: to.to_owned() });
+            plan.steps.push(pass("list and sync prepared-final", to, None, SyncSide::Source));
+        } else {
+            plan.steps.push(pass("store prepared-final", &copy, Some(to.to_owned()), SyncSide::Copy));
+        }
+    }
+}

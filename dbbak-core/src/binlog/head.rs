@@ -32,6 +32,9 @@ pub struct FileHead {
     pub digest: String,
     /// Offset after the events that the head consists of.
     pub length: u64,
+    /// Whether the server sent the file in the clear although it has it encrypted (MariaDB): the event that begins the
+    /// encryption is still in it, and a server that reads the copy would try to decrypt it.
+    pub decrypted: bool,
     /// The vendor's format.
     pub flavor: LogFlavor,
 }
@@ -84,6 +87,7 @@ pub(super) fn open(reader: &mut EventReader<'_>) -> Result<Opened, BinlogError> 
             Frame::Event(event) => {
                 hasher.update(event.bytes().unwrap_or_default());
                 head.length = event.end;
+                head.decrypted = true;
                 offsets.push(event.end);
             }
             Frame::Damaged(found) => damage = Some(found),
@@ -173,6 +177,7 @@ fn first_event(reader: &mut EventReader<'_>, hasher: &mut blake3::Hasher) -> Res
     }
     hasher.update(&unused);
     Ok(FileHead {
+        decrypted: false,
         server_version: format.server_version,
         server_id: header.server_id,
         first_event_time: header.time,

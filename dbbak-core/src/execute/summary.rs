@@ -94,6 +94,7 @@ pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, p
     entry.first_transaction_time = scan.first_transaction_time.map(LogTime::from_seconds);
     entry.last_transaction_time = scan.last_transaction_time.map(LogTime::from_seconds);
     times.enter(entry);
+    entry.decrypted = scan.head.decrypted.then_some(true);
     entry.transactions = Some(scan.transactions);
     entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
     entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);

@@ -98,6 +98,9 @@ fn hindrance(dialect: Dialect, window: &Window<'_>) -> Option<String> {
     if bases.len() > 1 {
         return Some(format!("the binlogs change their name: {}", bases.into_iter().collect::<Vec<_>>().join(", ")));
     }
+    if let Some(file) = window.files.iter().find(|file| file.decrypted == Some(true)) {
+        return Some(format!("{} says that it is encrypted, which a server would believe", file.name));
+    }
     match dialect.family {
         // Accounts stand in global_priv, which the feeder has to make, since 10.4.
         Family::Mariadb if dialect.version >= Version::new(10, 4, 0) => None,

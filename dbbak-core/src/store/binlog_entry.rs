@@ -56,6 +56,10 @@ pub struct BinlogEntry {
     /// How exact the times of its transactions are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_times: Option<TimePrecision>,
+    /// Whether it was archived in the clear although its server has it encrypted (MariaDB): the event that begins the
+    /// encryption is still in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decrypted: Option<bool>,
     /// How many transactions it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transactions: Option<u64>,
@@ -198,6 +202,7 @@ impl BinlogEntry {
             first_commit_time: None,
             newest_commit_time: None,
             transaction_times: None,
+            decrypted: None,
             transactions: None,
             tx: None,
             gtids_before: None,

@@ -2,7 +2,7 @@
 
 use crate::CommandError;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 /// Prints a text; a closed pipe is the reader's choice and no error.
 pub(crate) fn text(text: &str) -> Result<(), CommandError> {
@@ -12,11 +12,14 @@ pub(crate) fn text(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Prints a value as JSON.
+/// Prints a value as JSON, piece by piece: a list of ten thousand backups is not held as a text too.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), CommandError> {
-    let mut line = serde_json::to_string_pretty(value).map_err(|error| CommandError::Output(error.into()))?;
-    line.push('\n');
-    text(&line)
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from);
+    match written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Bytes as a person reads them.

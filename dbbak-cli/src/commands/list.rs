@@ -6,6 +6,7 @@ use dbbak_core::{
     catalog::{Backup, Catalog},
     model::{LogTime, Stamp},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -32,7 +33,17 @@ fn problem(catalog: &Catalog, backup: &Backup) -> Option<String> {
     if catalog.is_whole(backup.ts()) { None } else { broken() }
 }
 
-fn as_json(catalog: &Catalog) -> Value {
+/// The list as programs read it. No `Value` as a whole: putting one together would copy the backups.
+#[derive(Serialize)]
+struct Listed {
+    backups: Vec<Value>,
+    binlogs: Vec<Value>,
+    gaps: Vec<Value>,
+    orphans: Vec<String>,
+    version: u32,
+}
+
+fn as_json(catalog: &Catalog) -> Listed {
     let backups: Vec<Value> = catalog
         .backups
         .iter()
@@ -63,7 +74,7 @@ fn as_json(catalog: &Catalog) -> Value {
     let orphans: Vec<String> = catalog.orphans.iter().map(|orphan| orphan.key.to_string()).collect();
     let gaps: Vec<Value> =
         gaps(catalog).into_iter().map(|(timeline, gap)| json!({ "timeline": timeline, "gap": gap })).collect();
-    json!({ "version": 1, "backups": backups, "binlogs": timelines, "gaps": gaps, "orphans": orphans })
+    Listed { backups, binlogs: timelines, gaps, orphans, version: 1 }
 }
 
 fn as_text(catalog: &Catalog) -> String {

@@ -183,16 +183,14 @@ fn end_aim(catalog: &Catalog, now: DateTime<Utc>, timeline: Option<&str>, asked:
         }
     }
     let spans = TimelineSpan::named(catalog, |_| true);
-    let reach = |id: &str| spans.iter().find(|span| span.id == id).and_then(|span| span.to);
     match live.as_slice() {
         [] if asked && spans.iter().any(|span| span.to.is_some_and(|to| to.at() > newest.ended_at)) => {
             Err(locate(catalog, newest).err().unwrap_or_else(|| no_backup_before(catalog, now)))
         }
         [] => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
         [id] => {
-            let later = spans.iter().find(|span| {
-                span.id != *id && span.to >= reach(id) && span.to.is_some_and(|to| to.at() > newest.ended_at)
-            });
+            // Which of the two ends later may be a matter of a second, in which servers replaced each other.
+            let later = spans.iter().find(|span| span.id != *id && span.to.is_some_and(|to| to.at() > newest.ended_at));
             match later {
                 Some(span) if asked => Err(PlanError::NoBackupInTimeline {
                     timeline: span.id.clone(),

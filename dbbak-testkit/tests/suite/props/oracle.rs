@@ -66,11 +66,7 @@ pub(super) fn known(history: &History, backup: &TakenBackup) -> (Option<DateTime
         times.extend(there.iter().map(|transaction| transaction.time));
         let end = match (copy.damaged, copy.partial) {
             (true, _) => there.last().map(|transaction| whole_second(transaction.time)),
-            // To the end of its last event's second.
-            (false, true) => {
-                let last = there.iter().map(|transaction| transaction.time).max().unwrap_or(log.opened);
-                Some(copy.at.min(whole_second(last) + TimeDelta::seconds(1)))
-            }
+            (false, true) => known_of_partial(history, file, copy),
             (false, false) => log.closed.map(whole_second),
         };
         until = until.max(end);
@@ -81,6 +77,13 @@ pub(super) fn known(history: &History, backup: &TakenBackup) -> (Option<DateTime
         file += 1;
     }
     (until, times)
+}
+
+/// The moment up to which a file is known that was saved while it was open: to the end of its last event's second.
+pub(super) fn known_of_partial(history: &History, file: usize, copy: &ArchivedCopy) -> Option<DateTime<Utc>> {
+    let log = &history.files[file];
+    let times = log.transactions[..copy.transactions].iter().map(|transaction| transaction.time);
+    Some(copy.at.min(whole_second(times.max().unwrap_or(log.opened)) + TimeDelta::seconds(1)))
 }
 
 fn whole_second(at: DateTime<Utc>) -> DateTime<Utc> {

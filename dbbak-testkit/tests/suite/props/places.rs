@@ -133,7 +133,7 @@ pub(super) fn at_the_end(history: &History, asked: bool) -> Option<Vec<usize>> {
         let log = &history.files[file];
         match (copy.damaged, copy.partial) {
             (true, _) => history.copied(copy).last().map(|one| one.time),
-            (false, true) => Some(copy.at),
+            (false, true) => super::oracle::known_of_partial(history, file, copy),
             (false, false) => log.closed,
         }
     };

@@ -295,6 +295,39 @@ fn every_fixture_says_where_it_comes_from() {
     assert_none("fixtures that fixtures/README.md does not mention", lost.collect());
 }
 
+/// The rows of the decision tables in docs/pitr.md, and those that the tests of plans say they stand for.
+#[test]
+fn every_row_of_the_decision_table_has_a_test() {
+    let docs = read("docs/pitr.md");
+    let number = |text: &str| {
+        let text = text.trim_matches(|letter: char| !letter.is_ascii_alphanumeric());
+        text.starts_with(|letter: char| letter.is_ascii_digit()).then(|| text.to_owned())
+    };
+    let tables = docs.split_once("## Target x archive").expect("the decision tables").1;
+    let tables = tables.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<String> =
+        tables.lines().filter_map(|line| number(line.strip_prefix("| ")?.split(' ').next()?)).collect();
+    assert!(rows.len() > 50, "{rows:?}");
+    let mut cited = Vec::new();
+    for path in rust_files().iter().filter(|path| path.contains("tests/suite/plan/")) {
+        for line in read(path).lines() {
+            let citation = line.trim().trim_start_matches('/').trim_start();
+            // "Row 7.", "Rows 8 and 17: ..."; and at the end of a sentence, "...: rows 40 and 42".
+            if let Some((_, rest)) = citation.split_once("Row").or_else(|| citation.split_once(": row"))
+                && line.trim().starts_with("//")
+            {
+                cited.extend(rest.split([':', '.']).next().unwrap_or_default().split([' ', ',']).filter_map(number));
+            }
+        }
+    }
+    assert_none(
+        "rows of docs/pitr.md without a test",
+        rows.iter().filter(|row| !cited.contains(row)).cloned().collect(),
+    );
+    let gone: Vec<String> = cited.into_iter().filter(|row| !rows.contains(row)).collect();
+    assert_none("rows that tests cite and docs/pitr.md lacks", gone);
+}
+
 #[test]
 fn every_link_of_the_docs_leads_somewhere() {
     let pages = files_below("docs").into_iter().filter(|path| path.ends_with(".md"));

@@ -17,12 +17,14 @@ fn as_it_is(product: Product, ts: &str) -> String {
     text(&plan(product, &request))
 }
 
+/// Rows 6 and 12.
 #[test]
 fn full_only() {
     assert_snapshot!("full_only_mariadb", as_it_is(Product::Mariadb, "2025-10-02T02-00Z"));
     assert_snapshot!("full_only_xtrabackup", as_it_is(Product::Mysql84, "2025-10-02T02-00Z"));
 }
 
+/// Rows 6 and 12.
 #[test]
 fn full_and_two_incrementals() {
     for (product, name) in [
@@ -50,6 +52,7 @@ fn a_chain_without_prepared_trees() {
     assert_snapshot!("two_incrementals_raw_only", text(&case.restore_where(&request, raw_only).unwrap()));
 }
 
+/// Rows 4 and 26.
 #[test]
 fn pitr_cut_in_the_middle_of_a_file() {
     assert_snapshot!("pitr_middle_mariadb", text(&plan(Product::Mariadb, &exact("04:20"))));
@@ -69,11 +72,13 @@ fn pitr_as_json() {
     assert_snapshot!("pitr_across_files_json", json);
 }
 
+/// Row 27.
 #[test]
 fn pitr_to_the_end_of_the_archive() {
     assert_snapshot!("pitr_to_the_end", text(&plan(Product::Mysql84, &exact("04:52"))));
 }
 
+/// Row 28.
 #[test]
 fn pitr_to_the_backups_own_end_replays_nothing() {
     let mut history = History::new(Product::Mysql84);
@@ -91,6 +96,7 @@ fn pitr_into_a_rescued_file() {
     assert_snapshot!("pitr_rescued", text(&Case::of(history).restore(&exact("05:05:01")).unwrap()));
 }
 
+/// Row 7.
 #[test]
 fn without_binlogs() {
     let request = restore_to(Target::NoPitr { at: Some(at("03:30")) });
@@ -103,17 +109,28 @@ fn from_a_named_backup() {
     assert_snapshot!("pitr_from_a_named_backup", text(&plan(Product::Mysql84, &request)));
 }
 
+/// Row 6: `--no-pitr` adds nothing to a backup that is named.
+#[test]
+fn a_named_backup_without_binlogs() {
+    let backup = Some("2025-10-02T02-00Z".parse().unwrap());
+    let request = RestoreRequest { backup, ..restore_to(Target::NoPitr { at: None }) };
+    assert_eq!(text(&plan(Product::Mariadb, &request)), as_it_is(Product::Mariadb, "2025-10-02T02-00Z"));
+}
+
+/// Row 5.
 #[test]
 fn to_a_floored_time() {
     let request = restore_to(Target::Time { at: at("04:41"), exact: false });
     assert_snapshot!("pitr_floored", text(&plan(Product::Mysql84, &request)));
 }
 
+/// Row 10.
 #[test]
 fn without_a_target() {
     assert_snapshot!("latest", text(&plan(Product::Mysql84, &restore_to(Target::Latest))));
 }
 
+/// Row 36.
 #[test]
 fn without_a_target_where_the_floor_lies_before_the_first_backup() {
     let mut history = History::new(Product::Mysql84);
@@ -127,6 +144,7 @@ fn without_a_target_where_the_floor_lies_before_the_first_backup() {
     assert_eq!(report.window.as_ref().and_then(|window| window.transactions), Some(1));
 }
 
+/// Row 11.
 #[test]
 fn without_a_target_and_without_binlogs() {
     let mut history = History::new(Product::Mysql84);

@@ -114,6 +114,7 @@ fn gtids_prove_that_a_file_of_the_next_number_is_another_history() {
     assert!(matches!(error, PlanError::BinlogGap { .. }), "{error}");
 }
 
+/// Row 25.
 #[test]
 fn a_backup_past_the_cut_is_passed_over() {
     // The clock was set back by an hour between the transaction at 4:00 and the incremental.
@@ -212,6 +213,7 @@ fn taken_over() -> Case {
     case
 }
 
+/// Row 24a.
 #[test]
 fn a_target_behind_a_failover_names_both_timelines() {
     let case = taken_over();

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Row 1.
 #[test]
 fn no_full() {
     restore(History::new(Product::Mariadb), &exact("00:00"), "the store holds no full backup");
@@ -9,6 +10,7 @@ fn no_full() {
     assert_eq!(case.backup(&INCREMENTAL), Err(PlanError::NoFull));
 }
 
+/// Rows 8 and 17.
 #[test]
 fn no_full_before() {
     restore(
@@ -26,6 +28,7 @@ fn no_full_before() {
     assert!(matches!(Case::of(mysql()).restore(&none), Err(PlanError::NoFullBefore { .. })));
 }
 
+/// Row 2.
 #[test]
 fn unknown_backup() {
     let ts = "2025-10-02T03-59Z".parse().unwrap();
@@ -43,6 +46,7 @@ fn not_a_full() {
     backup_where(&request, |_| {}, "backup 2025-10-02T03-00Z is an incremental on the full 2025-10-02T02-00Z");
 }
 
+/// Rows 13 and 18.
 #[test]
 fn missing_parent() {
     let mut history = mysql();
@@ -55,6 +59,39 @@ fn missing_parent() {
     assert!(Case::of(history).restore(&exact("04:41")).is_ok());
 }
 
+/// Row 13: an incremental whose parent hangs on another full than it says itself.
+#[test]
+fn links_that_lead_to_another_full() {
+    let mut history = mysql();
+    history.at("05:10").full();
+    let other = history.backups.last().unwrap().id.ts;
+    let incremental = &mut history.backups[2];
+    incremental.id = dbbak_core::model::BackupId::incremental(incremental.id.ts, other);
+    let request = RestoreRequest { backup: Some(incremental.id.ts), ..exact("04:41") };
+    let error = Case::of(history).restore(&request).unwrap_err();
+    assert!(matches!(error, PlanError::MissingParent { parent: Some(parent), .. } if parent == other), "{error}");
+}
+
+/// Row 9: the only full that is left ended later than it is now, by this machine's clock.
+#[test]
+fn no_usable_backup_by_now() {
+    let mut history = mysql();
+    for ts in ["2025-10-02T02-00Z", "2025-10-02T03-00Z", "2025-10-02T04-00Z"] {
+        history.lose_backup(ts.parse().unwrap());
+    }
+    history.at("05:10").full();
+    let mut case = Case::of(history);
+    for target in [Target::Latest, Target::End] {
+        assert!(case.restore(&restore_to(target)).is_ok());
+    }
+    case.now = at("05:09");
+    for target in [Target::Latest, Target::End] {
+        let error = case.restore(&restore_to(target)).unwrap_err();
+        assert!(matches!(error, PlanError::NoFullBefore { .. }), "{error}");
+    }
+}
+
+/// Rows 14 and 18.
 #[test]
 fn broken_chain() {
     let mut history = mysql();
@@ -66,6 +103,7 @@ fn broken_chain() {
     restore(history, &request, &expected);
 }
 
+/// Row 15.
 #[test]
 fn ambiguous_parent_in_a_basic_store() {
     let mut case = Case::of(mysql());
@@ -96,6 +134,7 @@ fn ambiguous_parent_in_a_basic_store() {
     );
 }
 
+/// Row 16.
 #[test]
 fn backup_after_target() {
     let request = RestoreRequest { backup: Some("2025-10-02T04-00Z".parse().unwrap()), ..exact("03:41") };

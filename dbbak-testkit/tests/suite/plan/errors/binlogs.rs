@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Row 3.
 #[test]
 fn future_target() {
     let expected = "the target 2025-10-02 05:06:00 UTC is in the future (now 2025-10-02 05:05:00 UTC)";
@@ -9,6 +10,7 @@ fn future_target() {
     restore(mysql(), &restore_to(Target::NoPitr { at: Some(at("05:06")) }), expected);
 }
 
+/// Row 24.
 #[test]
 fn beyond_the_binlogs() {
     restore(
@@ -19,6 +21,7 @@ fn beyond_the_binlogs() {
     assert!(Case::of(mysql()).restore(&exact("04:55")).is_ok());
 }
 
+/// Row 22.
 #[test]
 fn gap() {
     let mut history = mysql();
@@ -34,6 +37,7 @@ fn gap() {
     assert!(Case::of(history).restore(&exact("04:55")).is_ok());
 }
 
+/// Row 23.
 #[test]
 fn damaged_binlog() {
     let mut history = mysql();
@@ -46,6 +50,7 @@ fn damaged_binlog() {
     assert!(Case::of(history).restore(&exact("04:30")).is_ok());
 }
 
+/// Row 20.
 #[test]
 fn coordinates_not_archived() {
     let mut history = History::new(Product::Mysql84);
@@ -55,6 +60,7 @@ fn coordinates_not_archived() {
     restore(history, &exact("02:15"), expected);
 }
 
+/// Row 21.
 #[test]
 fn ambiguous_binlog_name() {
     let mut history = mysql();
@@ -79,6 +85,7 @@ fn a_head_that_differs_is_another_file() {
     assert!(matches!(case.restore(&request), Err(PlanError::CoordinatesNotArchived { .. })));
 }
 
+/// Row 19.
 #[test]
 fn backup_without_pitr() {
     let mut history = History::new(Product::Mysql84);

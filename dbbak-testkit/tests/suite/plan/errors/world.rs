@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Row 35.
 #[test]
 fn tool_missing_unusable_or_of_the_wrong_vendor() {
     backup_where(
@@ -36,6 +37,7 @@ fn tool_missing_unusable_or_of_the_wrong_vendor() {
     );
 }
 
+/// Row 35.
 #[test]
 fn version_mismatch() {
     let old = |facts: &mut Facts| facts.tools = Product::Percona80.tools();
@@ -107,6 +109,7 @@ fn lsn_went_back_or_another_server() {
     );
 }
 
+/// Rows 29 and 30.
 #[test]
 fn unusable_workdirs() {
     let directory = |empty, writable| PathState::Directory { empty, mode: 0o755, owner: 0, writable };
@@ -152,6 +155,7 @@ fn a_stopped_servers_datadir_is_no_workdir_either() {
     assert!(matches!(error, PlanError::WorkdirUnusable { .. }), "{error}");
 }
 
+/// Row 31.
 #[test]
 fn no_scratch_on_a_network_store() {
     let mut case = Case::of(mysql());
@@ -170,6 +174,7 @@ fn no_scratch_on_a_network_store() {
     );
 }
 
+/// Row 34.
 #[test]
 fn not_enough_space() {
     // The full, the two incrementals once each, the larger of them twice, and the binlogs twice.
@@ -181,6 +186,7 @@ fn not_enough_space() {
     assert!(Case::of(mysql()).restore_where(&exact("04:41"), free(needed)).is_ok());
 }
 
+/// Row 32.
 #[test]
 fn path_leaves_workdir() {
     let change = |facts: &mut Facts| {

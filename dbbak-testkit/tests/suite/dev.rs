@@ -196,3 +196,41 @@ fn a_browser_counts_when_it_shows_a_page() {
         assert_eq!(told, expected.ends_with("browser "), "{number}: {output:?}");
     }
 }
+
+#[test]
+fn a_toolchain_that_was_fetched_goes_before_an_old_one() {
+    let dir = scratch();
+    let line = "PATH=$HERE/system:/usr/bin:/bin; rust_home=$HERE/rust; have() { [ -e \"$HERE/system/$1\" ]; }
+        candidate() { false; }; apt_update() { :; }
+        fetch_rust() { echo fetches; cp -r \"$HERE/archive\" \"$HERE/rust\"; use_fetched_rust; }
+        setup_rust; cargo --version";
+    for (system, fetched, archive, expected) in [
+        ("cargo 99.0.0", "cargo 99.1.0", "", Some("cargo 99.0.0")),
+        ("cargo 1.63.0", "cargo 99.1.0", "", Some("cargo 99.1.0")),
+        ("cargo 1.63.0", "", "cargo 99.2.0", Some("fetches\ncargo 99.2.0")),
+        ("cargo 1.63.0", "cargo 1.64.0", "cargo 1.65.0", None),
+    ] {
+        let here = dir.path().join(format!("{system}-{fetched}-{archive}").replace(' ', "-"));
+        for (place, version) in [
+            ("system", system),
+            ("rust/toolchains/stable-here/bin", fetched),
+            ("archive/toolchains/stable-here/bin", archive),
+        ] {
+            if !version.is_empty() {
+                fs::create_dir_all(here.join(place)).unwrap();
+                command(&here.join(place), "cargo", &format!("echo {version}"));
+            }
+        }
+        for name in ["apt-get", "dpkg-deb"] {
+            command(&here.join("system"), name, "exit 1");
+        }
+        let output = with_dev(&format!("HERE='{}'\n{line}", here.display()), dir.path(), None);
+        match expected {
+            Some(expected) => assert_eq!(said(&output), expected, "{output:?}"),
+            None => {
+                let told = String::from_utf8_lossy(&output.stderr).contains("or newer is needed, found: cargo 1.6");
+                assert!(!output.status.success() && told, "{output:?}");
+            }
+        }
+    }
+}

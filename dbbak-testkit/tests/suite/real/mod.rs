@@ -13,6 +13,7 @@ mod kill;
 mod pitr;
 mod reading;
 mod relay;
+mod resume;
 mod secrets;
 mod targets;
 mod together;

@@ -14,6 +14,7 @@ mod pitr;
 mod proof;
 mod reading;
 mod relay;
+mod resume;
 mod secrets;
 mod targets;
 mod together;

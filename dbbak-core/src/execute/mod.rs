@@ -1,12 +1,14 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
 mod clone;
+mod dump;
 mod error;
 mod executor;
 mod feeder;
 mod fetch;
 mod files;
 mod landmarks;
+mod load;
 mod outcome;
 mod proof;
 mod read_backup;

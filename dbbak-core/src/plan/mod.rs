@@ -5,13 +5,16 @@
 mod across;
 mod aim;
 mod backup;
+mod base;
 mod check;
 mod clone;
 mod display;
+mod dump;
 mod engines;
 mod error;
 mod explain;
 mod fetch;
+mod load;
 mod origin;
 mod orphans;
 mod reindex;
@@ -28,6 +31,7 @@ mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
+pub use base::family_of;
 pub use check::{Violation, check};
 pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
@@ -40,8 +44,8 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay,
-    Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, OpenClone, PassTree, PrivateServer, ReadBackup,
+    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -165,6 +169,9 @@ impl Step {
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
             Step::TakeClone(_) => "have the server clone itself".into(),
             Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
+            Step::TakeDump(_) => "dump all databases".into(),
+            Step::InitDatadir(_) => "make an empty data directory".into(),
+            Step::LoadDump(_) => "load the dump through a private server".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),

@@ -4,6 +4,7 @@ use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
     backup::{program, series, tool},
+    base::{base_tree, engine_of, family_of},
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
-    engine::{Engine, PrepareJob, engine_for, engine_named},
+    engine::{Engine, PrepareJob, engine_for},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::TreeName,
     probe::{Filesystem, PathState},
@@ -94,17 +95,19 @@ pub fn plan_restore(
 /// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
 const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
-struct Restore<'a> {
-    config: &'a Config,
-    catalog: &'a Catalog,
-    facts: &'a Facts,
-    request: &'a RestoreRequest,
+pub(super) struct Restore<'a> {
+    pub(super) config: &'a Config,
+    pub(super) catalog: &'a Catalog,
+    pub(super) facts: &'a Facts,
+    pub(super) request: &'a RestoreRequest,
     chain: &'a [&'a Backup],
     window: Option<&'a Window<'a>>,
-    workdir: PathBuf,
+    pub(super) workdir: PathBuf,
     engine: &'static dyn Engine,
     /// The tree of the full that is copied, and whether it still has to be prepared.
     base: (TreeName, bool),
+    /// The family of the server that was backed up.
+    pub(super) family: Family,
 }
 
 impl<'a> Restore<'a> {
@@ -120,17 +123,7 @@ impl<'a> Restore<'a> {
         let engine = engine_of(facts, full)?;
         let stored = stored(facts, full)?;
         let alone = chain.len() == 1;
-        let has = |tree| stored.trees.contains_key(&tree);
-        let base = if has(TreeName::PreparedFinal) && (alone || !engine.has_final_prepare()) {
-            (TreeName::PreparedFinal, false)
-        } else if has(TreeName::PreparedRedo) {
-            (TreeName::PreparedRedo, alone && engine.has_final_prepare())
-        } else if engine.writes_raw() {
-            (TreeName::Raw, true)
-        } else {
-            let reason = format!("backup {} has no {}", full.ts(), TreeName::PreparedFinal.as_str());
-            return Err(PlanError::StoreUnusable { reason });
-        };
+        let base = base_tree(engine, full, stored, alone)?;
         let workdir = match &request.workdir {
             Some(workdir) => workdir.clone(),
             None => {
@@ -141,7 +134,8 @@ impl<'a> Restore<'a> {
             }
         };
         let window = selection.window.as_ref();
-        let restore = Restore { config, catalog, facts, request, chain, window, workdir, engine, base };
+        let family = family_of(full).unwrap_or(engine.tool().family());
+        let restore = Restore { family, config, catalog, facts, request, chain, window, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
     }
@@ -153,12 +147,12 @@ impl<'a> Restore<'a> {
         names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
-    fn datadir(&self) -> PathBuf {
+    pub(super) fn datadir(&self) -> PathBuf {
         self.workdir.join("data")
     }
 
     /// A short private path: a socket's must fit into 107 bytes.
-    fn run_dir(&self) -> PathBuf {
+    pub(super) fn run_dir(&self) -> PathBuf {
         let temp = &self.facts.host.temp_dir;
         let temp = if temp.as_os_str().len() > 60 { Path::new("/tmp") } else { temp };
         temp.join(format!("{SCRATCH_PREFIX}{}", short(&self.request.id)))
@@ -263,6 +257,9 @@ impl<'a> Restore<'a> {
     fn bring_up(&self, plan: &mut Plan) -> Result<(), PlanError> {
         plan.steps.push(Step::CreateDir { path: self.workdir.clone() });
         let Some((full, incrementals)) = self.chain.split_first() else { return Err(PlanError::NoFull) };
+        if self.base.0 == TreeName::Dump {
+            return self.load(plan, full);
+        }
         plan.steps.push(self.copy(full, self.base.0, &self.datadir(), "copy the full")?);
         if self.base.1 {
             self.prepare(plan, full, None, incrementals.is_empty(), "prepare the copy")?;
@@ -277,7 +274,7 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
+    pub(super) fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
         let root = self.catalog.root.as_deref().ok_or_else(|| PlanError::StoreUnusable {
             reason: "the backup's files must be reachable as a directory".into(),
         })?;
@@ -356,7 +353,7 @@ impl<'a> Restore<'a> {
         }));
         let (_, server_version) = self.family_tool(ToolRole::Server)?;
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
-        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
+        let choice = replay::choose(self.request, window, Dialect { family: self.family, version })?;
         plan.reasons.push(choice.reason);
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
@@ -374,7 +371,7 @@ impl<'a> Restore<'a> {
         }
         let reader = ReplayReader {
             program: program(reader)?.to_owned(),
-            family: self.engine.tool().family(),
+            family: self.family,
             files: names,
             start: from.position,
             stop,
@@ -385,7 +382,7 @@ impl<'a> Restore<'a> {
         let relay = choice.relay.then(|| {
             let (mysqld, _) = self.family_tool(ToolRole::Server)?;
             let job = RelayJob {
-                family: self.engine.tool().family(),
+                family: self.family,
                 window,
                 workdir: &self.workdir,
                 run_dir: &server.run_dir,
@@ -442,9 +439,9 @@ impl<'a> Restore<'a> {
     }
 
     /// A program of the vendor whose server was backed up.
-    fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
+    pub(super) fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
         let (tool, version) = tool(self.facts, role)?;
-        let family = self.engine.tool().family();
+        let family = self.family;
         if version.kind.family() != family {
             return Err(PlanError::Mismatch {
                 what: format!("the vendor of {}", tool.path.as_deref().unwrap_or(Path::new("?")).display()),
@@ -456,7 +453,7 @@ impl<'a> Restore<'a> {
     }
 
     /// The servers refuse to run as root without being told so.
-    fn run_as(&self) -> Option<String> {
+    pub(super) fn run_as(&self) -> Option<String> {
         self.facts.host.root.then(|| "root".to_owned())
     }
 
@@ -470,7 +467,7 @@ impl<'a> Restore<'a> {
         let (socket, init_file, client_file) =
             (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
         let datadir = self.datadir();
-        let family = self.engine.tool().family();
+        let family = self.family;
         let number = version.version.unwrap_or(Version::new(0, 0, 0));
         let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
         // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
@@ -531,7 +528,7 @@ impl<'a> Restore<'a> {
 
     /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
     /// older one refuses it.
-    fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
+    pub(super) fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
         let Some(record) = backup.server() else { return Ok(()) };
         let Some(recorded) = &record.version else { return Ok(()) };
         let found = version.version.map(|version| version.series());
@@ -548,28 +545,11 @@ impl<'a> Restore<'a> {
     }
 }
 
-fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
+pub(super) fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
     facts
         .stored
         .get(&backup.id.to_string())
         .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
-}
-
-/// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.
-fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanError> {
-    if let Some(name) = &full.entry.engine {
-        return engine_named(name).ok_or_else(|| PlanError::Mismatch {
-            what: format!("the engine of backup {}", full.ts()),
-            expected: "one that this dbbak knows".into(),
-            found: name.clone(),
-        });
-    }
-    let (_, version) = tool(facts, ToolRole::Backup)?;
-    engine_for(version.kind).ok_or_else(|| PlanError::Tool {
-        role: ToolRole::Backup,
-        path: None,
-        problem: format!("{} takes no backups", version.kind),
-    })
 }
 
 /// What stands around the place where the restored state ends.
@@ -586,7 +566,7 @@ fn edges_of<'a>(
     }
 }
 
-fn short(id: &uuid::Uuid) -> String {
+pub(super) fn short(id: &uuid::Uuid) -> String {
     id.simple().to_string()[..8].to_owned()
 }
 

@@ -68,7 +68,7 @@ fn load(step: &LoadDump, running: &Running<'_>) -> Result<(), ExecuteError> {
         process.kill()?;
         return Err(error);
     }
-    await_end(server, &mut *process)
+    await_end(server, &mut *process).map(drop)
 }
 
 /// The one file of the tree, and how it is coded.

@@ -3,6 +3,7 @@
 mod clone;
 mod dump;
 mod error;
+mod examine;
 mod executor;
 mod feeder;
 mod fetch;

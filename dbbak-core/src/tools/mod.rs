@@ -15,6 +15,7 @@ mod clone;
 mod command;
 mod coordinates;
 mod dump;
+mod examine;
 mod extra_options;
 mod feeder;
 mod hexdump;
@@ -53,6 +54,10 @@ pub use command::{
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
+pub use examine::{
+    ALL_TABLES, CheckRow, CheckSays, CheckWay, ShutdownLog, TableName, ask_prepared, check_statement, judge_shutdown,
+    parse_check_row, parse_prepared, parse_tables,
+};
 pub use feeder::FeederCommand;
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};

@@ -55,6 +55,12 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
             }
+            Step::Examine(step) => {
+                let datadir = option(&step.server.launch.command, "--datadir").map(Path::new);
+                if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
+                    broken(2, "the private server works on something else than the private copy".into());
+                }
+            }
             Step::TakeClone(take) => copies.push(&take.dir),
             Step::InitDatadir(init) => copies.push(&init.datadir),
             Step::LoadDump(load) => {
@@ -121,8 +127,12 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
                     option(&server.launch.command, name).into_iter().for_each(|dir| own(Path::new(dir)));
                 }
             }
-            Step::Replay(replay) => {
-                let server = &replay.server;
+            Step::Replay(_) | Step::Examine(_) => {
+                let server = match step {
+                    Step::Replay(replay) => &replay.server,
+                    Step::Examine(step) => &step.server,
+                    _ => continue,
+                };
                 for path in [&server.run_dir, &server.socket, &server.init_file, &server.client_file, &server.log_dir] {
                     own(path);
                 }

@@ -420,6 +420,7 @@ fn record(
             let report = RestoreReport {
                 finished_at: Some(clock.now()),
                 proof: outcome.replay.clone(),
+                examination: outcome.examination.clone(),
                 phases: outcome.phases.clone(),
                 ..(**report).clone()
             };
@@ -434,10 +435,10 @@ fn record(
 /// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
 /// that was proven is kept although its report could not be written.
 fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outcome) {
-    let unproven =
-        matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }));
-    if !unproven && outcome.replay.is_none() {
-        discard(&plan.discard_dirs, running.reporter);
+    match error {
+        RunError::Execute(error) if error.is_unproven() => mark_unproven(plan, running, error, outcome),
+        _ if outcome.replay.is_none() => discard(&plan.discard_dirs, running.reporter),
+        _ => {}
     }
     let Some(session) = running.session else { return };
     // Once a backup is recorded it stays; a failed run never comes that far, since recording is its last step.
@@ -445,6 +446,20 @@ fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outc
         if let Err(error) = session.remove_tree(key) {
             running.reporter.report(&Event::Warning { text: &format!("could not clean up {key}: {error}") });
         }
+    }
+}
+
+/// Writes into the report of a restore that its data are not what they must be.
+fn mark_unproven(plan: &Plan, running: &Running<'_>, error: &ExecuteError, outcome: &Outcome) {
+    let Some(Step::WriteReport { path, report }) = plan.steps.last() else { return };
+    let report = RestoreReport {
+        unproven: Some(error.to_string()),
+        examination: outcome.examination.clone(),
+        phases: outcome.phases.clone(),
+        ..(**report).clone()
+    };
+    if let Err(problem) = write_report(path, &report) {
+        running.reporter.report(&Event::Warning { text: &format!("the restored data could not be marked: {problem}") });
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{BinlogPosition, Gtid, Stamp, parse_time},
+    model::{BinlogPosition, Donor, Gtid, Stamp, parse_time},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -74,6 +74,10 @@ pub struct BackupFullArgs {
     /// How it is taken, instead of as the configuration says.
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
+
+    /// The server's address where it runs on another machine: a clone is fetched from there.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub clone_donor: Option<Donor>,
 
     /// What a dump does about tables of engines without transactions, instead of what the configuration says.
     #[arg(long, value_name = "WAY")]

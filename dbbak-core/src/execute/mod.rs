@@ -17,6 +17,7 @@ mod proof;
 mod read_backup;
 mod reindex;
 mod relay;
+mod remote_clone;
 mod replay;
 mod reporter;
 mod running;

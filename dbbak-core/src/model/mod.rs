@@ -2,6 +2,7 @@
 
 mod backup_id;
 mod binlog_name;
+mod donor;
 mod gtid;
 mod gtid_mariadb;
 mod gtid_mysql;
@@ -13,6 +14,7 @@ mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition, BinlogPositionError};
+pub use donor::Donor;
 pub use gtid::{Gtid, GtidError, GtidSet};
 pub use gtid_mariadb::MariadbGtidState;
 pub use gtid_mysql::MysqlGtidSet;

@@ -46,6 +46,12 @@ pub enum PlanError {
         /// The plugin's state; `None`: it is not installed.
         state: Option<String>,
     },
+    /// A clone from another machine needs an account that dbbak can name.
+    #[error("a clone from {donor} needs the account of an option file: mysql_option_file is not set")]
+    NoDonorAccount {
+        /// The server.
+        donor: String,
+    },
     /// A clone would leave tables empty.
     #[error("a clone holds InnoDB's tables alone, and would leave these empty: {}", tables.join(", "))]
     NotCloned {

@@ -50,8 +50,8 @@ pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
     EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, OpenClone, PassTree,
-    PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone,
-    TakeDump, UnpackBinlogs,
+    PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree,
+    SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -178,7 +178,12 @@ impl Step {
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
-            Step::TakeClone(_) => "have the server clone itself".into(),
+            Step::TakeClone(take) => match &take.remote {
+                None => "have the server clone itself".into(),
+                Some(remote) => {
+                    format!("fetch a clone from {}:{} through a private server", remote.donor.host, remote.donor.port)
+                }
+            },
             Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
             Step::TakeDump(_) => "dump all databases".into(),
             Step::InitDatadir(_) => "make an empty data directory".into(),

@@ -207,6 +207,22 @@ pub struct TakeClone {
     pub binlog_dir: Option<PathBuf>,
     /// Ends the clone where the client was ended.
     pub end: EndClones,
+    /// Asks how far it is.
+    pub progress: CommandSpec,
+    /// A server on another machine is cloned: a private server here fetches the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Box<RemoteClone>>,
+}
+
+/// A clone that a private server fetches from another machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemoteClone {
+    /// The private server, on an empty data directory of its own.
+    pub server: PrivateServer,
+    /// The server that is cloned.
+    pub donor: crate::model::Donor,
+    /// The option file with the account for it: what it says is given to the client's standard input alone.
+    pub option_file: PathBuf,
 }
 
 /// The first start of a server on a clone.

@@ -61,7 +61,15 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
             }
-            Step::TakeClone(take) => copies.push(&take.dir),
+            Step::TakeClone(take) => {
+                if let Some(remote) = &take.remote {
+                    let datadir = option(&remote.server.launch.command, "--datadir").map(Path::new);
+                    if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
+                        broken(2, "the server that fetches a clone works on something else than its own".into());
+                    }
+                }
+                copies.push(&take.dir);
+            }
             Step::InitDatadir(init) => copies.push(&init.datadir),
             Step::LoadDump(load) => {
                 let datadir = option(&load.server.launch.command, "--datadir").map(Path::new);

@@ -15,6 +15,7 @@ mod pitr;
 mod proof;
 mod reading;
 mod relay;
+mod remote_clone;
 mod resume;
 mod secrets;
 mod targets;

@@ -4,7 +4,7 @@ use crate::{
     binlog::{FileHead, LogFlavor},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    store::Digest,
+    store::{Digest, StoreKey},
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
@@ -39,11 +39,23 @@ pub struct Facts {
     /// The transaction indexes in the archive, by the stored names of the binlogs.
     #[serde(default)]
     pub indexes: BTreeMap<String, IndexFact>,
+    /// Whom restored files shall belong to, or why that is not known; looked up where it was asked for.
+    #[serde(default)]
+    pub owner: Option<Result<OwnerFact, String>>,
     /// What decides whether the server can be cloned; looked at before a full alone.
     #[serde(default)]
     pub clone: Option<CloneFacts>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
+}
+
+/// Whom files shall belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerFact {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
 }
 
 /// What decides whether a server can be cloned.
@@ -312,6 +324,9 @@ pub struct StoredBackup {
     pub outside_paths: Vec<String>,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
     pub settings: BTreeMap<String, String>,
+    /// Copies of the server's option files that were kept with it.
+    #[serde(default)]
+    pub server_files: Vec<StoreKey>,
     /// The server's variables as they were at the time of the backup.
     pub variables: BTreeMap<String, String>,
 }
@@ -347,6 +362,7 @@ impl Facts {
             edges: Vec::new(),
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            owner: None,
             clone: None,
             starts: Vec::new(),
         }

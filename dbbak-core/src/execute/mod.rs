@@ -11,6 +11,7 @@ mod landmarks;
 mod outcome;
 mod proof;
 mod read_backup;
+mod ready;
 mod reindex;
 mod relay;
 mod replay;

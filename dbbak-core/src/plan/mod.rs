@@ -16,6 +16,7 @@ mod finish;
 mod origin;
 mod orphans;
 mod private_server;
+mod ready;
 mod reindex;
 mod replay;
 mod report;
@@ -35,15 +36,16 @@ pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup,
-    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, MakeReady, OpenClone, Ownership, PassTree,
+    PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree,
+    SyncSide, TakeClone, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -182,6 +184,7 @@ impl Step {
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
+            Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
         }
@@ -195,6 +198,9 @@ impl Step {
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
+            Step::MakeReady(ready) => {
+                ready.history.as_ref().map(|place| place.files.iter().map(|file| file.size).sum())
+            }
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,
         }

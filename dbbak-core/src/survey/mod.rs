@@ -4,6 +4,7 @@ mod cut;
 mod edges;
 mod indexes;
 mod log_clock;
+mod owner;
 mod paths;
 mod remote;
 mod server;
@@ -13,6 +14,7 @@ mod tools;
 
 pub use indexes::transaction_indexes;
 pub use log_clock::LogClock;
+pub use owner::owner;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};
 pub use server::{client_of, clone_facts, live_server, server};

@@ -13,6 +13,7 @@ mod kill;
 mod pitr;
 mod proof;
 mod reading;
+mod ready;
 mod relay;
 mod secrets;
 mod targets;

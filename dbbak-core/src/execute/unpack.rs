@@ -2,8 +2,9 @@
 
 use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
 use crate::{
-    binlog,
-    plan::UnpackBinlogs,
+    binlog::{self, FileHead},
+    model::BinlogName,
+    plan::{BinlogCopy, UnpackBinlogs},
     store::{BinlogEntry, Digest, StoreReader, open_binlog},
 };
 use std::{
@@ -24,11 +25,11 @@ pub(super) fn unpack_binlogs(
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
     files::create_private_dir(&step.dir)?;
-    let last = step.files.len().saturating_sub(1);
-    for (position, entry) in step.files.iter().enumerate() {
-        let start = if position == 0 { step.start } else { 0 };
-        let stop = step.stop.filter(|_| position == last).unwrap_or(u64::MAX);
-        unpack_one(entry, &step.dir, (start, stop), store, expected, reporter)?;
+    for (position, (entry, name)) in step.files.iter().zip(step.names()).enumerate() {
+        let found = unpack_one(entry, (&step.dir, &name), step.span_of(position), store, expected, reporter)?;
+        if let Some(copy) = step.copies.get(position) {
+            fit(&step.dir.join(name.as_str()), copy, &found)?;
+        }
     }
     if let Some(gtid) = expected.landmarks().not_met() {
         return Err(ExecuteError::SkipNotFound { gtid });
@@ -38,13 +39,13 @@ pub(super) fn unpack_binlogs(
 
 fn unpack_one(
     entry: &BinlogEntry,
-    dir: &Path,
+    (dir, name): (&Path, &BinlogName),
     (start, stop): (u64, u64),
     store: &dyn StoreReader,
     expected: &mut ExpectedLog,
     reporter: &dyn Reporter,
-) -> Result<(), ExecuteError> {
-    let path = dir.join(entry.name.as_str());
+) -> Result<Unpacked, ExecuteError> {
+    let path = dir.join(name.as_str());
     let damaged = |problem: String| ExecuteError::ArchivedBinlog { stored_as: entry.stored_as.to_string(), problem };
     let mut copy = Copy {
         input: open_binlog(store, entry)?,
@@ -56,14 +57,16 @@ fn unpack_one(
     };
     let mut noted = Ok(());
     let mut cut_through = None;
+    let mut last_end = 0;
     let scan = binlog::scan(&mut copy, &mut |transaction| {
         if transaction.start >= start && transaction.end <= stop {
-            noted = expected.note(&entry.name, transaction);
+            noted = expected.note(name, transaction);
         } else if (transaction.start < start && transaction.end > start)
             || (transaction.start < stop && transaction.end > stop)
         {
             cut_through = Some(if transaction.start < start { start } else { stop });
         }
+        last_end = transaction.end;
         if noted.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     noted?;
@@ -96,7 +99,28 @@ fn unpack_one(
     if scan.good_end < stop.min(entry.good_bytes()) {
         return Err(damaged(format!("whole transactions end at byte {}", scan.good_end)));
     }
-    Ok(())
+    let end = last_end.max(scan.head.length);
+    Ok(Unpacked { head: scan.head, end })
+}
+
+/// What was seen of a file that was unpacked.
+struct Unpacked {
+    head: FileHead,
+    /// The end of its last whole transaction, or of its head.
+    end: u64,
+}
+
+/// Makes a copy ready to be one of several that are read as one log.
+fn fit(path: &Path, copy: &BinlogCopy, found: &Unpacked) -> Result<(), ExecuteError> {
+    if let Some(enter) = copy.enter {
+        let from = found.head.length;
+        files::overwrite(path, from, |output| binlog::fill(&found.head, from, enter, output))?;
+    }
+    match copy.leave {
+        Some(leave) => files::truncate(path, leave),
+        None if copy.trim => files::truncate(path, found.end),
+        None => Ok(()),
+    }
 }
 
 struct Copy<'a> {

@@ -24,6 +24,7 @@ mod restore;
 mod scratch;
 mod select;
 mod ship;
+mod start;
 mod step;
 mod time_zone;
 mod whereabouts;
@@ -35,15 +36,18 @@ pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{
+    ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport,
+};
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
-pub use select::{Selection, Window, candidates, select};
+pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
+pub use start::Lead;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup,
-    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer,
+    ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
 };
 pub use whereabouts::{TimelineSpan, Whereabouts};
 

@@ -6,7 +6,7 @@ use super::{
     backup::{program, series, tool},
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
-    report::{ReportedBackup, ReportedWindow, RestoreReport},
+    report::{ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
-    model::TreeName,
+    model::{BinlogName, BinlogPosition, TreeName},
     probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
@@ -38,7 +38,7 @@ pub fn plan_restore(
     now: DateTime<Utc>,
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
-    let aim = resolve_aim(config, catalog, now, request)?;
+    let aim = resolve_aim(config, catalog, facts, now, request)?;
     let selection = select(catalog, request, &aim, facts)?;
     let edges = edges_of(catalog, facts, &selection)?;
     let mut plan = Plan::new("restore", now);
@@ -330,8 +330,9 @@ impl<'a> Restore<'a> {
             transactions: self.transactions(window),
             replay: ReplayWay::Pipe,
             skipped: self.request.skip.clone(),
+            segments: ReportedSegment::of(window),
         };
-        if from == window.cut {
+        if from == window.cut && window.lead.is_none() {
             plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
             return Ok(reported);
         }
@@ -340,9 +341,8 @@ impl<'a> Restore<'a> {
         let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
         let stop = (!whole).then_some(window.cut.position);
         let dir = self.workdir.join("binlogs");
-        let bytes = replay::bytes_between(&from, &window.cut, &files);
-        let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
-        plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
+        let bytes = replay::bytes_between(window);
+        let unpack = UnpackBinlogs {
             dir: dir.clone(),
             files,
             start: from.position,
@@ -350,7 +350,17 @@ impl<'a> Restore<'a> {
             transactions: reported.transactions,
             expected_list: self.workdir.join("expected-transactions"),
             skip: self.request.skip.clone(),
-        }));
+            copies: replay::copies(window)?,
+        };
+        let copies = unpack.names();
+        // Where each file is a copy under its own name, these are the places themselves.
+        let at = |copy: Option<&BinlogName>, place: &BinlogPosition| BinlogPosition {
+            file: copy.unwrap_or(&place.file).clone(),
+            position: place.position,
+        };
+        let (from, cut) = (at(copies.first(), &from), at(copies.last(), &window.cut));
+        let names: Vec<PathBuf> = copies.iter().map(|name| dir.join(name.as_str())).collect();
+        plan.steps.push(Step::UnpackBinlogs(unpack));
         let (_, server_version) = self.family_tool(ToolRole::Server)?;
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
         let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
@@ -387,6 +397,7 @@ impl<'a> Restore<'a> {
                 workdir: &self.workdir,
                 run_dir: &server.run_dir,
                 id: &short(&self.request.id),
+                copies,
                 server_program: program(mysqld)?,
                 run_as: self.run_as(),
                 stop,
@@ -412,7 +423,7 @@ impl<'a> Restore<'a> {
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
             client: Launch { command: client, log: self.workdir.join("replay-client.log") },
             from,
-            cut: window.cut.clone(),
+            cut,
             bytes,
             examination,
         })));
@@ -426,11 +437,15 @@ impl<'a> Restore<'a> {
     fn transactions(&self, window: &Window<'_>) -> Option<u64> {
         let last_backup = self.chain.last()?;
         let start = self.facts.starts.iter().find(|start| start.backup == last_backup.ts())?;
-        let mut all = 0;
+        let mut all: u64 = 0;
         for file in &window.files {
             all += file.transactions?;
         }
-        if window.cut == window.coordinates.place() {
+        if let Some(lead) = &window.lead {
+            // What stands behind the place that is left, and before the one that is entered.
+            let left = lead.files.last()?.transactions?.checked_sub(lead.place.leave_before)?;
+            all = all.checked_sub(left)?.checked_sub(lead.place.enter_before)?;
+        } else if window.cut == window.coordinates.place() {
             return Some(0);
         }
         let behind_cut = match (window.transactions_before, window.files.last()) {

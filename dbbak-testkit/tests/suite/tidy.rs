@@ -108,7 +108,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("probe", &["tools"]),
     ("engine", &["config", "model", "tools"]),
     ("facts", &["binlog", "model", "probe", "store", "tools"]),
-    ("catalog", &["model", "store", "tools"]),
+    ("catalog", &["facts", "model", "store", "tools"]),
     ("survey", &["binlog", "catalog", "config", "facts", "model", "probe", "store", "tools"]),
     ("find", &["binlog", "catalog", "model", "probe", "store", "survey", "tools"]),
     ("plan", &["catalog", "config", "engine", "facts", "model", "probe", "store", "survey", "tools"]),

@@ -6,6 +6,7 @@ mod clone;
 mod damage;
 mod disk_full;
 mod exact;
+mod failover;
 mod find;
 mod from_server;
 mod histories;

@@ -1,0 +1,202 @@
+//! A replica takes over from its source: a backup of the old source and the binlogs of both lead to the new one's state, where
+//! the GTIDs prove it.
+
+use std::net::TcpListener;
+
+use dbbak_testkit::real::{require_mysql, require_servers};
+use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::server::{Checksums, Options, Server, Vendor};
+use dbbak_testkit::workload::{Mix, Workload};
+
+/// A source with a store, and a replica that logs what it applies.
+struct Pair {
+    scenario: Scenario,
+    vendor: Vendor,
+    /// The server that is not the scenario's: the replica, and after the failover the old source.
+    other: Server,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn options(vendor: Vendor, server_id: u32, port: u16) -> Options {
+    let options = match vendor {
+        Vendor::Mariadb => Options::default().with("--log-slave-updates"),
+        Vendor::Mysql => Options::mysql(),
+    };
+    let options = options.with("--skip-networking=OFF").with("--bind-address=127.0.0.1");
+    Options { server_id, ..options }.with(format!("--port={port}"))
+}
+
+impl Pair {
+    fn new(vendor: Vendor) -> Self {
+        Self::with(vendor, |options| options)
+    }
+
+    /// With further options for both.
+    fn with(vendor: Vendor, more: impl Fn(Options) -> Options) -> Self {
+        let port = free_port();
+        let scenario = Scenario::with(more(options(vendor, 1, port)), "");
+        scenario.next_second();
+        let dir = scenario.root().join("replica");
+        let replica = Server::start(&dir, more(options(vendor, 2, free_port()))).unwrap();
+        let pair = Self { scenario, vendor, other: replica };
+        if vendor == Vendor::Mysql {
+            pair.scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
+            let uuid = |server: &Server| server.value("SELECT @@server_uuid");
+            assert_ne!(uuid(&pair.scenario.server), uuid(&pair.other));
+        }
+        pair.scenario.server.sql(
+            "CREATE USER 'repl'@'127.0.0.1' IDENTIFIED BY 'word'; GRANT REPLICATION SLAVE ON *.* TO 'repl'@'127.0.0.1'",
+        );
+        pair.follow(port);
+        pair
+    }
+
+    fn follow(&self, port: u16) {
+        self.other.sql(&match self.vendor {
+            Vendor::Mariadb => format!(
+                "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER='repl', MASTER_PASSWORD='word',
+                 MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1; START SLAVE"
+            ),
+            Vendor::Mysql => format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port}, SOURCE_USER='repl',
+                 SOURCE_PASSWORD='word', SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1; START REPLICA"
+            ),
+        });
+    }
+
+    /// Waits until the replica has everything that its source has.
+    fn catch_up(&self) {
+        let (source, replica) = (&self.scenario.server, &self.other);
+        let reached = match self.vendor {
+            Vendor::Mariadb => {
+                let position = source.value("SELECT @@GLOBAL.gtid_binlog_pos");
+                replica.value(&format!("SELECT MASTER_GTID_WAIT('{position}', 60)"))
+            }
+            Vendor::Mysql => {
+                let executed = source.value("SELECT @@GLOBAL.gtid_executed");
+                replica.value(&format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{executed}', 60)"))
+            }
+        };
+        assert_eq!(reached, "0", "the replica does not follow");
+    }
+
+    /// The replica stops to follow: what the source writes from here on it never gets.
+    fn part(&self) {
+        self.other.sql(match self.vendor {
+            Vendor::Mariadb => "STOP SLAVE; RESET SLAVE ALL",
+            Vendor::Mysql => "STOP REPLICA; RESET REPLICA ALL",
+        });
+    }
+
+    /// The replica is the scenario's server from here on.
+    fn promote(&mut self) {
+        std::mem::swap(&mut self.scenario.server, &mut self.other);
+        self.scenario.configure("");
+    }
+
+    fn full(&self) -> String {
+        match self.vendor {
+            Vendor::Mariadb => self.scenario.full(),
+            Vendor::Mysql => self.scenario.backup(&["backup-full", "--engine", "clone"]),
+        }
+    }
+
+    fn workload(&self, seed: u64) -> Workload {
+        let mix = Mix { ddl: self.vendor == Vendor::Mariadb, ..Mix::default() };
+        Workload::new(&self.scenario.server, "shop", seed, mix).unwrap()
+    }
+
+    /// One transaction of its own.
+    fn write(&self, text: &str) {
+        self.scenario.server.sql(&format!(
+            "CREATE TABLE IF NOT EXISTS shop.notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(99)) ENGINE=InnoDB;
+             INSERT INTO shop.notes (text) VALUES ('{text}')"
+        ));
+    }
+
+    fn sums(&self) -> Checksums {
+        self.scenario.server.checksums("shop").unwrap()
+    }
+
+    /// The last transaction, in the vendor's form.
+    fn last_gtid(&self) -> String {
+        let server = &self.scenario.server;
+        match self.vendor {
+            Vendor::Mariadb => server.value("SELECT @@GLOBAL.gtid_binlog_pos"),
+            Vendor::Mysql => {
+                let uuid = server.value("SELECT @@server_uuid");
+                let set = server.value("SELECT @@GLOBAL.gtid_executed").replace(['\n', ' '], "");
+                let own = set.split(',').find(|part| part.starts_with(&uuid)).expect("its own transactions");
+                format!("{uuid}:{}", own.rsplit([':', '-']).next().unwrap())
+            }
+        }
+    }
+
+    #[track_caller]
+    fn restored(&self, args: &[&str], wanted: &Checksums) -> dbbak_core::plan::RestoreReport {
+        let restored = self.scenario.restore(args);
+        assert_eq!(self.scenario.checksums_of(&restored.datadir, "shop"), *wanted, "{args:?}");
+        restored.report
+    }
+}
+
+/// The replica has everything, and takes over. The backup is the old source's, the target the new one's.
+fn a_clean_failover(vendor: Vendor, seed: u64) {
+    let mut pair = Pair::new(vendor);
+    let mut workload = pair.workload(seed);
+    workload.run(40).unwrap();
+    pair.write("before the backup");
+    pair.full();
+    workload.run(30).unwrap();
+    pair.scenario.server.sql("FLUSH BINARY LOGS");
+    workload.run(20).unwrap();
+    pair.write("last of the old");
+    drop(workload);
+    pair.catch_up();
+    // Its older binlogs go before they are archived.
+    pair.other.sql("FLUSH BINARY LOGS");
+    let first = pair.other.value("SHOW BINARY LOGS");
+    let base = first.rsplit_once('.').unwrap().0.to_owned();
+    pair.other.sql(&format!("PURGE BINARY LOGS TO '{base}.000002'"));
+    pair.scenario.ship();
+    pair.part();
+    pair.scenario.next_second();
+    pair.promote();
+    pair.write("first of the new");
+    pair.write("second of the new");
+    let (gtid, at_gtid) = (pair.last_gtid(), pair.sums());
+    let time = pair.scenario.next_second();
+    pair.write("third of the new");
+    let last = pair.sums();
+    pair.scenario.next_second();
+    pair.scenario.ship();
+
+    for replay in ["relay", "pipe"] {
+        let report = pair.restored(&["--gtid", &gtid, "--replay", replay], &at_gtid);
+        let window = report.window.unwrap();
+        let timelines: Vec<&str> = window.segments.iter().map(|segment| segment.timeline.as_str()).collect();
+        assert_eq!(timelines, ["t1", "t2"], "{window:#?}");
+        assert_eq!(window.segments[1].left_behind, None);
+        assert_eq!(report.proof.unwrap().transactions, window.transactions.unwrap());
+    }
+    pair.restored(&["--time", &time, "--exact", "--timeline", "t2"], &at_gtid);
+    pair.restored(&["--latest"], &last);
+    pair.scenario.nothing_survives();
+}
+
+#[test]
+fn real_failover_is_crossed() {
+    if require_servers() {
+        a_clean_failover(Vendor::Mariadb, 81);
+    }
+}
+
+#[test]
+fn real_mysql_failover_is_crossed() {
+    if require_mysql() {
+        a_clean_failover(Vendor::Mysql, 82);
+    }
+}

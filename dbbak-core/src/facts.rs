@@ -81,7 +81,7 @@ pub struct CrossingPlace {
     pub newest: Option<LogTime>,
     /// The GTIDs up to there.
     pub gtids: String,
-    /// GTIDs of the first log behind the place; the other server never had them. `None`: there are none.
+    /// GTIDs of the first log that the other one lacks: its server never had them. `None`: there are none.
     pub left_behind: Option<String>,
     /// Whether the other log adds transactions of its own server: it took over, then, and did not only follow. What only
     /// follows may lag behind: the end of its log says nothing of a moment.

@@ -103,9 +103,10 @@ impl CrossingFact {
         let coordinates = backup.coordinates()?;
         let own = coordinates.place();
         if own > (BinlogPosition { position: place.leave_until, ..place.leave.clone() }) {
-            let lost = place.left_behind.as_deref().unwrap_or("what follows");
+            let lost = place.left_behind.as_deref();
+            let lost = lost.map(|lost| format!("; the other one never had {lost}")).unwrap_or_default();
             return Err(format!(
-                "the backup stands at {own}, behind {}, the last place that both servers have; the other one never had {lost}",
+                "the backup stands at {own}, behind {}, the last place at which both servers had the same{lost}",
                 place.leave
             ));
         }

@@ -5,11 +5,11 @@ use super::{
     aim::Aim,
     error::PlanError,
     request::RestoreRequest,
-    start::{Lead, Start, blocked, led_to, locate},
+    start::{Lead, Start, blocked, locate},
     whereabouts::{TimelineSpan, whereabouts},
 };
 use crate::{
-    catalog::{Backup, Catalog, ChainError},
+    catalog::{Backup, Catalog, ChainError, Stretch},
     facts::{CutFact, CutFlaw, Facts},
     model::{BackupKind, BinlogCoordinates, BinlogPosition, Goal, GtidSet, Stamp},
     store::BinlogEntry,
@@ -193,14 +193,14 @@ fn select_cut<'a>(
 ) -> Result<Selection<'a>, PlanError> {
     let named = named(catalog, request)?;
     let own = match named {
-        Some(backup) => Some((backup, locate(catalog, backup)?)),
+        Some(backup) => Some(locate(catalog, backup)?),
         None => None,
     };
     let wanted = |id: &str| request.timeline.as_deref().is_none_or(|named| named == id);
+    // Whether the named backup leads there is told later, with the reason why not.
     let is_led_to = |id: &str| {
-        own.as_ref().is_none_or(|(backup, run)| {
-            run.timeline() == id || led_to(catalog, facts, backup, run).iter().any(|(other, _)| other.timeline() == id)
-        })
+        let goes_on = |run: &Stretch<'_>| facts.crossings.iter().any(|fact| fact.to == id && fact.goes_on_from(run));
+        own.as_ref().is_none_or(|run| run.timeline() == id || goes_on(run))
     };
     let is_there = |fact: &&CutFact| {
         fact.goal == *goal
@@ -210,7 +210,7 @@ fn select_cut<'a>(
     };
     let mut held: Vec<&CutFact> = facts.cuts.iter().filter(is_there).collect();
     // The timeline that the named backup was taken in comes before those that it leads to.
-    if let Some((_, run)) = &own
+    if let Some(run) = &own
         && held.iter().any(|fact| fact.timeline == run.timeline())
     {
         held.retain(|fact| fact.timeline == run.timeline());

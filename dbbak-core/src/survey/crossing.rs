@@ -101,7 +101,8 @@ fn place_of(
         enter: at(to, &entered),
         enter_before: entered.transactions,
         newest: entered.newest.max(left.newest),
-        left_behind: minus(&passage.held, &left.gtids).map(|set| set.to_string()),
+        // What stands further on in the other log, behind transactions of its own, is not lost.
+        left_behind: minus(&passage.held, passage.led_to.as_ref().unwrap_or(&left.gtids)).map(|set| set.to_string()),
         promoted: passage.led_to.as_ref().is_some_and(|all| adds_own(all, &passage.held, to)),
         gtids: left.gtids.to_string(),
     })

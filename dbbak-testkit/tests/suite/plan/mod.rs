@@ -3,6 +3,7 @@
 mod backup;
 mod clone;
 mod errors;
+mod failover;
 mod restore;
 mod rules;
 mod ship;

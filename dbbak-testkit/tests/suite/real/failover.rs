@@ -31,16 +31,17 @@ fn options(vendor: Vendor, server_id: u32, port: u16) -> Options {
 
 impl Pair {
     fn new(vendor: Vendor) -> Self {
-        Self::with(vendor, |options| options)
+        Self::with_replica(vendor, |_| ())
     }
 
-    /// With further options for both.
-    fn with(vendor: Vendor, more: impl Fn(Options) -> Options) -> Self {
+    /// With something done on the replica before it follows.
+    fn with_replica(vendor: Vendor, prepare: impl Fn(&Server)) -> Self {
         let port = free_port();
-        let scenario = Scenario::with(more(options(vendor, 1, port)), "");
+        let scenario = Scenario::with(options(vendor, 1, port), "");
         scenario.next_second();
         let dir = scenario.root().join("replica");
-        let replica = Server::start(&dir, more(options(vendor, 2, free_port()))).unwrap();
+        let replica = Server::start(&dir, options(vendor, 2, free_port())).unwrap();
+        prepare(&replica);
         let pair = Self { scenario, vendor, other: replica };
         if vendor == Vendor::Mysql {
             pair.scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
@@ -198,5 +199,170 @@ fn real_failover_is_crossed() {
 fn real_mysql_failover_is_crossed() {
     if require_mysql() {
         a_clean_failover(Vendor::Mysql, 82);
+    }
+}
+
+/// The source writes on after the replica was cut off, and takes a backup then; the replica's log was never rotated, so that it is
+/// entered in the middle of a file.
+fn a_failover_with_a_loss(vendor: Vendor, seed: u64) {
+    let mut pair = Pair::new(vendor);
+    let mut workload = pair.workload(seed);
+    workload.run(30).unwrap();
+    pair.write("before the backup");
+    let first = pair.full();
+    workload.run(20).unwrap();
+    drop(workload);
+    pair.catch_up();
+    pair.part();
+    pair.scenario.next_second();
+    pair.write("lost: 1");
+    let (lost, with_one_lost) = (pair.last_gtid(), pair.sums());
+    pair.write("lost: 2");
+    let second = pair.full();
+    pair.write("lost: 3");
+    let with_all_lost = pair.sums();
+    pair.scenario.next_second();
+    pair.scenario.ship();
+    pair.promote();
+    pair.write("first of the new");
+    let (gtid, at_gtid) = (pair.last_gtid(), pair.sums());
+    pair.write("second of the new");
+    let last = pair.sums();
+    pair.scenario.next_second();
+    let time = pair.scenario.next_second();
+    pair.scenario.ship();
+    let told = pair.scenario.dbbak(&["timeline"]).exits(0);
+    assert!(told.stdout.contains("t2"), "{told}");
+
+    // The new server's state has nothing of what it never had; the backup that has it is passed over.
+    for (args, wanted) in [
+        (&["--gtid", &gtid, "--replay", "pipe"][..], &at_gtid),
+        (&["--gtid", &gtid, "--replay", "relay"], &at_gtid),
+        (&["--latest", "--timeline", "t2"], &last),
+        (&["--time", &time, "--exact", "--timeline", "t2"], &last),
+    ] {
+        let report = pair.restored(args, wanted);
+        let window = report.window.unwrap();
+        assert!(report.chain[0].backup.contains(&first), "{:?}", report.chain);
+        assert!(window.segments[1].left_behind.is_some() && window.segments[0].from == window.from, "{window:#?}");
+        assert_eq!(report.proof.unwrap().transactions, window.transactions.unwrap());
+    }
+    // What was lost can be had in the old server's timeline.
+    pair.restored(&["--gtid", &lost], &with_one_lost);
+    pair.restored(&["--latest", "--timeline", "t1"], &with_all_lost);
+    // A backup that holds some of it does not lead to the new server.
+    let refused = pair.scenario.try_restore(&["--gtid", &gtid, "--backup", &second]).exits(5);
+    assert!(refused.stderr.contains("does not lead to timeline t2"), "{refused}");
+    assert!(refused.stderr.contains("the last place at which both servers had the same"), "{refused}");
+    // Which of the two is meant would be a guess.
+    pair.scenario.try_restore(&["--latest"]).exits(5).says("t2");
+    pair.scenario.nothing_survives();
+}
+
+#[test]
+fn real_failover_with_a_loss() {
+    if require_servers() {
+        a_failover_with_a_loss(Vendor::Mariadb, 83);
+    }
+}
+
+#[test]
+fn real_mysql_failover_with_a_loss() {
+    if require_mysql() {
+        a_failover_with_a_loss(Vendor::Mysql, 84);
+    }
+}
+
+/// A replica that had written something of its own was never again what its source was: a backup before that leads to its state,
+/// which has both, and one behind it to nothing that could be proven.
+fn a_replica_with_writes_of_its_own(vendor: Vendor, seed: u64) {
+    let mut pair = Pair::new(vendor);
+    let mut workload = pair.workload(seed);
+    workload.run(20).unwrap();
+    let before = pair.full();
+    workload.run(10).unwrap();
+    pair.catch_up();
+    pair.other.sql("CREATE TABLE shop.errant (id INT PRIMARY KEY) ENGINE=InnoDB; INSERT INTO shop.errant VALUES (1)");
+    workload.run(10).unwrap();
+    let behind = pair.full();
+    pair.write("last of the old");
+    drop(workload);
+    pair.catch_up();
+    pair.part();
+    pair.scenario.ship();
+    pair.promote();
+    pair.write("first of the new");
+    let (gtid, wanted) = (pair.last_gtid(), pair.sums());
+    assert!(wanted.contains_key("errant"));
+    pair.scenario.next_second();
+    let time = pair.scenario.next_second();
+    pair.scenario.ship();
+
+    for target in [&["--gtid", &gtid][..], &["--time", &time, "--exact", "--timeline", "t2"]] {
+        let report = pair.restored(target, &wanted);
+        assert!(report.chain[0].backup.contains(&before), "{:?}", report.chain);
+        assert_eq!(report.window.unwrap().segments[1].left_behind, None);
+        let refused = pair.scenario.try_restore(&[target, &["--backup", &behind]].concat()).exits(5);
+        assert!(
+            refused.stderr.contains("behind") && refused.stderr.contains("does not lead to timeline t2"),
+            "{refused}"
+        );
+    }
+    pair.scenario.nothing_survives();
+}
+
+#[test]
+fn real_failover_to_a_replica_with_writes_of_its_own() {
+    if require_servers() {
+        a_replica_with_writes_of_its_own(Vendor::Mariadb, 85);
+    }
+}
+
+#[test]
+fn real_mysql_failover_to_a_replica_with_writes_of_its_own() {
+    if require_mysql() {
+        a_replica_with_writes_of_its_own(Vendor::Mysql, 86);
+    }
+}
+
+/// Two servers whose logs hold no place at which both had the same: the other one's history began with something of its own.
+fn an_unproven_failover(vendor: Vendor, seed: u64) {
+    let mut pair = Pair::with_replica(vendor, |replica| drop(replica.sql("CREATE DATABASE errant")));
+    let mut workload = pair.workload(seed);
+    workload.run(20).unwrap();
+    pair.full();
+    workload.run(10).unwrap();
+    drop(workload);
+    pair.catch_up();
+    pair.part();
+    pair.scenario.ship();
+    pair.promote();
+    pair.write("first of the new");
+    let gtid = pair.last_gtid();
+    pair.scenario.next_second();
+    let time = pair.scenario.next_second();
+    pair.scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]);
+    for target in [
+        &["--gtid", &gtid][..],
+        &["--time", &time, "--exact"],
+        &["--time", &time, "--exact", "--timeline", "t2"],
+        &["--latest", "--timeline", "t2"],
+        &["--latest"],
+    ] {
+        pair.scenario.try_restore(target).exits(5);
+    }
+}
+
+#[test]
+fn real_failover_that_nothing_proves_is_refused() {
+    if require_servers() {
+        an_unproven_failover(Vendor::Mariadb, 87);
+    }
+}
+
+#[test]
+fn real_mysql_failover_that_nothing_proves_is_refused() {
+    if require_mysql() {
+        an_unproven_failover(Vendor::Mysql, 88);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     binlog::{FileHead, LogFlavor},
+    journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::Digest,
@@ -42,11 +43,20 @@ pub struct Facts {
     /// What decides whether the server can be cloned; looked at before a full alone.
     #[serde(default)]
     pub clone: Option<CloneFacts>,
+    /// Tables that no snapshot of a dump holds; looked at before a dump alone.
+    #[serde(default)]
+    pub non_transactional: Option<Vec<UnclonedTable>>,
+    /// What makes an empty data directory of MariaDB; looked for where a dump is to be loaded.
+    #[serde(default)]
+    pub install_db: Option<PathBuf>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
     /// Where one server's binlogs go on in another's, as after a failover.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crossings: Vec<CrossingFact>,
+    /// The journal of a restore that lies in the work directory.
+    #[serde(default)]
+    pub journal: Option<Box<JournalFact>>,
 }
 
 /// How a gap-free piece of one timeline stands to one of another server's timeline.
@@ -86,6 +96,32 @@ pub struct CrossingPlace {
     /// Whether the other log adds transactions of its own server: it took over, then, and did not only follow. What only
     /// follows may lag behind: the end of its log says nothing of a moment.
     pub promoted: bool,
+}
+
+/// The journal of a restore, and what is there of what it tells of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalFact {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it says.
+    pub journal: Result<Journal, JournalError>,
+    /// Since which start the machine runs, where the system says so.
+    pub boot: Option<String>,
+    /// Processes that are at work in the work directory.
+    pub living: Vec<LivingProcess>,
+    /// The state of the trees that finished steps changed, where they are there.
+    pub trees: BTreeMap<PathBuf, Digest>,
+    /// The names in the work directory.
+    pub names: Vec<String>,
+}
+
+/// A process at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivingProcess {
+    /// Its id.
+    pub pid: u32,
+    /// Its program.
+    pub program: String,
 }
 
 /// What decides whether a server can be cloned.
@@ -390,8 +426,11 @@ impl Facts {
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
             clone: None,
+            non_transactional: None,
+            install_db: None,
             starts: Vec::new(),
             crossings: Vec::new(),
+            journal: None,
         }
     }
 

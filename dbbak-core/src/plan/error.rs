@@ -52,6 +52,21 @@ pub enum PlanError {
         /// The tables with their engines.
         tables: Vec<String>,
     },
+    /// No snapshot holds tables of engines without transactions.
+    #[error("tables without transactions are in no snapshot that a dump could be taken of: {}", tables.join(", "))]
+    NotTransactional {
+        /// The tables with their engines.
+        tables: Vec<String>,
+    },
+    /// The account does not see all of the server: a dump would leave out what it does not see, without a word.
+    #[error("a dump would leave out what the account may not see; it lacks {}", missing.join(", "))]
+    DumpPrivileges {
+        /// The privileges that it lacks on everything.
+        missing: Vec<String>,
+    },
+    /// What makes an empty data directory of MariaDB is not there.
+    #[error("a dump of MariaDB is loaded into a new data directory, and mariadb-install-db was not found")]
+    NoInstallDb,
     /// The full was taken by an engine that takes no incrementals.
     #[error("backup {full} was taken by {engine}, which takes no incrementals")]
     NoIncrementals {
@@ -196,6 +211,42 @@ pub enum PlanError {
         ended: DateTime<Utc>,
         /// The target.
         target: DateTime<Utc>,
+    },
+    /// The work directory holds the journal of another restore.
+    #[error("{} holds another restore ({aim}); it was asked for with another {}", path.display(), differs.join(", "))]
+    JournalOfAnother {
+        /// The work directory.
+        path: PathBuf,
+        /// What that restore aims at.
+        aim: String,
+        /// The options that differ.
+        differs: Vec<String>,
+    },
+    /// The journal of a work directory cannot be used.
+    #[error("the journal {} cannot be used: {problem}", path.display())]
+    JournalUnusable {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Somebody is at work in the work directory.
+    #[error("process {pid} ({program}) is at work in {}", path.display())]
+    WorkdirInUse {
+        /// The work directory.
+        path: PathBuf,
+        /// The process.
+        pid: u32,
+        /// Its program.
+        program: String,
+    },
+    /// What was restored in the work directory is not what was planned.
+    #[error("what was restored in {} is not what was planned: {problem}", path.display())]
+    Unproven {
+        /// The work directory.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
     },
     /// A position is not a place between two transactions.
     #[error("{position} lies inside a transaction or an event")]

@@ -5,14 +5,17 @@
 mod across;
 mod aim;
 mod backup;
+mod base;
 mod check;
 mod clone;
 mod display;
+mod dump;
 mod engines;
 mod error;
 mod explain;
 mod fetch;
 mod finish;
+mod load;
 mod origin;
 mod orphans;
 mod private_server;
@@ -21,16 +24,19 @@ mod replay;
 mod report;
 mod request;
 mod restore;
+mod resume;
 mod scratch;
 mod select;
 mod ship;
 mod start;
 mod step;
 mod time_zone;
+mod touch;
 mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
+pub use base::family_of;
 pub use check::{Violation, check};
 pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
@@ -41,14 +47,17 @@ pub use report::{
 };
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
+pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
-    BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer,
-    ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, OpenClone,
+    PassTree, PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide,
+    TakeClone, TakeDump, UnpackBinlogs,
 };
+pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
 use crate::{
@@ -87,6 +96,9 @@ pub struct Plan {
     /// What would mend what is incomplete, as far as the planner knows. How to ask for it is the frontend's to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
+    /// The journal that a restore keeps, by which it can go on after its death.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Box<PlannedJournal>>,
 }
 
 /// What would mend what a plan leaves incomplete.
@@ -155,6 +167,7 @@ impl Plan {
             discard_on_failure: Vec::new(),
             discard_dirs: Vec::new(),
             remedies: Vec::new(),
+            journal: None,
         }
     }
 }
@@ -165,12 +178,15 @@ impl Step {
         match self {
             Step::CreateStoreDir { key } => format!("create {key} in the store"),
             Step::CreateDir { path } => format!("create {}", path.display()),
-            Step::PassTree(pass) => pass.title.clone(),
+            Step::PassTree(pass) | Step::MendTree(pass) => pass.title.clone(),
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
             Step::TakeClone(_) => "have the server clone itself".into(),
             Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
+            Step::TakeDump(_) => "dump all databases".into(),
+            Step::InitDatadir(_) => "make an empty data directory".into(),
+            Step::LoadDump(_) => "load the dump through a private server".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
@@ -194,7 +210,7 @@ impl Step {
     /// How many bytes the step goes through, where the plan knows.
     pub fn bytes(&self) -> Option<u64> {
         match self {
-            Step::PassTree(pass) => pass.bytes,
+            Step::PassTree(pass) | Step::MendTree(pass) => pass.bytes,
             Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),

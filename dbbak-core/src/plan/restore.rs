@@ -1,13 +1,17 @@
 //! Plans a restore: chain, prepare, window, replay, proof.
 
+mod workdir;
+
 use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
     backup::{program, series, tool},
+    base::{base_tree, engine_of, family_of},
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
     report::{ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
+    resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
     step::{PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
@@ -16,10 +20,9 @@ use super::{
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
-    engine::{Engine, PrepareJob, engine_for, engine_named},
+    engine::{Engine, PrepareJob, engine_for},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::{BinlogName, BinlogPosition, TreeName},
-    probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
 };
@@ -38,8 +41,10 @@ pub fn plan_restore(
     now: DateTime<Utc>,
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
-    let aim = resolve_aim(config, catalog, facts, now, request)?;
-    let selection = select(catalog, request, &aim, facts)?;
+    let pinned = pinned(request, facts)?;
+    let aim = resolve_aim(config, catalog, facts, now, &pinned)?;
+    let selection = select(catalog, &pinned, &aim, facts)?;
+    let request = &RestoreRequest { id: pinned.id, ..request.clone() };
     let edges = edges_of(catalog, facts, &selection)?;
     let mut plan = Plan::new("restore", now);
     plan.locks = vec![LockScope::Read];
@@ -61,14 +66,16 @@ pub fn plan_restore(
     };
     restore.examine(&mut plan)?;
     let last = selection.chain.last();
+    let begun = journal_of(request, facts)?.map(|journal| &journal.header);
     let report = RestoreReport {
         version: 1,
         restore: request.id,
         planned_at: now,
-        aim: describe_aim(&aim),
-        target: match &aim {
-            Aim::Moment { at, .. } => Some(*at),
-            Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. } => None,
+        aim: begun.map_or_else(|| describe_aim(&aim), |header| header.aim.clone()),
+        target: match (&aim, begun) {
+            (_, Some(header)) => header.target,
+            (Aim::Moment { at, .. }, None) => Some(*at),
+            (Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. }, None) => None,
         },
         chain: selection.chain.iter().map(|backup| ReportedBackup::of(backup)).collect(),
         coordinates: last.and_then(|backup| backup.entry.binlog.clone()),
@@ -84,6 +91,8 @@ pub fn plan_restore(
     plan.discard_dirs.push(restore.run_dir());
     plan.discard_dirs.extend(restore.own_dirs());
     plan.summary = Summary::Restore { report: Box::new(report.clone()) };
+    let journal = planned_journal((&plan, &report, begun), &selection, request, facts)?;
+    plan.journal = Some(Box::new(journal));
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
     Ok(plan)
 }
@@ -93,7 +102,7 @@ pub(super) const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
 pub(super) struct Restore<'a> {
     pub(super) config: &'a Config,
-    catalog: &'a Catalog,
+    pub(super) catalog: &'a Catalog,
     pub(super) facts: &'a Facts,
     pub(super) request: &'a RestoreRequest,
     pub(super) chain: &'a [&'a Backup],
@@ -102,6 +111,8 @@ pub(super) struct Restore<'a> {
     pub(super) engine: &'static dyn Engine,
     /// The tree of the full that is copied, and whether it still has to be prepared.
     base: (TreeName, bool),
+    /// The family of the server that was backed up.
+    pub(super) family: Family,
 }
 
 impl<'a> Restore<'a> {
@@ -117,17 +128,7 @@ impl<'a> Restore<'a> {
         let engine = engine_of(facts, full)?;
         let stored = stored(facts, full)?;
         let alone = chain.len() == 1;
-        let has = |tree| stored.trees.contains_key(&tree);
-        let base = if has(TreeName::PreparedFinal) && (alone || !engine.has_final_prepare()) {
-            (TreeName::PreparedFinal, false)
-        } else if has(TreeName::PreparedRedo) {
-            (TreeName::PreparedRedo, alone && engine.has_final_prepare())
-        } else if engine.writes_raw() {
-            (TreeName::Raw, true)
-        } else {
-            let reason = format!("backup {} has no {}", full.ts(), TreeName::PreparedFinal.as_str());
-            return Err(PlanError::StoreUnusable { reason });
-        };
+        let base = base_tree(engine, full, stored, alone)?;
         let workdir = match &request.workdir {
             Some(workdir) => workdir.clone(),
             None => {
@@ -138,7 +139,8 @@ impl<'a> Restore<'a> {
             }
         };
         let window = selection.window.as_ref();
-        let restore = Restore { config, catalog, facts, request, chain, window, workdir, engine, base };
+        let family = family_of(full).unwrap_or(engine.tool().family());
+        let restore = Restore { family, config, catalog, facts, request, chain, window, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
     }
@@ -161,44 +163,6 @@ impl<'a> Restore<'a> {
         temp.join(format!("{SCRATCH_PREFIX}{}", short(&self.request.id)))
     }
 
-    fn check_workdir(&self) -> Result<(), PlanError> {
-        let unusable = |reason: String| Err(PlanError::WorkdirUnusable { path: self.workdir.clone(), reason });
-        match self.facts.paths.get(&self.workdir) {
-            Some(PathState::Directory { empty: false, .. }) => {
-                return Err(PlanError::WorkdirNotEmpty { path: self.workdir.clone() });
-            }
-            Some(PathState::Directory { writable: false, .. }) => return unusable("it is not writable".into()),
-            Some(PathState::File { .. } | PathState::Other) => return unusable("it is no directory".into()),
-            _ => {}
-        }
-        if !self.workdir.is_absolute() {
-            return unusable("it is not an absolute path".into());
-        }
-        let running = match &self.facts.server {
-            Some(Ok(server)) => Some(&server.datadir),
-            _ => None,
-        };
-        // A server that does not answer may run all the same.
-        for datadir in running.into_iter().chain(&self.config.server.datadir) {
-            if self.workdir.starts_with(datadir) || datadir.starts_with(&self.workdir) {
-                return unusable(format!("a running server uses {}", datadir.display()));
-            }
-        }
-        if self.filesystem().is_some_and(|filesystem| filesystem.network) {
-            return unusable("it is reached through the network, where no prepare may run".into());
-        }
-        let in_store = |root: &Path| self.workdir.starts_with(root) && !self.workdir.starts_with(root.join("tmp"));
-        if self.catalog.root.as_deref().is_some_and(in_store) {
-            return unusable("it lies in the store".into());
-        }
-        Ok(())
-    }
-
-    /// The file system of the work directory, or of the directory that it will be made in.
-    fn filesystem(&self) -> Option<&'a Filesystem> {
-        self.workdir.ancestors().find_map(|dir| self.facts.filesystems.get(dir))
-    }
-
     fn check_backups(&self) -> Result<(), PlanError> {
         for backup in self.chain {
             let stored = stored(self.facts, backup)?;
@@ -207,25 +171,6 @@ impl<'a> Restore<'a> {
             }
         }
         Ok(())
-    }
-
-    fn check_space(&self) -> Result<(), PlanError> {
-        let bytes = |backup: &Backup, tree| {
-            let stored = stored(self.facts, backup).ok()?;
-            stored.trees.get(&tree).copied().flatten()
-        };
-        let base = self.chain.first().and_then(|full| bytes(full, self.base.0)).unwrap_or(0);
-        let incrementals = self.chain.iter().skip(1).filter_map(|backup| bytes(backup, TreeName::Raw));
-        // Each incremental is copied, applied (its pages grow the base at most by its size) and removed again.
-        let (largest, grown) = incrementals.fold((0, 0), |(largest, grown), size| (size.max(largest), grown + size));
-        let binlogs: u64 = self.window.map_or(0, |window| window.files.iter().map(|file| file.size).sum());
-        let needed = base + largest + grown + 2 * binlogs;
-        match self.filesystem() {
-            Some(filesystem) if filesystem.free < needed => {
-                Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The backup tool, of the series that made the backups.
@@ -260,6 +205,9 @@ impl<'a> Restore<'a> {
     fn bring_up(&self, plan: &mut Plan) -> Result<(), PlanError> {
         plan.steps.push(Step::CreateDir { path: self.workdir.clone() });
         let Some((full, incrementals)) = self.chain.split_first() else { return Err(PlanError::NoFull) };
+        if self.base.0 == TreeName::Dump {
+            return self.load(plan, full);
+        }
         plan.steps.push(self.copy(full, self.base.0, &self.datadir(), "copy the full")?);
         if self.base.1 {
             self.prepare(plan, full, None, incrementals.is_empty(), "prepare the copy")?;
@@ -274,7 +222,7 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
+    pub(super) fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
         let root = self.catalog.root.as_deref().ok_or_else(|| PlanError::StoreUnusable {
             reason: "the backup's files must be reachable as a directory".into(),
         })?;
@@ -363,7 +311,7 @@ impl<'a> Restore<'a> {
         plan.steps.push(Step::UnpackBinlogs(unpack));
         let (_, server_version) = self.family_tool(ToolRole::Server)?;
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
-        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
+        let choice = replay::choose(self.request, window, Dialect { family: self.family, version })?;
         plan.reasons.push(choice.reason);
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
@@ -381,7 +329,7 @@ impl<'a> Restore<'a> {
         }
         let reader = ReplayReader {
             program: program(reader)?.to_owned(),
-            family: self.engine.tool().family(),
+            family: self.family,
             files: names,
             start: from.position,
             stop,
@@ -392,7 +340,7 @@ impl<'a> Restore<'a> {
         let relay = choice.relay.then(|| {
             let (mysqld, _) = self.family_tool(ToolRole::Server)?;
             let job = RelayJob {
-                family: self.engine.tool().family(),
+                family: self.family,
                 window,
                 workdir: &self.workdir,
                 run_dir: &server.run_dir,
@@ -461,23 +409,6 @@ pub(super) fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a Stored
         .stored
         .get(&backup.id.to_string())
         .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
-}
-
-/// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.
-fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanError> {
-    if let Some(name) = &full.entry.engine {
-        return engine_named(name).ok_or_else(|| PlanError::Mismatch {
-            what: format!("the engine of backup {}", full.ts()),
-            expected: "one that this dbbak knows".into(),
-            found: name.clone(),
-        });
-    }
-    let (_, version) = tool(facts, ToolRole::Backup)?;
-    engine_for(version.kind).ok_or_else(|| PlanError::Tool {
-        role: ToolRole::Backup,
-        path: None,
-        problem: format!("{} takes no backups", version.kind),
-    })
 }
 
 /// What stands around the place where the restored state ends.

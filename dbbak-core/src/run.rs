@@ -169,17 +169,21 @@ impl Planning<'_> {
         let mut facts = survey::host(self.probe);
         survey::journal(&mut facts, self.probe, request.workdir.as_deref())?;
         let (asked, request) = (request, &pinned(request, &facts)?);
-        let aim = resolve_aim(self.config, &catalog, now, request)?;
-        if let Some(goal) = aim.goal() {
-            survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
+        if !request.replays_nothing() {
+            facts.crossings = survey::crossings(self.store, &catalog);
         }
-        for goal in request.skip_goals() {
+        let aim = resolve_aim(self.config, &catalog, &facts, now, request)?;
+        let goals: Vec<_> = aim.goal().into_iter().chain(request.skip_goals()).collect();
+        for goal in goals {
             survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
         }
         let selection = self.select(&catalog, request, &aim, &mut facts)?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
         if let Some((timeline, at)) = selection.ends_at(&catalog) {
-            let from = selection.window.as_ref().map(|window| window.coordinates.place());
+            let from = selection.window.as_ref().map(|window| match &window.lead {
+                Some(lead) => lead.place.enter.clone(),
+                None => window.coordinates.place(),
+            });
             let goal = aim.goal();
             survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }

@@ -191,7 +191,8 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub no_pitr: bool,
 
-    /// The work directory: missing or empty. The restored data directory is made in it.
+    /// The work directory: missing or empty, or that of the same restore, which died: then it goes on. The restored data
+    /// directory is made in it.
     #[arg(long, value_name = "PATH")]
     pub workdir: Option<PathBuf>,
 

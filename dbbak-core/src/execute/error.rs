@@ -292,6 +292,12 @@ pub enum ExecuteError {
         /// The signal's number.
         signal: i32,
     },
+    /// Another run is at work in the work directory.
+    #[error("another dbbak is at work in {}", path.display())]
+    WorkdirBusy {
+        /// The work directory.
+        path: PathBuf,
+    },
     /// The plan lacks what a step needs: somebody edited it.
     #[error("the plan is not whole: {problem}")]
     BadPlan {

@@ -8,8 +8,10 @@ mod executor;
 mod feeder;
 mod fetch;
 mod files;
+mod journal;
 mod landmarks;
 mod load;
+mod mend;
 mod outcome;
 mod proof;
 mod read_backup;
@@ -27,6 +29,7 @@ mod walk;
 
 pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
+pub use journal::JournalWriter;
 pub use outcome::{IndexedBinlog, NewBackup, Outcome};
 pub use reporter::{Event, Reporter, Silent};
 pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};

@@ -24,6 +24,9 @@ pub enum Step {
     },
     /// Goes through a tree once: hashes, compares, copies and syncs, as asked.
     PassTree(PassTree),
+    /// Goes through a copy that a dead run left: what has not its recorded digest is copied again, what was never recorded
+    /// is removed.
+    MendTree(PassTree),
     /// Runs a tool and judges whether it succeeded.
     RunTool(Box<RunTool>),
     /// Reads what the backup tool left (LSNs, coordinates) and checks that the coordinates are a transaction boundary.

@@ -70,6 +70,7 @@ fn plan(root: &Path) -> Plan {
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
         remedies: Vec::new(),
+        journal: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod proof;
 mod reading;
 mod relay;
 mod remote_clone;
+mod resume;
 mod secrets;
 mod targets;
 mod together;

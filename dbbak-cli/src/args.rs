@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{BinlogPosition, Donor, Gtid, Stamp, parse_time},
+    model::{BinlogPosition, Donor, Gtid, OwnerName, Stamp, parse_time},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -210,6 +210,14 @@ pub struct RestoreArgs {
     /// their trees and indexes.
     #[arg(long, value_enum, value_name = "WAY", default_value_t = CheckArg::Fast)]
     pub check: CheckArg,
+
+    /// Give the restored files to this owner, names or numbers; needs root.
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub owner: Option<OwnerName>,
+
+    /// Put the archived binlogs of the window back as the restored server's own, the last one cut off at the target.
+    #[arg(long, conflicts_with = "no_pitr")]
+    pub with_binlogs: bool,
 
     /// Whether to act.
     #[command(flatten)]

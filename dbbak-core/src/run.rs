@@ -205,6 +205,9 @@ impl Planning<'_> {
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
+        if let Some(owner) = &request.finish.owner {
+            survey::owner(&mut facts, owner, self.probe)?;
+        }
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
         Ok(plan_resume(plan, &facts))
     }

@@ -15,6 +15,7 @@ mod mend;
 mod outcome;
 mod proof;
 mod read_backup;
+mod ready;
 mod reindex;
 mod relay;
 mod remote_clone;

@@ -2,7 +2,7 @@
 
 use super::tree::TreeListing;
 use crate::{
-    model::{BinlogCoordinates, Lsn, TreeName},
+    model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
     plan::{ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
+    pub binlog_state: Option<MariadbGtidState>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
     /// How long each step took.

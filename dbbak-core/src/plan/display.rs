@@ -86,6 +86,11 @@ impl fmt::Display for PlanText<'_> {
                         writeln!(f, "      then {}", examination.line())?;
                     }
                 }
+                Step::MakeReady(ready) => {
+                    for line in ready.lines() {
+                        writeln!(f, "      {line}")?;
+                    }
+                }
                 Step::Examine(step) => {
                     writeln!(f, "      $ {} &", step.server.launch.command)?;
                     writeln!(f, "      {}", step.examination.line())?;

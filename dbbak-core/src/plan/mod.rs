@@ -19,6 +19,7 @@ mod load;
 mod origin;
 mod orphans;
 mod private_server;
+mod ready;
 mod reindex;
 mod replay;
 mod report;
@@ -41,7 +42,7 @@ pub use engines::{EngineReport, backup_tool_suits, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
@@ -49,9 +50,9 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, OpenClone, PassTree,
-    PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree,
-    SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady, OpenClone,
+    Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -203,6 +204,7 @@ impl Step {
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
+            Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
         }
@@ -216,6 +218,9 @@ impl Step {
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
+            Step::MakeReady(ready) => {
+                ready.history.as_ref().map(|place| place.files.iter().map(|file| file.size).sum())
+            }
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,
         }

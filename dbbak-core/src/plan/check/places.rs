@@ -119,6 +119,17 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
         match step {
             Step::CreateDir { path } | Step::RemoveTree { path } | Step::WriteReport { path, .. } => own(path),
             Step::PassTree(pass) => pass.to.iter().for_each(|to| own(to)),
+            Step::MakeReady(ready) => {
+                own(&ready.datadir);
+                own(&ready.coordinates);
+                ready.settings.values().chain(&ready.binlog_state).for_each(|path| own(path));
+                ready
+                    .history
+                    .iter()
+                    .for_each(|history| [&history.dir, &history.index].into_iter().for_each(|dir| own(dir)));
+                let owner = ready.owner.iter();
+                owner.flat_map(|owner| owner.trees.iter().chain([&owner.parent])).for_each(|tree| own(tree));
+            }
             Step::RunTool(run) => own(&run.dir),
             Step::MoveTree { to, .. } => own(to),
             Step::UnpackBinlogs(unpack) => [&unpack.dir, &unpack.expected_list].into_iter().for_each(|dir| own(dir)),

@@ -14,6 +14,7 @@ mod kill;
 mod pitr;
 mod proof;
 mod reading;
+mod ready;
 mod relay;
 mod remote_clone;
 mod resume;

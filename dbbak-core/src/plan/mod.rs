@@ -39,7 +39,7 @@ pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use base::family_of;
 pub use check::{Violation, check};
-pub use engines::{EngineReport, report_engines};
+pub use engines::{EngineReport, backup_tool_suits, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;

@@ -255,6 +255,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::WindowDiffers { .. }
         | ExecuteError::NotABoundary { .. }
         | ExecuteError::PositionDiffers { .. }
+        | ExecuteError::TablesDamaged { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
         ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
@@ -541,14 +542,11 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
-        ExecuteError::PositionDiffers { .. } => {
-            vec!["the restored data directory was kept for a look at it; do not use it".into()]
-        }
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
             vec![format!("the whole output lies in {}", log.display())]
         }
-        ExecuteError::ProofFailed { .. } => {
-            vec!["the restored data directory was kept for a look at it; do not use it".into()]
+        error if error.is_unproven() => {
+            vec!["the restored data directory was kept for a look at it, and its report says so; do not use it".into()]
         }
         ExecuteError::Exec(ExecError::Start { .. }) => vec!["is the program installed and executable?".into()],
         _ => Vec::new(),

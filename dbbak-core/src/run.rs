@@ -13,8 +13,8 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
-        ShipRequest, Step, Summary, Touch, check, pinned, plan_backup, plan_orphans, plan_reindex, plan_restore,
-        plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
+        ShipRequest, Step, Summary, Touch, check, check_resumed, pinned, plan_backup, plan_orphans, plan_reindex,
+        plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -179,7 +179,11 @@ impl Planning<'_> {
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
-        Ok(plan_resume(plan, &facts))
+        let resumed = plan_resume(plan.clone(), &facts);
+        match check_resumed(&plan, &resumed).into_iter().next() {
+            Some(violation) => Err(RunError::Broken(violation)),
+            None => Ok(resumed),
+        }
     }
 
     /// Chooses chain and window. Whether a backup's coordinates are a transaction boundary is looked up for the one that
@@ -433,6 +437,7 @@ fn record(
             let report = RestoreReport {
                 finished_at: Some(clock.now()),
                 proof: outcome.replay.clone(),
+                examination: outcome.examination.clone(),
                 phases: outcome.phases.clone(),
                 ..(**report).clone()
             };
@@ -444,9 +449,12 @@ fn record(
     Ok(())
 }
 
-/// Whether what was restored is not what was planned.
+/// Whether what was restored was looked at, and is not what was planned. A server that could not be asked, or did not end
+/// well, is no such look: a full disk does that too, and the restore may begin anew.
 fn is_unproven(error: &RunError) -> bool {
-    matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }))
+    let ended =
+        |error: &ExecuteError| matches!(error, ExecuteError::Examination { .. } | ExecuteError::ServerStop { .. });
+    matches!(error, RunError::Execute(error) if error.is_unproven() && !ended(error))
 }
 
 /// Whether a restore that failed in a step may go on from what it has: a place was full, say, and has room again.
@@ -461,8 +469,12 @@ fn can_go_on(plan: &Plan, step: &Step, error: &RunError) -> bool {
 /// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
 /// that was proven is kept although its report could not be written.
 fn clean_up((plan, step): (&Plan, &Step), running: &Running<'_>, error: &RunError, outcome: &Outcome) {
-    if !is_unproven(error) && outcome.replay.is_none() && !can_go_on(plan, step, error) {
-        discard(&plan.discard_dirs, running.reporter);
+    match error {
+        RunError::Execute(error) if error.is_unproven() => mark_unproven(plan, running, error, outcome),
+        error if outcome.replay.is_none() && !can_go_on(plan, step, error) => {
+            discard(&plan.discard_dirs, running.reporter);
+        }
+        _ => {}
     }
     let Some(session) = running.session else { return };
     // Once a backup is recorded it stays; a failed run never comes that far, since recording is its last step.
@@ -470,6 +482,20 @@ fn clean_up((plan, step): (&Plan, &Step), running: &Running<'_>, error: &RunErro
         if let Err(error) = session.remove_tree(key) {
             running.reporter.report(&Event::Warning { text: &format!("could not clean up {key}: {error}") });
         }
+    }
+}
+
+/// Writes into the report of a restore that its data are not what they must be.
+fn mark_unproven(plan: &Plan, running: &Running<'_>, error: &ExecuteError, outcome: &Outcome) {
+    let Some(Step::WriteReport { path, report }) = plan.steps.last() else { return };
+    let report = RestoreReport {
+        unproven: Some(error.to_string()),
+        examination: outcome.examination.clone(),
+        phases: outcome.phases.clone(),
+        ..(**report).clone()
+    };
+    if let Err(problem) = write_report(path, &report) {
+        running.reporter.report(&Event::Warning { text: &format!("the restored data could not be marked: {problem}") });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod clone;
 mod error;
+mod examine;
 mod executor;
 mod feeder;
 mod fetch;

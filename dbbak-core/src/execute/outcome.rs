@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, TreeName},
-    plan::{Phase, ReplayProof},
+    plan::{Carried, ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
@@ -25,8 +25,25 @@ pub struct Outcome {
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// What a private server said of the restored data at the end.
+    pub examination: Option<ExaminationReport>,
     /// How long each step took.
     pub phases: Vec<Phase>,
+}
+
+impl Outcome {
+    /// What a restore that goes on takes over. Each part is decided on here: one that a later step needs must not be lost.
+    pub fn carried(&self) -> Carried {
+        let Outcome { listings: _, backup: _, server_files: _, shipped: _, indexed: _, replay, examination, phases: _ } =
+            self;
+        Carried { replay: replay.clone(), examination: examination.clone() }
+    }
+
+    /// What the steps of a dead run have found out.
+    pub fn taking_over(carried: Carried) -> Self {
+        let Carried { replay, examination } = carried;
+        Outcome { replay, examination, ..Outcome::default() }
+    }
 }
 
 /// An archived binlog that was read for the index.

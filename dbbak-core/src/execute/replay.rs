@@ -1,12 +1,17 @@
 //! Replays a window on a private server: start, one pipeline, proof, clean shutdown.
 
 use super::{
-    Event, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, landmarks::Landmarks,
-    relay::RelayRun, running::Running,
+    Event, ExitStatus, MemberExit, Process, Reporter,
+    error::ExecuteError,
+    examine::{Ended, Examiner, Parts, close},
+    files,
+    landmarks::Landmarks,
+    relay::RelayRun,
+    running::Running,
 };
 use crate::{
     plan::{PrivateServer, Replay},
-    tools::{Exit, Launch, judge_binlog_reader},
+    tools::{Exit, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -21,7 +26,7 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(3600);
 /// # Errors
 ///
 /// When the server does not start, the pipeline fails, or the server does not end cleanly. The server is dead then.
-pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<(), ExecuteError> {
+pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<Ended, ExecuteError> {
     let server = &step.server;
     files::create_private_dir(&server.run_dir)?;
     files::create_private_dir(&server.log_dir)?;
@@ -34,8 +39,9 @@ pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running
     result
 }
 
-fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<(), ExecuteError> {
+fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<Ended, ExecuteError> {
     let server = &step.server;
+    let mut parts = Parts::new(running);
     write_account(server)?;
     let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, landmarks, running, reported: 0 });
     if let Some(relay) = &relay {
@@ -44,6 +50,7 @@ fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Res
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, &mut *process, running)?;
     files::remove_file(&server.init_file)?;
+    parts.done("start the server");
     let replayed = match &mut relay {
         Some(relay) => relay.run(&mut *process),
         None => {
@@ -51,11 +58,13 @@ fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Res
             pipe(&step.reader, &step.client, Some(&|| watch.tick()), running)
         }
     };
-    if let Err(error) = replayed {
-        process.kill()?;
-        return Err(error);
-    }
-    stop(server, &mut *process, running)
+    parts.done("replay");
+    let result = replayed.and_then(|()| {
+        let Some(step) = &step.examination else { return Ok(None) };
+        let examiner = Examiner { step, server, running, window: Some(landmarks) };
+        examiner.examine(&mut *process, &mut parts).map(Some)
+    });
+    close(result, server, &mut *process, running, parts)
 }
 
 /// Writes the statements that make the account, and the option file with which the client uses it. The password exists
@@ -145,7 +154,7 @@ pub(super) fn stop(
     server: &PrivateServer,
     process: &mut dyn Process,
     running: &Running<'_>,
-) -> Result<(), ExecuteError> {
+) -> Result<ShutdownLog, ExecuteError> {
     let log = server.launch.log.clone();
     let unclean = |problem: String| ExecuteError::ServerStop { problem, log: log.clone() };
     let last_words = Launch { command: server.statements.clone(), log: server.run_dir.join("statements.log") };
@@ -163,10 +172,7 @@ pub(super) fn stop(
             return Err(unclean("it did not end in an hour".into()));
         }
     }
-    if !files::tail(&log).iter().rev().any(|line| line.to_ascii_lowercase().contains("shutdown complete")) {
-        return Err(unclean("its log does not end with a complete shutdown".into()));
-    }
-    Ok(())
+    judge_shutdown(&files::tail(&log)).map_err(unclean)
 }
 
 /// How the members of a pipeline ended, in words.

@@ -1,8 +1,9 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, fetch, files, mend::mend_tree,
-    proof::ExpectedLog, read_backup, reindex, replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, examine, examine::Ended, fetch, files,
+    mend::mend_tree, proof::ExpectedLog, read_backup, reindex, replay, running::Running, ship, tree::ExpectedFiles,
+    unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -40,17 +41,19 @@ pub struct Walk<'a> {
     tool_times: Option<(DateTime<Utc>, DateTime<Utc>)>,
     expected: Option<ExpectedLog>,
     cloned: Option<clone::Taken>,
+    /// How long the parts of the step took.
+    parts: Vec<Phase>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk that has done nothing yet.
     pub fn new(effects: Effects<'a>) -> Self {
-        Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None, cloned: None }
+        Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None, cloned: None, parts: Vec::new() }
     }
 
     /// A walk that takes over what the steps of a dead run have found out.
     pub fn go_on(effects: Effects<'a>, resume: &Resume) -> Self {
-        let outcome = Outcome { replay: resume.proof.clone(), phases: resume.phases.clone(), ..Outcome::default() };
+        let outcome = Outcome { phases: resume.phases.clone(), ..Outcome::taking_over(resume.carried.clone()) };
         Walk { outcome, ..Walk::new(effects) }
     }
 
@@ -80,7 +83,8 @@ impl<'a> Walk<'a> {
         self.carry_out(step)?;
         let took = effects.clock.monotonic().saturating_sub(started);
         effects.reporter.report(&Event::StepFinished { number, title: &title, took });
-        self.outcome.phases.push(Phase { title, seconds: took.as_secs_f64() });
+        let parts = std::mem::take(&mut self.parts);
+        self.outcome.phases.push(Phase { title, seconds: took.as_secs_f64(), parts });
         Ok(())
     }
 
@@ -138,6 +142,10 @@ impl<'a> Walk<'a> {
                 self.expected = Some(expected);
             }
             Step::Replay(replay) => self.replay(replay)?,
+            Step::Examine(step) => {
+                let ended = examine::run_examine(step, &self.running())?;
+                self.ended(ended);
+            }
             Step::KeepServerFiles { files: paths, .. } => {
                 for path in paths {
                     let bytes = files::read_file(path)?.unwrap_or_default();
@@ -213,11 +221,20 @@ impl<'a> Walk<'a> {
         let Some(expected) = self.expected.take() else {
             return Err(ExecuteError::BadPlan { problem: "a replay without unpacked binlogs".into() });
         };
-        replay::run_replay(step, expected.landmarks(), &self.running())?;
+        let ended = replay::run_replay(step, expected.landmarks(), &self.running())?;
+        let started = self.effects.clock.monotonic();
         expected.prove(&step.server.log_dir, &step.server.log_name)?;
+        let seconds = self.effects.clock.monotonic().saturating_sub(started).as_secs_f64();
+        self.ended(ended);
+        self.parts.push(Phase { title: "compare what was logged".into(), seconds, parts: Vec::new() });
         files::remove_tree(&step.server.log_dir)?;
         self.outcome.replay = Some(ReplayProof { transactions: expected.transactions() });
         Ok(())
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        self.parts = ended.parts;
+        self.outcome.examination = ended.examination;
     }
 
     fn session(&self) -> Result<&'a dyn Session, ExecuteError> {

@@ -12,8 +12,10 @@ mod engines;
 mod error;
 mod explain;
 mod fetch;
+mod finish;
 mod origin;
 mod orphans;
+mod private_server;
 mod reindex;
 mod replay;
 mod report;
@@ -30,21 +32,21 @@ mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
-pub use check::{Violation, check};
+pub use check::{Violation, check, check_resumed};
 pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
-pub use request::{BackupRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
+pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
-pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
+pub use resume::{Carried, PlannedJournal, Resume, journal_of, pinned, plan_resume};
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay,
-    Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup,
+    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -187,6 +189,7 @@ impl Step {
                 files => format!("unpack and verify {files} binlogs"),
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
+            Step::Examine(_) => "start a private server on the data, and examine them".into(),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
         }

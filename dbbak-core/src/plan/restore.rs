@@ -13,7 +13,7 @@ use super::{
     resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
-    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
+    step::{PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
     time_zone,
 };
 use crate::{
@@ -23,16 +23,10 @@ use crate::{
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::TreeName,
     store::{BinlogEntry, LockScope},
-    tools::{
-        Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion,
-        Version, carried_settings,
-    },
+    tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Plans a restore.
 ///
@@ -69,6 +63,7 @@ pub fn plan_restore(
         }
         None => None,
     };
+    restore.examine(&mut plan)?;
     let last = selection.chain.last();
     let begun = journal_of(request, facts)?.map(|journal| &journal.header);
     let report = RestoreReport {
@@ -88,6 +83,8 @@ pub fn plan_restore(
         datadir: restore.datadir(),
         finished_at: None,
         proof: None,
+        examination: None,
+        unproven: None,
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());
@@ -100,17 +97,17 @@ pub fn plan_restore(
 }
 
 /// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
-const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
+pub(super) const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
-struct Restore<'a> {
-    config: &'a Config,
+pub(super) struct Restore<'a> {
+    pub(super) config: &'a Config,
     catalog: &'a Catalog,
-    facts: &'a Facts,
-    request: &'a RestoreRequest,
-    chain: &'a [&'a Backup],
-    window: Option<&'a Window<'a>>,
-    workdir: PathBuf,
-    engine: &'static dyn Engine,
+    pub(super) facts: &'a Facts,
+    pub(super) request: &'a RestoreRequest,
+    pub(super) chain: &'a [&'a Backup],
+    pub(super) window: Option<&'a Window<'a>>,
+    pub(super) workdir: PathBuf,
+    pub(super) engine: &'static dyn Engine,
     /// The tree of the full that is copied, and whether it still has to be prepared.
     base: (TreeName, bool),
 }
@@ -161,12 +158,12 @@ impl<'a> Restore<'a> {
         names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
-    fn datadir(&self) -> PathBuf {
+    pub(super) fn datadir(&self) -> PathBuf {
         self.workdir.join("data")
     }
 
     /// A short private path: a socket's must fit into 107 bytes.
-    fn run_dir(&self) -> PathBuf {
+    pub(super) fn run_dir(&self) -> PathBuf {
         let temp = &self.facts.host.temp_dir;
         let temp = if temp.as_os_str().len() > 60 { Path::new("/tmp") } else { temp };
         temp.join(format!("{SCRATCH_PREFIX}{}", short(&self.request.id)))
@@ -316,7 +313,7 @@ impl<'a> Restore<'a> {
         );
         reported.replay = if choice.relay { ReplayWay::Relay } else { ReplayWay::Pipe };
         let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
-        let server = self.private_server(server_ids.0, choice.relay.then_some(window))?;
+        let server = self.private_server(server_ids.0, Some(window).filter(|_| choice.relay), true)?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");
@@ -358,6 +355,7 @@ impl<'a> Restore<'a> {
         for path in &own_dirs {
             plan.steps.push(Step::CreateDir { path: path.clone() });
         }
+        let examination = Some(self.examination(client.clone()));
         let (reader, client) = (reader.build()?, client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
@@ -367,6 +365,7 @@ impl<'a> Restore<'a> {
             from,
             cut: window.cut.clone(),
             bytes,
+            examination,
         })));
         for path in [dir, load_dir, tmp_dir].into_iter().chain(own_dirs) {
             plan.steps.push(Step::RemoveTree { path });
@@ -391,115 +390,9 @@ impl<'a> Restore<'a> {
         };
         all.checked_sub(start.transactions_before)?.checked_sub(behind_cut)
     }
-
-    /// A program of the vendor whose server was backed up.
-    fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
-        let (tool, version) = tool(self.facts, role)?;
-        let family = self.engine.tool().family();
-        if version.kind.family() != family {
-            return Err(PlanError::Mismatch {
-                what: format!("the vendor of {}", tool.path.as_deref().unwrap_or(Path::new("?")).display()),
-                expected: family_name(family).into(),
-                found: family_name(version.kind.family()).into(),
-            });
-        }
-        Ok((tool, version))
-    }
-
-    /// The servers refuse to run as root without being told so.
-    fn run_as(&self) -> Option<String> {
-        self.facts.host.root.then(|| "root".to_owned())
-    }
-
-    fn private_server(&self, server_id: u32, relay: Option<&Window<'_>>) -> Result<PrivateServer, PlanError> {
-        let (mysqld, version) = self.family_tool(ToolRole::Server)?;
-        let last = self.chain.last().ok_or(PlanError::NoFull)?;
-        self.check_server_version(last, version)?;
-        let stored = stored(self.facts, last)?;
-        let (run_dir, id) = (self.run_dir(), short(&self.request.id));
-        let log_dir = self.workdir.join("replay-log");
-        let (socket, init_file, client_file) =
-            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
-        let datadir = self.datadir();
-        let family = self.engine.tool().family();
-        let number = version.version.unwrap_or(Version::new(0, 0, 0));
-        let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
-        // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
-        // the private server's log can be compared with the archive.
-        settings.insert("binlog_format".into(), "MIXED".into());
-        let command = PrivateServerCommand {
-            program: program(mysqld)?.to_owned(),
-            family,
-            version: number,
-            datadir,
-            socket: socket.clone(),
-            pid_file: run_dir.join("pid"),
-            log_error: None,
-            // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
-            tmpdir: self.workdir.join("tmp"),
-            init_file: Some(init_file.clone()),
-            log_bin: Some(log_dir.join("replay")),
-            server_id,
-            settings,
-            time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
-            run_as: self.run_as(),
-            buffer_pool: Some(self.config.prepare_memory),
-            redo_log: None,
-            relay: relay.map(|window| replay::relay_settings(family, &self.workdir, window)),
-            extra: self.config.server.options.clone(),
-        }
-        .build()?;
-        let account = format!("dbbak_{id}");
-        let client = self.client(&client_file, &socket)?;
-        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
-        Ok(PrivateServer {
-            launch: Launch { command, log: self.workdir.join("server.log") },
-            ping: client.query(Query::Ping)?.spec().clone(),
-            statements: client.statements(farewell)?,
-            run_dir,
-            socket,
-            init_file,
-            client_file,
-            account,
-            log_dir,
-            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-            start_timeout_seconds: self.config.server.start_timeout_seconds,
-        })
-    }
-
-    /// The client of the private server. The socket stands on its command line too: an option file that the client
-    /// ignores (for its mode, say) must not lead it to the production server.
-    fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
-        let (client, _) = self.family_tool(ToolRole::Client)?;
-        let login = Login::OptionFile(option_file.to_owned());
-        Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
-    }
-
-    /// The variables of the server that was backed up, as far as they were kept.
-    fn last_variables(&self) -> Option<&'a BTreeMap<String, String>> {
-        self.chain.last().and_then(|last| stored(self.facts, last).ok()).map(|stored| &stored.variables)
-    }
-
-    /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
-    /// older one refuses it.
-    fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
-        let Some(record) = backup.server() else { return Ok(()) };
-        let Some(recorded) = &record.version else { return Ok(()) };
-        let found = version.version.map(|version| version.series());
-        if let (Some(made), Some(found)) = (series(recorded), found)
-            && made != found
-        {
-            return Err(PlanError::Mismatch {
-                what: "the version series of the private server".into(),
-                expected: format!("{}.{} (the backup is of {recorded})", made.0, made.1),
-                found: version.full.clone(),
-            });
-        }
-        Ok(())
-    }
 }
 
-fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
+pub(super) fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
     facts
         .stored
         .get(&backup.id.to_string())
@@ -537,13 +430,6 @@ fn edges_of<'a>(
     }
 }
 
-fn short(id: &uuid::Uuid) -> String {
+pub(super) fn short(id: &uuid::Uuid) -> String {
     id.simple().to_string()[..8].to_owned()
-}
-
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::Mysql => "MySQL",
-        Family::Mariadb => "MariaDB",
-    }
 }

@@ -3,7 +3,7 @@
 use crate::{
     model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
-    tools::{Applier, Client, CommandSpec, Expected, Launch, ReplayReader},
+    tools::{Applier, CheckWay, Client, CommandSpec, Expected, Family, Launch, ReplayReader},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -80,6 +80,8 @@ pub enum Step {
     UnpackBinlogs(UnpackBinlogs),
     /// Replays binlogs on a private server and proves where they ended.
     Replay(Box<Replay>),
+    /// Starts a private server on a backup that is restored as it is, examines it and shuts it down again.
+    Examine(Box<Examine>),
     /// Writes the report of a restore.
     WriteReport {
         /// The file.
@@ -340,6 +342,32 @@ pub struct Replay {
     pub cut: BinlogPosition,
     /// Bytes of binlog to go through.
     pub bytes: u64,
+    /// What the server is asked before it is shut down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examination: Option<Examination>,
+}
+
+/// A private server on a backup that is restored as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Examine {
+    /// The private server.
+    pub server: PrivateServer,
+    /// What it is asked.
+    pub examination: Examination,
+}
+
+/// What a private server is asked before it is shut down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Examination {
+    /// The client that asks.
+    pub client: Client,
+    /// The server's family.
+    pub family: Family,
+    /// How thoroughly its tables are checked.
+    pub check: CheckWay,
+    /// The GTIDs of the backup, as it recorded them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_gtid: Option<String>,
 }
 
 /// A replay by the private server's own applier.

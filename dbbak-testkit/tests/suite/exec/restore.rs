@@ -32,6 +32,8 @@ fn plan(root: &Path) -> Plan {
         datadir: work.join("data"),
         finished_at: None,
         proof: None,
+        examination: None,
+        unproven: None,
         phases: Vec::new(),
     };
     let prepare = RunTool {

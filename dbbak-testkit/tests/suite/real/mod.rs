@@ -11,6 +11,7 @@ mod from_server;
 mod histories;
 mod kill;
 mod pitr;
+mod proof;
 mod reading;
 mod relay;
 mod resume;

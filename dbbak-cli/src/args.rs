@@ -75,6 +75,10 @@ pub struct BackupFullArgs {
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
 
+    /// What a dump does about tables of engines without transactions, instead of what the configuration says.
+    #[arg(long, value_name = "WAY")]
+    pub non_transactional: Option<NonTransactionalName>,
+
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,
@@ -91,6 +95,19 @@ pub enum EngineName {
     MariadbBackup,
     /// By MySQL's clone plugin.
     Clone,
+    /// By mysqldump or mariadb-dump.
+    Dump,
+}
+
+/// What a dump does about tables of engines without transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NonTransactionalName {
+    /// No dump is taken.
+    Refuse,
+    /// All tables are locked for the whole dump.
+    Lock,
+    /// They are dumped as they are when it is their turn; no replay can start from such a dump.
+    Accept,
 }
 
 /// An incremental backup.

@@ -185,6 +185,9 @@ impl CommandError {
             ExecuteError::Flush { stderr, .. }
             | ExecuteError::ServerStart { stderr, .. }
             | ExecuteError::Clone { stderr, .. }
+            | ExecuteError::Dump { stderr, .. }
+            | ExecuteError::Initialise { stderr, .. }
+            | ExecuteError::Load { stderr, .. }
             | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
             ExecuteError::Fetch { problem, .. } => last_lines(&problem.lines),
             _ => Vec::new(),
@@ -339,6 +342,15 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::NotCloned { .. } => {
             hint("ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)")
         }
+        PlanError::NotTransactional { .. } => vec![
+            "--non-transactional lock locks all tables for the whole dump: nobody can write meanwhile".into(),
+            "or ALTER TABLE ... ENGINE=InnoDB; --non-transactional accept gives a dump that no replay can start from"
+                .into(),
+        ],
+        PlanError::DumpPrivileges { missing } => {
+            vec![format!("GRANT {} ON *.* TO the account", missing.join(", "))]
+        }
+        PlanError::NoInstallDb => hint("set mariadb_install_db: PATH in the configuration"),
         PlanError::NoIncrementals { .. } => hint("take another full with `dbbak backup-full --exec`"),
         PlanError::Mismatch { what, .. } if what.starts_with("a clone of a ") => {
             hint("the copy is opened once by a server of the very same version: set mysqld: PATH in the configuration")
@@ -503,6 +515,12 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             hints
         }
         ExecuteError::Clone { stderr, .. } => clone_hints(stderr),
+        ExecuteError::SchemaChanged { .. } => {
+            vec!["take the full again at a time when nobody changes the schema; nothing of this one is listed".into()]
+        }
+        ExecuteError::Dump { log, .. } | ExecuteError::Initialise { log, .. } | ExecuteError::Load { log, .. } => {
+            vec![format!("the whole output lies in {}", log.display())]
+        }
         ExecuteError::NotCloned { .. } => vec![
             "ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)".into(),
             "the account saw no such table before: with SELECT on them they are told before the clone is taken".into(),

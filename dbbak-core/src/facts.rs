@@ -43,6 +43,12 @@ pub struct Facts {
     /// What decides whether the server can be cloned; looked at before a full alone.
     #[serde(default)]
     pub clone: Option<CloneFacts>,
+    /// Tables that no snapshot of a dump holds; looked at before a dump alone.
+    #[serde(default)]
+    pub non_transactional: Option<Vec<UnclonedTable>>,
+    /// What makes an empty data directory of MariaDB; looked for where a dump is to be loaded.
+    #[serde(default)]
+    pub install_db: Option<PathBuf>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
     /// The journal of a restore that lies in the work directory.
@@ -378,6 +384,8 @@ impl Facts {
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
             clone: None,
+            non_transactional: None,
+            install_db: None,
             starts: Vec::new(),
             journal: None,
         }

@@ -168,8 +168,8 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
     Ok(NewBackup {
         started_at: taken.times.0,
         ended_at: taken.times.1,
-        from_lsn: Lsn(0),
-        to_lsn: lsn,
+        from_lsn: Some(Lsn(0)),
+        to_lsn: Some(lsn),
         binlog: status.binlog,
         binlog_head,
         pitr,
@@ -237,12 +237,12 @@ fn judge(step: &OpenClone, taken: &Taken, status: &CloneStatus) -> Result<(PitrS
 }
 
 /// A set of GTIDs; none given is the empty one.
-fn gtids(text: Option<&str>) -> Option<MysqlGtidSet> {
+pub(super) fn gtids(text: Option<&str>) -> Option<MysqlGtidSet> {
     text.unwrap_or_default().parse().ok()
 }
 
 /// Runs a question to its end.
-fn ask(command: &CommandSpec, log: &Path, running: &Running<'_>) -> Result<String, ExecuteError> {
+pub(super) fn ask(command: &CommandSpec, log: &Path, running: &Running<'_>) -> Result<String, ExecuteError> {
     let start = files::length(log);
     let mut process = running.spawn(&[Launch { command: command.clone(), log: log.to_owned() }])?;
     let output = process.take_stdout();
@@ -271,7 +271,7 @@ fn ask(command: &CommandSpec, log: &Path, running: &Running<'_>) -> Result<Strin
     }
 }
 
-fn unreadable(error: &AnswerError) -> ExecuteError {
+pub(super) fn unreadable(error: &AnswerError) -> ExecuteError {
     ExecuteError::Clone {
         problem: format!("the server's answer cannot be read: {error}"),
         stderr: Vec::new(),

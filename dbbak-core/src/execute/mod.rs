@@ -1,6 +1,7 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
 mod clone;
+mod dump;
 mod error;
 mod examine;
 mod executor;
@@ -9,6 +10,7 @@ mod fetch;
 mod files;
 mod journal;
 mod landmarks;
+mod load;
 mod mend;
 mod outcome;
 mod proof;

@@ -60,12 +60,12 @@ pub struct IndexedBinlog {
 pub struct NewBackup {
     /// When the tool was started.
     pub started_at: DateTime<Utc>,
-    /// When the tool ended: the moment that the backup stands for.
+    /// The moment that the backup stands for: when the tool ended; of a dump, when all its tables had been opened.
     pub ended_at: DateTime<Utc>,
-    /// Where it begins.
-    pub from_lsn: Lsn,
+    /// Where it begins; a dump has no place in the redo log.
+    pub from_lsn: Option<Lsn>,
     /// Where it ends.
-    pub to_lsn: Lsn,
+    pub to_lsn: Option<Lsn>,
     /// Where it stands in the server's binlogs.
     pub binlog: Option<BinlogCoordinates>,
     /// Digest of that binlog's first events, which tells it from another file of the same name.

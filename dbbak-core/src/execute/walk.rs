@@ -1,9 +1,9 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, examine, examine::Ended, fetch, files,
-    mend::mend_tree, proof::ExpectedLog, read_backup, reindex, replay, running::Running, ship, tree::ExpectedFiles,
-    unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, dump, examine, examine::Ended, fetch, files,
+    load, mend::mend_tree, proof::ExpectedLog, read_backup, reindex, replay, running::Running, ship,
+    tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -114,6 +114,9 @@ impl<'a> Walk<'a> {
                 let taken = self.cloned.take().ok_or_else(missing)?;
                 self.outcome.backup = Some(clone::open_clone(open, &taken, &self.running())?);
             }
+            Step::TakeDump(take) => self.outcome.backup = Some(dump::take_dump(take, &self.running())?),
+            Step::InitDatadir(init) => load::init_datadir(init, &self.running())?,
+            Step::LoadDump(load) => load::load_dump(load, &self.running())?,
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
             Step::RemoveTree { path } => files::remove_tree(path)?,
             Step::FlushBinlogs { launch } => {

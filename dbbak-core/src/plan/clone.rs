@@ -29,7 +29,7 @@ const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 pub(super) fn reason(config: &Config, facts: &Facts, server: &ServerFacts) -> Option<String> {
     match config.engine {
         EngineChoice::Clone => Some("the engine clone was asked for".into()),
-        EngineChoice::Xtrabackup | EngineChoice::MariadbBackup => None,
+        EngineChoice::Xtrabackup | EngineChoice::MariadbBackup | EngineChoice::Dump => None,
         EngineChoice::Auto => {
             let plugin = facts.clone.as_ref()?.plugin.as_deref();
             if !can_clone(server.flavor, server.version) || plugin != Some("ACTIVE") {
@@ -178,6 +178,8 @@ impl Work<'_> {
             target_dir: &copy,
             parent_dir: None,
             datadir: &self.server.datadir,
+            log_bin: self.server.log_bin,
+            gtids: false,
         })?;
         let dialect = Dialect { family: Family::Mysql, version: self.server.version };
         let status = match self.server.log_bin {

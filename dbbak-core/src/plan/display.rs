@@ -52,6 +52,14 @@ impl fmt::Display for PlanText<'_> {
                 Step::RunTool(run) => writeln!(f, "      $ {}", run.launch.command)?,
                 Step::TakeClone(take) => writeln!(f, "      $ {}", take.launch.command)?,
                 Step::OpenClone(open) => writeln!(f, "      $ {} &", open.server.launch.command)?,
+                Step::TakeDump(take) => {
+                    writeln!(f, "      $ {} > {}", take.launch.command, take.file.display())?;
+                }
+                Step::InitDatadir(init) => writeln!(f, "      $ {}", init.launch.command)?,
+                Step::LoadDump(load) => {
+                    writeln!(f, "      $ {} &", load.server.launch.command)?;
+                    writeln!(f, "      $ {} < {}/*", load.client.command, load.dir.display())?;
+                }
                 Step::RemoveStored { keys } => {
                     for key in keys {
                         writeln!(f, "      {key}")?;

@@ -52,6 +52,21 @@ pub enum PlanError {
         /// The tables with their engines.
         tables: Vec<String>,
     },
+    /// No snapshot holds tables of engines without transactions.
+    #[error("tables without transactions are in no snapshot that a dump could be taken of: {}", tables.join(", "))]
+    NotTransactional {
+        /// The tables with their engines.
+        tables: Vec<String>,
+    },
+    /// The account does not see all of the server: a dump would leave out what it does not see, without a word.
+    #[error("a dump would leave out what the account may not see; it lacks {}", missing.join(", "))]
+    DumpPrivileges {
+        /// The privileges that it lacks on everything.
+        missing: Vec<String>,
+    },
+    /// What makes an empty data directory of MariaDB is not there.
+    #[error("a dump of MariaDB is loaded into a new data directory, and mariadb-install-db was not found")]
+    NoInstallDb,
     /// The full was taken by an engine that takes no incrementals.
     #[error("backup {full} was taken by {engine}, which takes no incrementals")]
     NoIncrementals {

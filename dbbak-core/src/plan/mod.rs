@@ -5,14 +5,17 @@
 mod across;
 mod aim;
 mod backup;
+mod base;
 mod check;
 mod clone;
 mod display;
+mod dump;
 mod engines;
 mod error;
 mod explain;
 mod fetch;
 mod finish;
+mod load;
 mod origin;
 mod orphans;
 mod private_server;
@@ -32,6 +35,7 @@ mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
+pub use base::family_of;
 pub use check::{Violation, check, check_resumed};
 pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
@@ -45,8 +49,9 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup,
-    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, OpenClone, PassTree,
+    PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone,
+    TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -175,6 +180,9 @@ impl Step {
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
             Step::TakeClone(_) => "have the server clone itself".into(),
             Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
+            Step::TakeDump(_) => "dump all databases".into(),
+            Step::InitDatadir(_) => "make an empty data directory".into(),
+            Step::LoadDump(_) => "load the dump through a private server".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),

@@ -37,6 +37,12 @@ pub enum Step {
     TakeClone(Box<TakeClone>),
     /// Starts a private server on the copy, which finds out where it stands, and shuts it down again.
     OpenClone(Box<OpenClone>),
+    /// Has the dump program print all databases, and stores what it prints.
+    TakeDump(Box<TakeDump>),
+    /// Makes an empty data directory.
+    InitDatadir(Box<InitDatadir>),
+    /// Loads a dump into it through a private server.
+    LoadDump(Box<LoadDump>),
     /// Renames a tree, inside one file system.
     MoveTree {
         /// The tree.
@@ -221,6 +227,59 @@ pub struct OpenClone {
     pub binlog_dir: Option<PathBuf>,
     /// Whether the source keeps a binlog at all.
     pub binlog_enabled: bool,
+}
+
+/// A dump of all databases.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TakeDump {
+    /// Where it is stored.
+    pub file: PathBuf,
+    /// How it is coded.
+    pub codec: Codec,
+    /// Threads that compress.
+    pub threads: u32,
+    /// The program.
+    pub launch: Launch,
+    /// Asks where the server writes its binlog, before and after; none: it writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<CommandSpec>,
+    /// The directory of the server's binlogs, where this machine can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binlog_dir: Option<PathBuf>,
+    /// Whether the server keeps a binlog at all.
+    pub binlog_enabled: bool,
+    /// Tables without transactions that are dumped all the same, with their engines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// Whether all tables are locked for the whole dump.
+    pub locked: bool,
+}
+
+/// The making of a data directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InitDatadir {
+    /// The directory.
+    pub datadir: PathBuf,
+    /// The program.
+    pub launch: Launch,
+}
+
+/// The loading of a dump.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadDump {
+    /// The private server.
+    pub server: PrivateServer,
+    /// The data directory that it works on.
+    pub datadir: PathBuf,
+    /// The tree in the store that holds the dump.
+    pub dir: PathBuf,
+    /// The client that takes it.
+    pub client: Launch,
+    /// What the client is given behind the dump: it drops the account and shuts the server down.
+    pub farewell: String,
+    /// How many bytes lie in the store, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// What is known of a new backup before it is taken.

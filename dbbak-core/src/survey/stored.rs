@@ -35,6 +35,7 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
                 Some("raw") => TreeName::Raw,
                 Some("prepared-redo") => TreeName::PreparedRedo,
                 Some("prepared-final") => TreeName::PreparedFinal,
+                Some("dump") => TreeName::Dump,
                 _ => continue,
             };
             trees.insert(tree, list.as_ref().map(|list| bytes_of(list, tree)));

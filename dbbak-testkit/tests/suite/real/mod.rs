@@ -5,6 +5,7 @@ mod backups;
 mod clone;
 mod damage;
 mod disk_full;
+mod dump;
 mod exact;
 mod find;
 mod from_server;

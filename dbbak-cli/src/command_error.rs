@@ -238,6 +238,7 @@ fn plan_code(error: &PlanError) -> u8 {
     match error {
         PlanError::ServerUnreachable { .. } | PlanError::Tool { .. } => exit_code::TOOL,
         PlanError::Command(_) => exit_code::CONFIG,
+        PlanError::WorkdirInUse { .. } => exit_code::LOCKED,
         _ => exit_code::NO_PLAN,
     }
 }
@@ -259,6 +260,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
         ExecuteError::BadPlan { .. } => exit_code::BUG,
+        ExecuteError::WorkdirBusy { .. } => exit_code::LOCKED,
         _ => exit_code::TOOL,
     }
 }
@@ -436,6 +438,13 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("was the server restored? take a new full with `dbbak backup-full --exec`")
         }
         PlanError::WorkdirNotEmpty { .. } => hint("name another with --workdir, or remove what lies in it"),
+        PlanError::JournalOfAnother { .. } => {
+            hint("give the options of that restore to go on with it, or name another directory with --workdir")
+        }
+        PlanError::JournalUnusable { .. } | PlanError::Unproven { .. } => {
+            hint("look at what lies there, remove the whole directory, and restore again")
+        }
+        PlanError::WorkdirInUse { .. } => hint("wait for its end, or end it"),
         PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
         PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
         PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),
@@ -530,6 +539,10 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
                 log.display()
             ),
             "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
+        ],
+        ExecuteError::CatchUp { log, .. } => vec![
+            format!("the private server's log is {}", log.display()),
+            "the account in the option file needs REPLICATION SLAVE there; without --catch-up-from the restore ends at the archive's end".into(),
         ],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],

@@ -208,6 +208,16 @@ pub enum ExecuteError {
         /// The server's error log.
         log: PathBuf,
     },
+    /// The restored server could not follow a living source.
+    #[error("the restored server could not catch up from {from}: {problem}")]
+    CatchUp {
+        /// The source.
+        from: String,
+        /// What the server says, without statements.
+        problem: String,
+        /// Its error log.
+        log: PathBuf,
+    },
     /// Transactions of the window carry the private server's own id: its applier would skip them without a word.
     #[error("transaction {transaction} carries server id {server_id}, which the private server was to have")]
     ServerIdTaken {
@@ -253,6 +263,12 @@ pub enum ExecuteError {
     Interrupted {
         /// The signal's number.
         signal: i32,
+    },
+    /// Another run is at work in the work directory.
+    #[error("another dbbak is at work in {}", path.display())]
+    WorkdirBusy {
+        /// The work directory.
+        path: PathBuf,
     },
     /// The plan lacks what a step needs: somebody edited it.
     #[error("the plan is not whole: {problem}")]

@@ -1,5 +1,6 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
+mod catch_up;
 mod clone;
 mod error;
 mod examine;
@@ -7,7 +8,9 @@ mod executor;
 mod feeder;
 mod fetch;
 mod files;
+mod journal;
 mod landmarks;
+mod mend;
 mod outcome;
 mod proof;
 mod read_backup;
@@ -25,6 +28,7 @@ mod walk;
 
 pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
+pub use journal::JournalWriter;
 pub use outcome::{IndexedBinlog, NewBackup, Outcome};
 pub use reporter::{Event, Reporter, Silent};
 pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};

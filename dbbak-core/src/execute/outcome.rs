@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
-    plan::{ExaminationReport, Phase, ReplayProof},
+    plan::{CaughtUp, ExaminationReport, Found, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
@@ -27,10 +27,36 @@ pub struct Outcome {
     pub replay: Option<ReplayProof>,
     /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
     pub binlog_state: Option<MariadbGtidState>,
+    /// What was caught up from living sources.
+    pub caught_up: Vec<CaughtUp>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
     /// How long each step took.
     pub phases: Vec<Phase>,
+}
+
+impl Outcome {
+    /// What a restore that dies later need not find out again.
+    pub(super) fn found(&self) -> Found {
+        Found {
+            replay: self.replay.clone(),
+            examination: self.examination.clone(),
+            caught_up: self.caught_up.clone(),
+            binlog_state: self.binlog_state.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// What a restore that goes on has found out before.
+    pub(super) fn taken_over(found: &Found, phases: &[Phase]) -> Self {
+        Outcome {
+            replay: found.replay.clone(),
+            examination: found.examination.clone(),
+            caught_up: found.caught_up.clone(),
+            binlog_state: found.binlog_state.as_deref().and_then(|state| state.parse().ok()),
+            phases: phases.to_vec(),
+            ..Outcome::default()
+        }
+    }
 }
 
 /// An archived binlog that was read for the index.

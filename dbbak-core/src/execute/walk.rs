@@ -1,14 +1,14 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, examine, examine::Ended, fetch, files,
-    proof::ExpectedLog, read_backup, ready, reindex, replay, running::Running, ship, tree::ExpectedFiles, unpack,
-    walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, catch_up, clone, examine, examine::Ended, fetch, files,
+    mend::mend_tree, proof::ExpectedLog, read_backup, ready, reindex, replay, running::Running, ship,
+    tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
     clock::Clock,
     model::BackupId,
-    plan::{PassTree, Phase, Replay, ReplayProof, RestoreReport, Step, StoredTree},
+    plan::{PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, Step, StoredTree},
     store::{FileList, Session, StoreKey, StoreReader},
     tools::consumed_deltas,
 };
@@ -51,6 +51,12 @@ impl<'a> Walk<'a> {
         Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None, cloned: None, parts: Vec::new() }
     }
 
+    /// A walk that takes over what the steps of a dead run have found out.
+    pub fn go_on(effects: Effects<'a>, resume: &Resume) -> Self {
+        let outcome = Outcome::taken_over(&resume.found, &resume.phases);
+        Walk { outcome, ..Walk::new(effects) }
+    }
+
     /// What was found out so far.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
@@ -90,6 +96,7 @@ impl<'a> Walk<'a> {
             }
             Step::CreateDir { path } => files::create_empty_dir(path)?,
             Step::PassTree(pass) => self.pass_tree(pass)?,
+            Step::MendTree(pass) => self.mend_tree(pass)?,
             Step::RunTool(run) => {
                 let started = effects.clock.now();
                 self.running().run_tool(run)?;
@@ -140,6 +147,11 @@ impl<'a> Walk<'a> {
                 let ended = examine::run_examine(step, &self.running())?;
                 self.ended(ended);
             }
+            Step::CatchUp(step) => {
+                let (ended, reached) = catch_up::run_catch_up(step, &self.running())?;
+                self.ended(ended);
+                self.outcome.caught_up = reached;
+            }
             Step::MakeReady(ready) => ready::make_ready(ready, &self.outcome, effects.store, effects.reporter)?,
             Step::KeepServerFiles { files: paths, .. } => {
                 for path in paths {
@@ -179,6 +191,21 @@ impl<'a> Walk<'a> {
             self.outcome.listings.insert(name, listing);
         }
         Ok(())
+    }
+
+    fn mend_tree(&mut self, pass: &PassTree) -> Result<(), ExecuteError> {
+        let unrecorded = || ExecuteError::BadPlan { problem: "a copy is mended that was never recorded".into() };
+        let to = pass.to.as_deref().ok_or_else(unrecorded)?;
+        let stored = pass.verify.as_ref().ok_or_else(unrecorded)?;
+        let expected = self.expected_files(stored)?.ok_or_else(unrecorded)?;
+        let threads = NonZero::new(pass.threads as usize).unwrap_or(NonZero::<usize>::MIN);
+        let tree =
+            TreePass { from: &pass.from, to: pass.to.as_deref(), expected: Some(&expected), sync: pass.sync, threads };
+        let paths = expected.keys().map(String::as_str);
+        if let Some(first) = consumed_deltas(paths).into_iter().next() {
+            return Err(ExecuteError::ConsumedIncremental { path: pass.from.join(first) });
+        }
+        Ok(mend_tree(&tree, to, &expected, self.effects.reporter)?)
     }
 
     /// The recorded size and digest of every file of a tree; `None` where the store never recorded any.

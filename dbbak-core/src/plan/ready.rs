@@ -26,10 +26,16 @@ struct LogPlace {
 }
 
 impl Restore<'_> {
-    /// Removes the identity of the source, which a copy of its data may hold, or that of the private server.
+    /// Removes the identity of the source, which a copy of its data may hold.
     pub(super) fn forget_identity(&self, plan: &mut Plan) {
-        if self.engine.tool().family() == Family::Mysql {
-            plan.steps.push(Step::RemoveTree { path: self.datadir().join("auto.cnf") });
+        plan.steps.extend(self.identity().into_iter().map(|path| Step::RemoveTree { path }));
+    }
+
+    /// The files that make up a server's identity.
+    fn identity(&self) -> Vec<PathBuf> {
+        match self.engine.tool().family() {
+            Family::Mysql => vec![self.datadir().join("auto.cnf")],
+            Family::Mariadb => Vec::new(),
         }
     }
 
@@ -49,7 +55,6 @@ impl Restore<'_> {
         let logs = place.as_ref().filter(|_| history.is_some() || binlog_state.is_some());
         let own_logs = logs.filter(|place| place.belongs_to.is_some());
         let owner = self.ownership(own_logs.map(|place| place.dir.clone()))?;
-        self.forget_identity(plan);
         if let Some(place) = own_logs {
             plan.steps.push(Step::CreateDir { path: place.dir.clone() });
             if let Some(belongs_to) = &place.belongs_to {
@@ -73,6 +78,7 @@ impl Restore<'_> {
         };
         plan.steps.push(Step::MakeReady(Box::new(MakeReady {
             datadir: self.datadir(),
+            identity: self.identity(),
             stale_logs,
             coordinates: report.coordinates.clone(),
             at: self.ends_at(),
@@ -127,6 +133,9 @@ impl Restore<'_> {
         let window = self.window.filter(|window| window.coordinates.place() != window.cut);
         let window = window.ok_or_else(|| no("no binlogs are replayed".into()))?;
         let place = place.ok_or_else(|| no("the backup does not say where its server kept its binlogs".into()))?;
+        if !self.request.finish.catch_up.is_empty() {
+            return Err(no("they end before the data that are caught up".into()));
+        }
         if !self.request.skip.is_empty() {
             return Err(no("they hold transactions that are left out of the data".into()));
         }
@@ -183,7 +192,8 @@ fn broken_sequence(window: &Window<'_>, base: &str) -> Option<String> {
 impl MakeReady {
     /// What is done, in words.
     pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("write where the data stand to {}", self.coordinates.display())];
+        let mut lines: Vec<String> = self.identity.iter().map(|path| format!("remove {}", path.display())).collect();
+        lines.push(format!("write where the data stand to {}", self.coordinates.display()));
         if let Some(to) = self.settings.values().next().and_then(|path| path.parent()) {
             lines.push(format!("copy the source's settings to {}", to.display()));
         }

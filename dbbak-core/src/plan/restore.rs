@@ -1,5 +1,7 @@
 //! Plans a restore: chain, prepare, window, replay, proof.
 
+mod workdir;
+
 use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
@@ -8,6 +10,7 @@ use super::{
     replay::{self, RelayJob},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
+    resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
     step::{PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
@@ -19,7 +22,6 @@ use crate::{
     engine::{Engine, PrepareJob, engine_for, engine_named},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::TreeName,
-    probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
 };
@@ -38,8 +40,10 @@ pub fn plan_restore(
     now: DateTime<Utc>,
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
-    let aim = resolve_aim(config, catalog, now, request)?;
-    let selection = select(catalog, request, &aim, facts)?;
+    let pinned = pinned(request, facts)?;
+    let aim = resolve_aim(config, catalog, now, &pinned)?;
+    let selection = select(catalog, &pinned, &aim, facts)?;
+    let request = &RestoreRequest { id: pinned.id, ..request.clone() };
     let edges = edges_of(catalog, facts, &selection)?;
     let mut plan = Plan::new("restore", now);
     plan.locks = vec![LockScope::Read];
@@ -61,16 +65,19 @@ pub fn plan_restore(
         None => None,
     };
     restore.examine(&mut plan)?;
+    restore.catch_up(&mut plan)?;
     let ready = restore.make_ready(&mut plan, selection.window.as_ref().and_then(stop_of))?;
     let last = selection.chain.last();
+    let begun = journal_of(request, facts)?.map(|journal| &journal.header);
     let report = RestoreReport {
         version: 1,
         restore: request.id,
         planned_at: now,
-        aim: describe_aim(&aim),
-        target: match &aim {
-            Aim::Moment { at, .. } => Some(*at),
-            Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. } => None,
+        aim: begun.map_or_else(|| describe_aim(&aim), |header| header.aim.clone()),
+        target: match (&aim, begun) {
+            (_, Some(header)) => header.target,
+            (Aim::Moment { at, .. }, None) => Some(*at),
+            (Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. }, None) => None,
         },
         chain: selection.chain.iter().map(|backup| ReportedBackup::of(backup)).collect(),
         coordinates: last.and_then(|backup| backup.entry.binlog.clone()),
@@ -80,6 +87,7 @@ pub fn plan_restore(
         finished_at: None,
         proof: None,
         ready: Some(ready),
+        caught_up: Vec::new(),
         examination: None,
         unproven: None,
         phases: Vec::new(),
@@ -87,6 +95,8 @@ pub fn plan_restore(
     plan.discard_dirs.push(restore.run_dir());
     plan.discard_dirs.extend(restore.own_dirs());
     plan.summary = Summary::Restore { report: Box::new(report.clone()) };
+    let journal = planned_journal((&plan, &report, begun), &selection, request, facts)?;
+    plan.journal = Some(Box::new(journal));
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
     Ok(plan)
 }
@@ -149,7 +159,9 @@ impl<'a> Restore<'a> {
     /// What a failed restore leaves behind of no use to anybody; its logs stay.
     fn own_dirs(&self) -> Vec<PathBuf> {
         let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
-        let names = ["data", "binlogs", "load", "tmp", "replay-log"].into_iter().chain(replay::OWN_DIRS);
+        let names = ["data", "binlogs", "load", "tmp", "replay-log", "log-bin", "server-settings", "catch-up"]
+            .into_iter()
+            .chain(replay::OWN_DIRS);
         names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
@@ -164,44 +176,6 @@ impl<'a> Restore<'a> {
         temp.join(format!("{SCRATCH_PREFIX}{}", short(&self.request.id)))
     }
 
-    fn check_workdir(&self) -> Result<(), PlanError> {
-        let unusable = |reason: String| Err(PlanError::WorkdirUnusable { path: self.workdir.clone(), reason });
-        match self.facts.paths.get(&self.workdir) {
-            Some(PathState::Directory { empty: false, .. }) => {
-                return Err(PlanError::WorkdirNotEmpty { path: self.workdir.clone() });
-            }
-            Some(PathState::Directory { writable: false, .. }) => return unusable("it is not writable".into()),
-            Some(PathState::File { .. } | PathState::Other) => return unusable("it is no directory".into()),
-            _ => {}
-        }
-        if !self.workdir.is_absolute() {
-            return unusable("it is not an absolute path".into());
-        }
-        let running = match &self.facts.server {
-            Some(Ok(server)) => Some(&server.datadir),
-            _ => None,
-        };
-        // A server that does not answer may run all the same.
-        for datadir in running.into_iter().chain(&self.config.server.datadir) {
-            if self.workdir.starts_with(datadir) || datadir.starts_with(&self.workdir) {
-                return unusable(format!("a running server uses {}", datadir.display()));
-            }
-        }
-        if self.filesystem().is_some_and(|filesystem| filesystem.network) {
-            return unusable("it is reached through the network, where no prepare may run".into());
-        }
-        let in_store = |root: &Path| self.workdir.starts_with(root) && !self.workdir.starts_with(root.join("tmp"));
-        if self.catalog.root.as_deref().is_some_and(in_store) {
-            return unusable("it lies in the store".into());
-        }
-        Ok(())
-    }
-
-    /// The file system of the work directory, or of the directory that it will be made in.
-    fn filesystem(&self) -> Option<&'a Filesystem> {
-        self.workdir.ancestors().find_map(|dir| self.facts.filesystems.get(dir))
-    }
-
     fn check_backups(&self) -> Result<(), PlanError> {
         for backup in self.chain {
             let stored = stored(self.facts, backup)?;
@@ -210,25 +184,6 @@ impl<'a> Restore<'a> {
             }
         }
         Ok(())
-    }
-
-    fn check_space(&self) -> Result<(), PlanError> {
-        let bytes = |backup: &Backup, tree| {
-            let stored = stored(self.facts, backup).ok()?;
-            stored.trees.get(&tree).copied().flatten()
-        };
-        let base = self.chain.first().and_then(|full| bytes(full, self.base.0)).unwrap_or(0);
-        let incrementals = self.chain.iter().skip(1).filter_map(|backup| bytes(backup, TreeName::Raw));
-        // Each incremental is copied, applied (its pages grow the base at most by its size) and removed again.
-        let (largest, grown) = incrementals.fold((0, 0), |(largest, grown), size| (size.max(largest), grown + size));
-        let binlogs: u64 = self.window.map_or(0, |window| window.files.iter().map(|file| file.size).sum());
-        let needed = base + largest + grown + 2 * binlogs;
-        match self.filesystem() {
-            Some(filesystem) if filesystem.free < needed => {
-                Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The backup tool, of the series that made the backups.
@@ -405,7 +360,7 @@ impl<'a> Restore<'a> {
         for path in &own_dirs {
             plan.steps.push(Step::CreateDir { path: path.clone() });
         }
-        let examination = Some(self.examination(client.clone()));
+        let examination = Some(self.examination(client.clone(), self.early_check()));
         let (reader, client) = (reader.build()?, client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,

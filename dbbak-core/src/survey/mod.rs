@@ -3,6 +3,7 @@
 mod cut;
 mod edges;
 mod indexes;
+mod journal;
 mod log_clock;
 mod owner;
 mod paths;
@@ -13,6 +14,7 @@ mod stored;
 mod tools;
 
 pub use indexes::transaction_indexes;
+pub use journal::journal;
 pub use log_clock::LogClock;
 pub use owner::owner;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};

@@ -33,6 +33,7 @@ fn plan(root: &Path) -> Plan {
         finished_at: None,
         proof: None,
         ready: None,
+        caught_up: Vec::new(),
         examination: None,
         unproven: None,
         phases: Vec::new(),
@@ -71,6 +72,7 @@ fn plan(root: &Path) -> Plan {
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
         remedies: Vec::new(),
+        journal: None,
     }
 }
 

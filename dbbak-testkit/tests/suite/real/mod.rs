@@ -2,6 +2,7 @@
 
 mod archive;
 mod backups;
+mod catch_up;
 mod clone;
 mod damage;
 mod disk_full;
@@ -15,6 +16,7 @@ mod proof;
 mod reading;
 mod ready;
 mod relay;
+mod resume;
 mod secrets;
 mod targets;
 mod together;

@@ -1,13 +1,17 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
+mod batches;
+mod blame;
 mod clone;
 mod error;
 mod executor;
 mod feeder;
 mod fetch;
 mod files;
+mod follow;
 mod landmarks;
 mod outcome;
+mod pace;
 mod proof;
 mod read_backup;
 mod reindex;

@@ -12,28 +12,26 @@ use std::{
     path::Path,
 };
 
-/// Unpacks the files of a window and notes its transactions in `expected`.
+/// Unpacks one of a window's files and notes its transactions in `expected`.
 ///
 /// # Errors
 ///
-/// When an archived file is missing, differs from what was archived, or the window's ends are no transaction boundaries.
-pub(super) fn unpack_binlogs(
+/// When the archived file is missing, differs from what was archived, or an end of the window is no transaction boundary.
+pub(super) fn unpack_file(
     step: &UnpackBinlogs,
+    place: usize,
     store: &dyn StoreReader,
     expected: &mut ExpectedLog,
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
-    files::create_private_dir(&step.dir)?;
-    let last = step.files.len().saturating_sub(1);
-    for (position, entry) in step.files.iter().enumerate() {
-        let start = if position == 0 { step.start } else { 0 };
-        let stop = step.stop.filter(|_| position == last).unwrap_or(u64::MAX);
-        unpack_one(entry, &step.dir, (start, stop), store, expected, reporter)?;
-    }
-    if let Some(gtid) = expected.landmarks().not_met() {
-        return Err(ExecuteError::SkipNotFound { gtid });
-    }
-    expected.finish()
+    let Some(entry) = step.files.get(place) else {
+        return Err(ExecuteError::BadPlan { problem: format!("the window has no file {}", place + 1) });
+    };
+    let start = if place == 0 { step.start } else { 0 };
+    let stop = step.stop.filter(|_| place + 1 == step.files.len()).unwrap_or(u64::MAX);
+    unpack_one(entry, &step.dir, (start, stop), store, expected, reporter)?;
+    expected.file(&entry.name);
+    Ok(())
 }
 
 fn unpack_one(

@@ -1,8 +1,8 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, fetch, files, proof::ExpectedLog, read_backup,
-    reindex, replay, running::Running, ship, tree::ExpectedFiles, unpack, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, clone, fetch, files, read_backup,
+    reindex, replay, running::Running, ship, tree::ExpectedFiles, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -38,14 +38,14 @@ pub struct Walk<'a> {
     effects: Effects<'a>,
     outcome: Outcome,
     tool_times: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    expected: Option<ExpectedLog>,
+    window: Option<Unpacking>,
     cloned: Option<clone::Taken>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk that has done nothing yet.
     pub fn new(effects: Effects<'a>) -> Self {
-        Walk { effects, outcome: Outcome::default(), tool_times: None, expected: None, cloned: None }
+        Walk { effects, outcome: Outcome::default(), tool_times: None, window: None, cloned: None }
     }
 
     /// What was found out so far.
@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
             Step::RemoveTree { path } => files::remove_tree(path)?,
             Step::FlushBinlogs { launch } => {
-                let exits = self.running().run(std::slice::from_ref(launch), None)?;
+                let exits = self.running().run(std::slice::from_ref(launch))?;
                 if !exits.iter().all(|exit| exit.status.success()) {
                     let (problem, stderr) = (replay::describe(&exits), files::tail(&launch.log));
                     return Err(ExecuteError::Flush { problem, stderr });
@@ -122,13 +122,7 @@ impl<'a> Walk<'a> {
                 self.outcome.indexed.push(indexed);
             }
             Step::UnpackBinlogs(unpack) => {
-                let mut expected = ExpectedLog::create(&unpack.expected_list, &unpack.skip)?;
-                unpack::unpack_binlogs(unpack, effects.store, &mut expected, effects.reporter)?;
-                if let Some(planned) = unpack.transactions.filter(|planned| *planned != expected.transactions()) {
-                    let found = expected.transactions();
-                    return Err(ExecuteError::WindowDiffers { expected: planned, found });
-                }
-                self.expected = Some(expected);
+                self.window = Some(Unpacking::begin(unpack, effects.store, effects.reporter)?);
             }
             Step::Replay(replay) => self.replay(replay)?,
             Step::KeepServerFiles { files: paths, .. } => {
@@ -188,13 +182,12 @@ impl<'a> Walk<'a> {
     }
 
     fn replay(&mut self, step: &Replay) -> Result<(), ExecuteError> {
-        let Some(expected) = self.expected.take() else {
+        let Some(window) = self.window.take() else {
             return Err(ExecuteError::BadPlan { problem: "a replay without unpacked binlogs".into() });
         };
-        replay::run_replay(step, expected.landmarks(), &self.running())?;
-        expected.prove(&step.server.log_dir, &step.server.log_name)?;
+        let window = replay::run_replay(step, window, self.effects.store, &self.running())?;
         files::remove_tree(&step.server.log_dir)?;
-        self.outcome.replay = Some(ReplayProof { transactions: expected.transactions() });
+        self.outcome.replay = Some(ReplayProof { transactions: window.transactions() });
         Ok(())
     }
 

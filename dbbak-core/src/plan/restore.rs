@@ -4,7 +4,8 @@ use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
     backup::{program, series, tool},
-    explain::{describe_aim, explain},
+    batches::{Room, data_space, divide},
+    explain::{describe_aim, edges_of, explain},
     replay::{self, RelayJob},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
@@ -17,13 +18,13 @@ use crate::{
     catalog::{Backup, Catalog},
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
-    facts::{EdgeFact, Facts, StoredBackup, ToolFact},
+    facts::{Facts, StoredBackup, ToolFact},
     model::TreeName,
     probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
     tools::{
-        Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, ReplayReader, ToolRole, ToolVersion,
-        Version, carried_settings,
+        Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, RelayReplay, ReplayReader, ToolRole,
+        ToolVersion, Version, carried_settings,
     },
 };
 use chrono::{DateTime, Utc};
@@ -52,7 +53,9 @@ pub fn plan_restore(
     explain(&mut plan, &aim, &selection, edges, (config, catalog));
     let restore = Restore::new(config, catalog, facts, request, &selection)?;
     restore.check_backups()?;
-    restore.check_space()?;
+    if selection.window.is_none() {
+        restore.check_space(restore.data_space())?;
+    }
     restore.bring_up(&mut plan)?;
     if selection.window.is_some() {
         let variables = restore.last_variables();
@@ -100,7 +103,6 @@ struct Restore<'a> {
     facts: &'a Facts,
     request: &'a RestoreRequest,
     chain: &'a [&'a Backup],
-    window: Option<&'a Window<'a>>,
     workdir: PathBuf,
     engine: &'static dyn Engine,
     /// The tree of the full that is copied, and whether it still has to be prepared.
@@ -140,8 +142,7 @@ impl<'a> Restore<'a> {
                 scratch_root(config, facts, root)?.join(format!("{SCRATCH_PREFIX}restore-{stamp}-{id}"))
             }
         };
-        let window = selection.window.as_ref();
-        let restore = Restore { config, catalog, facts, request, chain, window, workdir, engine, base };
+        let restore = Restore { config, catalog, facts, request, chain, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
     }
@@ -212,17 +213,12 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    fn check_space(&self) -> Result<(), PlanError> {
-        let bytes = |backup: &Backup, tree| {
-            let stored = stored(self.facts, backup).ok()?;
-            stored.trees.get(&tree).copied().flatten()
-        };
-        let base = self.chain.first().and_then(|full| bytes(full, self.base.0)).unwrap_or(0);
-        let incrementals = self.chain.iter().skip(1).filter_map(|backup| bytes(backup, TreeName::Raw));
-        // Each incremental is copied, applied (its pages grow the base at most by its size) and removed again.
-        let (largest, grown) = incrementals.fold((0, 0), |(largest, grown), size| (size.max(largest), grown + size));
-        let binlogs: u64 = self.window.map_or(0, |window| window.files.iter().map(|file| file.size).sum());
-        let needed = base + largest + grown + 2 * binlogs;
+    /// Room for the restored data, in bytes, while it is brought up.
+    fn data_space(&self) -> u64 {
+        data_space(self.facts, self.chain, self.base.0)
+    }
+
+    fn check_space(&self, needed: u64) -> Result<(), PlanError> {
         match self.filesystem() {
             Some(filesystem) if filesystem.free < needed => {
                 Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
@@ -335,6 +331,7 @@ impl<'a> Restore<'a> {
             skipped: self.request.skip.clone(),
         };
         if from == window.cut {
+            self.check_space(self.data_space())?;
             plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
             return Ok(reported);
         }
@@ -345,6 +342,15 @@ impl<'a> Restore<'a> {
         let dir = self.workdir.join("binlogs");
         let bytes = replay::bytes_between(&from, &window.cut, &files);
         let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
+        let (_, server_version) = self.family_tool(ToolRole::Server)?;
+        let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
+        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
+        let sizes: Vec<u64> = files.iter().map(|file| file.size).collect();
+        let free = self.filesystem().map(|filesystem| filesystem.free);
+        let room = Room { free, data: self.data_space(), limit: self.config.replay_space };
+        let division = divide(&sizes, room, !choice.relay);
+        self.check_space(division.needed)?;
+        plan.reasons.extend(division.reason());
         plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
             dir: dir.clone(),
             files,
@@ -353,10 +359,8 @@ impl<'a> Restore<'a> {
             transactions: reported.transactions,
             expected_list: self.workdir.join("expected-transactions"),
             skip: self.request.skip.clone(),
+            batches: division.batches.clone(),
         }));
-        let (_, server_version) = self.family_tool(ToolRole::Server)?;
-        let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
-        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
         plan.reasons.push(choice.reason);
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
@@ -365,7 +369,10 @@ impl<'a> Restore<'a> {
         );
         reported.replay = if choice.relay { ReplayWay::Relay } else { ReplayWay::Pipe };
         let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
-        let server = self.private_server(server_ids.0, choice.relay.then_some(window))?;
+        let relay = choice
+            .relay
+            .then(|| replay::relay_settings(self.engine.tool().family(), &self.workdir, window, division.relay_space));
+        let server = self.private_server(server_ids.0, relay, division.log_size)?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");
@@ -460,7 +467,12 @@ impl<'a> Restore<'a> {
         self.facts.host.root.then(|| "root".to_owned())
     }
 
-    fn private_server(&self, server_id: u32, relay: Option<&Window<'_>>) -> Result<PrivateServer, PlanError> {
+    fn private_server(
+        &self,
+        server_id: u32,
+        relay: Option<RelayReplay>,
+        log_size: u64,
+    ) -> Result<PrivateServer, PlanError> {
         let (mysqld, version) = self.family_tool(ToolRole::Server)?;
         let last = self.chain.last().ok_or(PlanError::NoFull)?;
         self.check_server_version(last, version)?;
@@ -488,13 +500,14 @@ impl<'a> Restore<'a> {
             tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
             log_bin: Some(log_dir.join("replay")),
+            log_size,
             server_id,
             settings,
             time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
             run_as: self.run_as(),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
-            relay: relay.map(|window| replay::relay_settings(family, &self.workdir, window)),
+            relay,
             extra: self.config.server.options.clone(),
         }
         .build()?;
@@ -548,7 +561,7 @@ impl<'a> Restore<'a> {
     }
 }
 
-fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
+pub(super) fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a StoredBackup, PlanError> {
     facts
         .stored
         .get(&backup.id.to_string())
@@ -570,20 +583,6 @@ fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanEr
         path: None,
         problem: format!("{} takes no backups", version.kind),
     })
-}
-
-/// What stands around the place where the restored state ends.
-fn edges_of<'a>(
-    catalog: &Catalog,
-    facts: &'a Facts,
-    selection: &Selection<'_>,
-) -> Result<Option<&'a EdgeFact>, PlanError> {
-    let Some((timeline, at)) = selection.ends_at(catalog) else { return Ok(None) };
-    let found = facts.edges.iter().find(|fact| fact.timeline == timeline && fact.at == at);
-    match (found, &selection.window) {
-        (None, Some(_)) => Err(PlanError::StoreUnusable { reason: format!("{at} was not looked at") }),
-        (found, _) => Ok(found),
-    }
 }
 
 fn short(id: &uuid::Uuid) -> String {

@@ -1,5 +1,6 @@
 //! The closed vocabulary of steps that plans are made of.
 
+use super::Batch;
 use crate::{
     model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
@@ -317,6 +318,20 @@ pub struct UnpackBinlogs {
     /// Transactions that are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<Gtid>,
+    /// How the files are divided: the first batch is unpacked by this step, each other one while the one before it is
+    /// applied. None: this step unpacks all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<Batch>,
+}
+
+impl UnpackBinlogs {
+    /// How many files each batch has; never empty.
+    pub fn batch_sizes(&self) -> Vec<usize> {
+        match self.batches.as_slice() {
+            [] => vec![self.files.len()],
+            batches => batches.iter().map(|batch| batch.files).collect(),
+        }
+    }
 }
 
 /// A replay on a private server: through a pipe of reader and client, or by the server's own applier.

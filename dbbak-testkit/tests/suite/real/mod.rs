@@ -7,6 +7,7 @@ mod damage;
 mod disk_full;
 mod exact;
 mod find;
+mod flow;
 mod from_server;
 mod histories;
 mod kill;

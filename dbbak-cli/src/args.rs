@@ -170,7 +170,8 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub no_pitr: bool,
 
-    /// The work directory: missing or empty. The restored data directory is made in it.
+    /// The work directory: missing or empty, or that of the same restore, which died: then it goes on. The restored data
+    /// directory is made in it.
     #[arg(long, value_name = "PATH")]
     pub workdir: Option<PathBuf>,
 
@@ -183,6 +184,11 @@ pub struct RestoreArgs {
     /// on it.
     #[arg(long, value_name = "GTID")]
     pub skip_gtid: Vec<Gtid>,
+
+    /// How thoroughly the restored tables are checked: fast reads every page of InnoDB tables once, full also validates
+    /// their trees and indexes.
+    #[arg(long, value_enum, value_name = "WAY", default_value_t = CheckArg::Fast)]
+    pub check: CheckArg,
 
     /// Whether to act.
     #[command(flatten)]
@@ -198,6 +204,17 @@ pub enum ReplayArg {
     Relay,
     /// Through a pipe of binlog reader and client.
     Pipe,
+}
+
+/// How thoroughly restored tables are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckArg {
+    /// Not at all.
+    None,
+    /// Each page once.
+    Fast,
+    /// Trees and indexes too.
+    Full,
 }
 
 /// What can be restored.

@@ -238,6 +238,7 @@ fn plan_code(error: &PlanError) -> u8 {
     match error {
         PlanError::ServerUnreachable { .. } | PlanError::Tool { .. } => exit_code::TOOL,
         PlanError::Command(_) => exit_code::CONFIG,
+        PlanError::WorkdirInUse { .. } => exit_code::LOCKED,
         _ => exit_code::NO_PLAN,
     }
 }
@@ -254,10 +255,12 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::WindowDiffers { .. }
         | ExecuteError::NotABoundary { .. }
         | ExecuteError::PositionDiffers { .. }
+        | ExecuteError::TablesDamaged { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
         ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
         ExecuteError::BadPlan { .. } => exit_code::BUG,
+        ExecuteError::WorkdirBusy { .. } => exit_code::LOCKED,
         _ => exit_code::TOOL,
     }
 }
@@ -435,6 +438,13 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("was the server restored? take a new full with `dbbak backup-full --exec`")
         }
         PlanError::WorkdirNotEmpty { .. } => hint("name another with --workdir, or remove what lies in it"),
+        PlanError::JournalOfAnother { .. } => {
+            hint("give the options of that restore to go on with it, or name another directory with --workdir")
+        }
+        PlanError::JournalUnusable { .. } | PlanError::Unproven { .. } => {
+            hint("look at what lies there, remove the whole directory, and restore again")
+        }
+        PlanError::WorkdirInUse { .. } => hint("wait for its end, or end it"),
         PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
         PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
         PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),
@@ -532,14 +542,11 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
-        ExecuteError::PositionDiffers { .. } => {
-            vec!["the restored data directory was kept for a look at it; do not use it".into()]
-        }
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
             vec![format!("the whole output lies in {}", log.display())]
         }
-        ExecuteError::ProofFailed { .. } => {
-            vec!["the restored data directory was kept for a look at it; do not use it".into()]
+        error if error.is_unproven() => {
+            vec!["the restored data directory was kept for a look at it, and its report says so; do not use it".into()]
         }
         ExecuteError::Exec(ExecError::Start { .. }) => vec!["is the program installed and executable?".into()],
         _ => Vec::new(),

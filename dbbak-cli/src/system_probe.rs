@@ -1,6 +1,6 @@
 //! The real probe: looks at files, file systems and the answers of read-only commands.
 
-use dbbak_core::probe::{Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize};
+use dbbak_core::probe::{FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize};
 use dbbak_core::tools::{Arg, QueryCommand, Stdin};
 use std::{
     fs,
@@ -115,6 +115,30 @@ impl Probe for SystemProbe {
             }
         }
         Ok(size)
+    }
+
+    fn tree_files(&self, path: &Path) -> Result<Vec<FileState>, ProbeError> {
+        let mut files = Vec::new();
+        let mut open = vec![(path.to_owned(), String::new())];
+        while let Some((dir, below)) = open.pop() {
+            let entries = match fs::read_dir(&dir) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && dir != path => continue,
+                Err(source) => return Err(look(&dir, source)),
+            };
+            for entry in entries.flatten() {
+                let name = format!("{below}{}", entry.file_name().to_string_lossy());
+                match entry.metadata() {
+                    Ok(meta) if meta.is_dir() => open.push((entry.path(), format!("{name}/"))),
+                    Ok(meta) => {
+                        let changed = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+                        files.push(FileState { path: name, size: meta.len(), changed });
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(files)
     }
 
     fn host(&self) -> HostFacts {

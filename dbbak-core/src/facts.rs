@@ -2,6 +2,7 @@
 
 use crate::{
     binlog::{FileHead, LogFlavor},
+    journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::Digest,
@@ -44,6 +45,35 @@ pub struct Facts {
     pub clone: Option<CloneFacts>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
+    /// The journal of a restore that lies in the work directory.
+    #[serde(default)]
+    pub journal: Option<Box<JournalFact>>,
+}
+
+/// The journal of a restore, and what is there of what it tells of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalFact {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it says.
+    pub journal: Result<Journal, JournalError>,
+    /// Since which start the machine runs, where the system says so.
+    pub boot: Option<String>,
+    /// Processes that are at work in the work directory.
+    pub living: Vec<LivingProcess>,
+    /// The state of the trees that finished steps changed, where they are there.
+    pub trees: BTreeMap<PathBuf, Digest>,
+    /// The names in the work directory.
+    pub names: Vec<String>,
+}
+
+/// A process at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivingProcess {
+    /// Its id.
+    pub pid: u32,
+    /// Its program.
+    pub program: String,
 }
 
 /// What decides whether a server can be cloned.
@@ -349,6 +379,7 @@ impl Facts {
             indexes: BTreeMap::new(),
             clone: None,
             starts: Vec::new(),
+            journal: None,
         }
     }
 

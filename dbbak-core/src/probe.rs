@@ -55,6 +55,13 @@ pub trait Probe: Debug + Send + Sync {
     /// [`ProbeError::Io`] when the directory cannot be read.
     fn tree_size(&self, path: &Path) -> Result<TreeSize, ProbeError>;
 
+    /// The files below a directory, in any order; what vanishes meanwhile is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`] when the directory cannot be read.
+    fn tree_files(&self, path: &Path) -> Result<Vec<FileState>, ProbeError>;
+
     /// What is known of the machine and of this process.
     fn host(&self) -> HostFacts;
 }
@@ -122,6 +129,17 @@ pub struct TreeSize {
     pub bytes: u64,
     /// How many files.
     pub files: u64,
+}
+
+/// A file of a tree, by what a look at it from outside tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileState {
+    /// Path below the tree's root, with slashes.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was changed last, nanoseconds since 1970.
+    pub changed: i128,
 }
 
 /// What is known of the machine and of this process.

@@ -5,13 +5,16 @@ use crate::{
     clock::Clock,
     config::{Config, EngineChoice},
     engine::can_clone,
-    execute::{Effects, Event, ExecuteError, Executor, Outcome, Reporter, Walk, discard, write_report},
+    execute::{
+        Effects, Event, ExecuteError, Executor, JournalWriter, Outcome, Reporter, TreeError, Walk, discard,
+        write_report,
+    },
     facts::Facts,
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
-        ShipRequest, Step, Summary, check, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_ship,
-        report_engines, resolve_aim, select,
+        ShipRequest, Step, Summary, Touch, check, pinned, plan_backup, plan_orphans, plan_reindex, plan_restore,
+        plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -154,6 +157,8 @@ impl Planning<'_> {
         let catalog = Catalog::load(self.store)?;
         let now = self.clock.now();
         let mut facts = survey::host(self.probe);
+        survey::journal(&mut facts, self.probe, request.workdir.as_deref())?;
+        let (asked, request) = (request, &pinned(request, &facts)?);
         let aim = resolve_aim(self.config, &catalog, now, request)?;
         if let Some(goal) = aim.goal() {
             survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
@@ -173,7 +178,8 @@ impl Planning<'_> {
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
-        checked(plan_restore(self.config, &catalog, &facts, now, request)?)
+        let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
+        Ok(plan_resume(plan, &facts))
     }
 
     /// Chooses chain and window. Whether a backup's coordinates are a transaction boundary is looked up for the one that
@@ -353,7 +359,10 @@ pub struct Finished {
 /// [`RunError`]. What the plan had begun is discarded; what was recorded before stays.
 pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
     let Running { store, session, executor, clock, reporter } = *running;
-    let mut walk = Walk::new(Effects { store, session, executor, clock, reporter });
+    let effects = Effects { store, session, executor, clock, reporter };
+    let resume = plan.journal.as_ref().and_then(|journal| journal.resume.as_ref());
+    let mut walk = resume.map_or_else(|| Walk::new(effects), |resume| Walk::go_on(effects, resume));
+    let mut journal = JournalWriter::begin(plan, clock)?;
     let mut finished = Finished {
         outcome: Outcome::default(),
         report: None,
@@ -361,15 +370,20 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
         warnings: Vec::new(),
     };
     for (number, step) in plan.steps.iter().enumerate() {
-        let result = walk
-            .step(step, (number + 1, plan.steps.len()))
+        let result = journal
+            .begun(step)
+            .and_then(|()| walk.step(step, (number + 1, plan.steps.len())))
             .map_err(RunError::from)
-            .and_then(|()| record(step, &walk, session, clock, &mut finished));
+            .and_then(|()| record(step, &walk, session, clock, &mut finished))
+            .and_then(|()| Ok(journal.done(step, walk.outcome())?));
         if let Err(error) = result {
-            clean_up(plan, running, &error, walk.outcome());
+            let unproven = matches!(&error, RunError::Execute(error) if error.is_unproven());
+            journal.failed(step, &error.to_string(), unproven);
+            clean_up((plan, step), running, &error, walk.outcome());
             return Err(error);
         }
     }
+    journal.end()?;
     finished.outcome = walk.into_outcome();
     Ok(finished)
 }
@@ -420,6 +434,7 @@ fn record(
             let report = RestoreReport {
                 finished_at: Some(clock.now()),
                 proof: outcome.replay.clone(),
+                examination: outcome.examination.clone(),
                 phases: outcome.phases.clone(),
                 ..(**report).clone()
             };
@@ -431,13 +446,24 @@ fn record(
     Ok(())
 }
 
+/// Whether a restore that failed in a step may go on from what it has: a place was full, say, and has room again.
+fn can_go_on(plan: &Plan, step: &Step, error: &RunError) -> bool {
+    let passing = matches!(
+        error,
+        RunError::Execute(ExecuteError::Io { .. } | ExecuteError::Tree(TreeError::Io { .. }) | ExecuteError::Store(_))
+    );
+    plan.journal.is_some() && passing && !matches!(touch(step, plan.datadir()), Touch::Changes { .. })
+}
+
 /// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
 /// that was proven is kept although its report could not be written.
-fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outcome) {
-    let unproven =
-        matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }));
-    if !unproven && outcome.replay.is_none() {
-        discard(&plan.discard_dirs, running.reporter);
+fn clean_up((plan, step): (&Plan, &Step), running: &Running<'_>, error: &RunError, outcome: &Outcome) {
+    match error {
+        RunError::Execute(error) if error.is_unproven() => mark_unproven(plan, running, error, outcome),
+        _ if outcome.replay.is_none() && !can_go_on(plan, step, error) => {
+            discard(&plan.discard_dirs, running.reporter);
+        }
+        _ => {}
     }
     let Some(session) = running.session else { return };
     // Once a backup is recorded it stays; a failed run never comes that far, since recording is its last step.
@@ -445,6 +471,20 @@ fn clean_up(plan: &Plan, running: &Running<'_>, error: &RunError, outcome: &Outc
         if let Err(error) = session.remove_tree(key) {
             running.reporter.report(&Event::Warning { text: &format!("could not clean up {key}: {error}") });
         }
+    }
+}
+
+/// Writes into the report of a restore that its data are not what they must be.
+fn mark_unproven(plan: &Plan, running: &Running<'_>, error: &ExecuteError, outcome: &Outcome) {
+    let Some(Step::WriteReport { path, report }) = plan.steps.last() else { return };
+    let report = RestoreReport {
+        unproven: Some(error.to_string()),
+        examination: outcome.examination.clone(),
+        phases: outcome.phases.clone(),
+        ..(**report).clone()
+    };
+    if let Err(problem) = write_report(path, &report) {
+        running.reporter.report(&Event::Warning { text: &format!("the restored data could not be marked: {problem}") });
     }
 }
 

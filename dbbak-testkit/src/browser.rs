@@ -4,31 +4,45 @@ use crate::real::{REAL_SERVERS, find_program};
 use std::{
     env,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
 };
 
-/// Whether the tests in a browser can run; each asks first and returns when they cannot.
+/// The environment variable that names the browser, as `./dev test` sets it once the browser has shown it a page.
+pub const BROWSER: &str = "DBBAK_BROWSER";
+
+/// The browser: what `DBBAK_BROWSER` names, else Chromium or Chrome. A snap does not count: it sees only its owner's home,
+/// neither a profile nor a page elsewhere.
+fn find_browser() -> Option<PathBuf> {
+    if let Some(named) = env::var_os(BROWSER).filter(|value| !value.is_empty()) {
+        return Some(PathBuf::from(named));
+    }
+    let mut found = ["chromium", "google-chrome", "google-chrome-stable"].into_iter().filter_map(find_program);
+    found.find(|path| !path.starts_with("/snap"))
+}
+
+/// Whether the tests in a browser can run; each is named `in_a_browser_*`, asks first and returns when they cannot. Where a
+/// distribution has no browser but a snap, `./dev test` leaves them out by that name.
 ///
 /// # Panics
 ///
-/// When Chromium is missing while `DBBAK_REAL_SERVERS=required` is set, as `./dev test` sets it.
+/// When a browser is missing while `DBBAK_REAL_SERVERS=required` is set, as `./dev test` sets it.
 #[track_caller]
-pub fn require_chromium() -> bool {
+pub fn require_browser() -> bool {
     static SAID: OnceLock<()> = OnceLock::new();
-    if find_program("chromium").is_some() {
+    if find_browser().is_some() {
         return true;
     }
     assert!(
         env::var_os(REAL_SERVERS).is_none_or(|value| value != "required"),
-        "{REAL_SERVERS}=required, but chromium is missing (./dev setup installs it)"
+        "{REAL_SERVERS}=required, but there is no Chromium or Chrome (./dev setup installs one, where the distribution has it)"
     );
     SAID.get_or_init(|| {
         // Written past the test harness, which swallows what a passing test prints with the macros.
         let _ = writeln!(
             io::stderr(),
-            "NOT RUN, though counted as passed: the tests named in_a_browser_*, for the lack of chromium; ./dev test runs them"
+            "NOT RUN, though counted as passed: the tests named in_a_browser_*, for the lack of Chromium; ./dev test runs them"
         );
     });
     false
@@ -47,7 +61,7 @@ impl<'a> Browser<'a> {
     }
 
     fn run(&self, width: u32, height: u32, arguments: &[String], page: &Path) -> io::Result<Output> {
-        let program = find_program("chromium").ok_or(io::ErrorKind::NotFound)?;
+        let program = find_browser().ok_or(io::ErrorKind::NotFound)?;
         let profile = tempfile::tempdir_in(self.profile)?;
         let mut command = Command::new("timeout");
         command.arg("60").arg(program).args([

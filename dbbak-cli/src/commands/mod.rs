@@ -23,12 +23,13 @@ use crate::{
 };
 use clap::Parser;
 use dbbak_core::{
+    execute::ExecuteError,
     plan::{Plan, Remedy},
     run::{Command as Locking, Finished, RunError},
     store::Session,
 };
 use serde::Serialize;
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 /// The program: reads the command line, runs the subcommand, tells what went wrong.
 pub fn main() -> ExitCode {
@@ -122,7 +123,7 @@ fn plan_and_run(
     let plan = make()?;
     let _ = write!(std::io::stderr(), "{}", plan.text(context.offset()));
     advise(&plan);
-    let finished = context.run(&plan, session.as_deref())?;
+    let finished = context.run(&plan, session.as_deref()).inspect_err(|error| say_how_to_go_on(&plan, error))?;
     release(session)?;
     for warning in &finished.warnings {
         let _ = writeln!(std::io::stderr(), "WARNING: {warning}");
@@ -132,6 +133,16 @@ fn plan_and_run(
         let _ = writeln!(std::io::stderr(), "INCOMPLETE: {gap}");
     }
     Ok(Some(Done { plan, finished }))
+}
+
+/// Says how a restore that failed goes on, where it has kept what to go on from.
+fn say_how_to_go_on(plan: &Plan, error: &RunError) {
+    let unproven =
+        matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }));
+    let kept = |journal: &Path| journal.exists() && plan.datadir().exists() && !unproven;
+    let Some(journal) = plan.journal.as_ref().map(|journal| &journal.path).filter(|path| kept(path)) else { return };
+    let dir = journal.parent().unwrap_or(journal).display();
+    let _ = writeln!(std::io::stderr(), "hint: the same command with --workdir {dir} goes on with this restore");
 }
 
 /// Says what would mend what a plan leaves incomplete.

@@ -3,14 +3,15 @@
 use super::plan_and_run;
 use crate::{
     CommandError,
-    args::{ReplayArg, RestoreArgs},
+    args::{CheckArg, ReplayArg, RestoreArgs},
     context::Context,
     exit_code, output,
 };
 use dbbak_core::{
     model::{Goal, Target},
-    plan::{ReplayWay, RestoreRequest},
+    plan::{FinishRequest, ReplayWay, RestoreRequest},
     run::Command,
+    tools::CheckWay,
 };
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
             ReplayArg::Pipe => ReplayWay::Pipe,
         },
         skip: args.skip_gtid.clone(),
+        finish: finish_of(args),
     };
     let done = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request))?;
     let Some(done) = done else { return Ok(exit_code::DONE) };
@@ -39,6 +41,17 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         output::text(&format!("{}\n", report.datadir.display()))?;
     }
     Ok(exit_code::DONE)
+}
+
+/// What is done with the restored data at the end.
+fn finish_of(args: &RestoreArgs) -> FinishRequest {
+    FinishRequest {
+        check: match args.check {
+            CheckArg::None => CheckWay::None,
+            CheckArg::Fast => CheckWay::Fast,
+            CheckArg::Full => CheckWay::Full,
+        },
+    }
 }
 
 /// The arguments exclude each other.

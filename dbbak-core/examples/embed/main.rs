@@ -13,7 +13,7 @@ use dbbak_core::{
     config::Config,
     execute::{Event, Reporter},
     model::{Target, parse_time},
-    plan::{ReplayWay, RestoreRequest, Summary},
+    plan::{FinishRequest, ReplayWay, RestoreRequest, Summary},
     run::{Command, Planning, Running, lock, run},
     store::{LocalStore, LockRequest},
 };
@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         workdir,
         replay: ReplayWay::Auto,
         skip: Vec::new(),
+        finish: FinishRequest::default(),
     };
 
     // The locks come before the plan: a read lease keeps a prune away from what the plan names.

@@ -1,7 +1,7 @@
 //! A probe on the standard library: it looks, and changes nothing.
 
 use dbbak_core::{
-    probe::{Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize},
+    probe::{FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize},
     tools::{Arg, QueryCommand},
 };
 use std::{
@@ -103,6 +103,23 @@ impl Probe for OwnProbe {
             size = TreeSize { bytes: size.bytes + below.bytes, files: size.files + below.files };
         }
         Ok(size)
+    }
+
+    fn tree_files(&self, path: &Path) -> Result<Vec<FileState>, ProbeError> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(path).map_err(failed("list", path))? {
+            let entry = entry.map_err(failed("list", path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                let below = self.tree_files(&entry.path())?.into_iter();
+                files.extend(below.map(|file| FileState { path: format!("{name}/{}", file.path), ..file }));
+            } else {
+                let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+                files.push(FileState { path: name, size: metadata.len(), changed });
+            }
+        }
+        Ok(files)
     }
 
     fn host(&self) -> HostFacts {

@@ -192,6 +192,22 @@ pub enum ExecuteError {
         /// What the private server says.
         found: String,
     },
+    /// Tables of the restored data are damaged.
+    #[error("tables of the restored data are damaged: {}", tables.join("; "))]
+    TablesDamaged {
+        /// The tables, and what the server says of each.
+        tables: Vec<String>,
+    },
+    /// The private server could not be asked at the end.
+    #[error("the private server could not be examined: {problem}")]
+    Examination {
+        /// How its client ended.
+        problem: String,
+        /// What the client printed on standard error.
+        stderr: Vec<String>,
+        /// The server's error log.
+        log: PathBuf,
+    },
     /// Transactions of the window carry the private server's own id: its applier would skip them without a word.
     #[error("transaction {transaction} carries server id {server_id}, which the private server was to have")]
     ServerIdTaken {
@@ -238,6 +254,12 @@ pub enum ExecuteError {
         /// The signal's number.
         signal: i32,
     },
+    /// Another run is at work in the work directory.
+    #[error("another dbbak is at work in {}", path.display())]
+    WorkdirBusy {
+        /// The work directory.
+        path: PathBuf,
+    },
     /// The plan lacks what a step needs: somebody edited it.
     #[error("the plan is not whole: {problem}")]
     BadPlan {
@@ -247,6 +269,18 @@ pub enum ExecuteError {
 }
 
 impl ExecuteError {
+    /// Whether restored data came of it that are not what they must be: they are kept for a look, and marked.
+    pub fn is_unproven(&self) -> bool {
+        matches!(
+            self,
+            ExecuteError::ProofFailed { .. }
+                | ExecuteError::PositionDiffers { .. }
+                | ExecuteError::TablesDamaged { .. }
+                | ExecuteError::Examination { .. }
+                | ExecuteError::ServerStop { .. }
+        )
+    }
+
     /// The signal by which the user asked to stop, if that is why.
     pub fn signal(&self) -> Option<i32> {
         match self {

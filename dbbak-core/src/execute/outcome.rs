@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, TreeName},
-    plan::{Phase, ReplayProof},
+    plan::{ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// What a private server said of the restored data at the end.
+    pub examination: Option<ExaminationReport>,
     /// How long each step took.
     pub phases: Vec<Phase>,
 }

@@ -35,6 +35,13 @@ pub(super) struct ExpectedLog {
 impl ExpectedLog {
     /// An empty list.
     pub(super) fn create(path: &Path, skip: &[Gtid]) -> Result<Self, ExecuteError> {
+        // A dead run's lists may be of other batches.
+        if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
+            let name = format!("{}.", name.to_string_lossy());
+            for list in files::names_in(dir)?.iter().filter(|list| list.starts_with(&name)) {
+                files::remove_file(&dir.join(list))?;
+            }
+        }
         let lines = begin(path)?;
         Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks: Landmarks::new(skip) })
     }

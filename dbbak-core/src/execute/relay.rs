@@ -357,7 +357,7 @@ impl RelayRun<'_> {
 }
 
 /// A position in which the domains of another stand as they do there.
-fn overlaid(state: &MariadbGtidState, over: &MariadbGtidState) -> MariadbGtidState {
+pub(super) fn overlaid(state: &MariadbGtidState, over: &MariadbGtidState) -> MariadbGtidState {
     let mut settled = MariadbGtidState::default();
     for (domain, server, seq) in state.entries().filter(|(domain, _, _)| over.last_in(*domain).is_none()) {
         settled.insert(domain, server, seq);

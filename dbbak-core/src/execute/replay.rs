@@ -5,6 +5,7 @@ use super::{
     batches::{Ahead, Unpacking},
     blame::Files,
     error::ExecuteError,
+    examine::{Ended, Examiner, Parts, close},
     files,
     follow::Follower,
     relay::RelayRun,
@@ -13,13 +14,15 @@ use super::{
 use crate::{
     plan::{PrivateServer, Replay, UnpackBinlogs},
     store::StoreReader,
-    tools::{Exit, Launch, judge_binlog_reader},
+    tools::{Exit, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
 };
 use std::{thread, time::Duration};
 use uuid::Uuid;
 
 /// How often a session looks whether something ended.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a server whose client has lost it may take to be dead.
+const DYING: Duration = Duration::from_secs(1);
 /// How long a private server may take to shut down once it was asked to (writing back a large buffer pool included).
 const SHUTDOWN_TIME: Duration = Duration::from_secs(3600);
 
@@ -35,7 +38,7 @@ pub(super) fn run_replay(
     window: Unpacking,
     store: &dyn StoreReader,
     running: &Running<'_>,
-) -> Result<Unpacking, ExecuteError> {
+) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
     files::create_private_dir(&server.run_dir)?;
     files::create_private_dir(&server.log_dir)?;
@@ -67,8 +70,9 @@ fn blamed(error: ExecuteError, follower: Follower<'_>, window: &UnpackBinlogs) -
     ExecuteError::Applier { transaction, problem: problem.clone(), log: log.clone() }
 }
 
-fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Result<Unpacking, ExecuteError> {
+fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
+    let mut parts = Parts::new(running);
     write_account(server)?;
     let first = ahead.next()?.unwrap_or_default();
     let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, running, files: Vec::new() });
@@ -78,17 +82,25 @@ fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Resu
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, &mut *process, running)?;
     files::remove_file(&server.init_file)?;
+    parts.done("start the server");
     let replayed = match &mut relay {
         Some(relay) => relay.run(first, ahead, &mut *process),
         None => pipe_all(step, ahead, &mut *process, running),
     };
-    match replayed {
-        Ok(window) => stop(server, &mut *process, running).map(|()| window),
-        Err(error) => {
-            process.kill()?;
-            Err(error)
+    parts.done("replay");
+    let (window, examined) = match replayed {
+        Err(error) => (None, Err(error)),
+        Ok(window) => {
+            let examined = step.examination.as_ref().map(|step| {
+                let examiner = Examiner { step, server, running, window: Some(window.landmarks()) };
+                examiner.examine(&mut *process, &mut parts)
+            });
+            (Some(window), examined.transpose())
         }
-    }
+    };
+    let ended = close(examined, server, &mut *process, running, parts)?;
+    let missing = || ExecuteError::BadPlan { problem: "a replay ended without its window".into() };
+    Ok((window.ok_or_else(missing)?, ended))
 }
 
 /// Replays a window through one pipeline, which needs all of it.
@@ -102,8 +114,8 @@ fn pipe_all(
         return Err(ExecuteError::BadPlan { problem: "one reader cannot read a window in batches".into() });
     }
     let piped = pipe(&step.reader, &step.client, running);
-    if let (Err(error), Some(exits)) = (&piped, server.wait(Some(TICK))?)
-        && matches!(error, ExecuteError::Replay { .. })
+    if let Err(ExecuteError::Replay { .. }) = &piped
+        && let Some(exits) = server.wait(Some(DYING))?
     {
         return Err(server_died(&step.server, &exits));
     }
@@ -200,7 +212,7 @@ pub(super) fn stop(
     server: &PrivateServer,
     process: &mut dyn Process,
     running: &Running<'_>,
-) -> Result<(), ExecuteError> {
+) -> Result<ShutdownLog, ExecuteError> {
     let log = server.launch.log.clone();
     let unclean = |problem: String| ExecuteError::ServerStop { problem, log: log.clone() };
     let last_words = Launch { command: server.statements.clone(), log: server.run_dir.join("statements.log") };
@@ -218,10 +230,7 @@ pub(super) fn stop(
             return Err(unclean("it did not end in an hour".into()));
         }
     }
-    if !files::tail(&log).iter().rev().any(|line| line.to_ascii_lowercase().contains("shutdown complete")) {
-        return Err(unclean("its log does not end with a complete shutdown".into()));
-    }
-    Ok(())
+    judge_shutdown(&files::tail(&log)).map_err(unclean)
 }
 
 /// How the members of a pipeline ended, in words.

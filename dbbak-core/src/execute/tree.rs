@@ -169,9 +169,9 @@ pub fn walk_tree(pass: &TreePass<'_>, reporter: &dyn Reporter) -> Result<TreeLis
 }
 
 /// Directories and files (with their sizes) below a root; the largest files first, so that no worker ends up alone with one.
-type Contents = (Vec<String>, Vec<(String, u64)>);
+pub(super) type Contents = (Vec<String>, Vec<(String, u64)>);
 
-fn survey(root: &Path) -> Result<Contents, TreeError> {
+pub(super) fn survey(root: &Path) -> Result<Contents, TreeError> {
     let (mut directories, mut files) = (Vec::new(), Vec::new());
     let mut open = vec![(root.to_owned(), String::new())];
     while let Some((path, below)) = open.pop() {
@@ -206,7 +206,7 @@ fn survey(root: &Path) -> Result<Contents, TreeError> {
     Ok((directories, files))
 }
 
-fn compare_names(
+pub(super) fn compare_names(
     root: &Path,
     files: &[(String, u64)],
     expected: &BTreeMap<String, (u64, Digest)>,
@@ -221,7 +221,7 @@ fn compare_names(
     Ok(())
 }
 
-fn pass_file(
+pub(super) fn pass_file(
     pass: &TreePass<'_>,
     path: String,
     buffer: &mut [u8],
@@ -296,6 +296,17 @@ pub(super) fn sync_dir(path: &Path) -> Result<(), TreeError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Has the file system that holds a tree write out all that it was given.
+///
+/// # Errors
+///
+/// [`TreeError::Io`].
+pub(super) fn sync_file_system(path: &Path) -> Result<(), TreeError> {
+    let failed = |source| TreeError::Io { action: "sync", path: path.to_owned(), source };
+    let dir = File::open(path).map_err(failed)?;
+    rustix::fs::syncfs(&dir).map_err(|errno| failed(errno.into()))
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, clone, fetch, files, read_backup,
-    reindex, replay, running::Running, ship, tree::ExpectedFiles, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, clone, examine, examine::Ended,
+    fetch, files, mend::mend_tree, read_backup, reindex, replay, running::Running, ship, tree::ExpectedFiles,
+    walk_tree,
 };
 use crate::{
     clock::Clock,
     model::BackupId,
-    plan::{PassTree, Phase, Replay, ReplayProof, RestoreReport, Step, StoredTree},
+    plan::{PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, Step, StoredTree},
     store::{FileList, Session, StoreKey, StoreReader},
     tools::consumed_deltas,
 };
@@ -40,12 +41,20 @@ pub struct Walk<'a> {
     tool_times: Option<(DateTime<Utc>, DateTime<Utc>)>,
     window: Option<Unpacking>,
     cloned: Option<clone::Taken>,
+    /// How long the parts of the step took.
+    parts: Vec<Phase>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk that has done nothing yet.
     pub fn new(effects: Effects<'a>) -> Self {
-        Walk { effects, outcome: Outcome::default(), tool_times: None, window: None, cloned: None }
+        Walk { effects, outcome: Outcome::default(), tool_times: None, window: None, cloned: None, parts: Vec::new() }
+    }
+
+    /// A walk that takes over what the steps of a dead run have found out.
+    pub fn go_on(effects: Effects<'a>, resume: &Resume) -> Self {
+        let outcome = Outcome { replay: resume.proof.clone(), phases: resume.phases.clone(), ..Outcome::default() };
+        Walk { outcome, ..Walk::new(effects) }
     }
 
     /// What was found out so far.
@@ -74,7 +83,8 @@ impl<'a> Walk<'a> {
         self.carry_out(step)?;
         let took = effects.clock.monotonic().saturating_sub(started);
         effects.reporter.report(&Event::StepFinished { number, title: &title, took });
-        self.outcome.phases.push(Phase { title, seconds: took.as_secs_f64() });
+        let parts = std::mem::take(&mut self.parts);
+        self.outcome.phases.push(Phase { title, seconds: took.as_secs_f64(), parts });
         Ok(())
     }
 
@@ -86,6 +96,7 @@ impl<'a> Walk<'a> {
             }
             Step::CreateDir { path } => files::create_empty_dir(path)?,
             Step::PassTree(pass) => self.pass_tree(pass)?,
+            Step::MendTree(pass) => self.mend_tree(pass)?,
             Step::RunTool(run) => {
                 let started = effects.clock.now();
                 self.running().run_tool(run)?;
@@ -125,6 +136,10 @@ impl<'a> Walk<'a> {
                 self.window = Some(Unpacking::begin(unpack, effects.store, effects.reporter)?);
             }
             Step::Replay(replay) => self.replay(replay)?,
+            Step::Examine(step) => {
+                let ended = examine::run_examine(step, &self.running())?;
+                self.ended(ended);
+            }
             Step::KeepServerFiles { files: paths, .. } => {
                 for path in paths {
                     let bytes = files::read_file(path)?.unwrap_or_default();
@@ -165,6 +180,21 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn mend_tree(&mut self, pass: &PassTree) -> Result<(), ExecuteError> {
+        let unrecorded = || ExecuteError::BadPlan { problem: "a copy is mended that was never recorded".into() };
+        let to = pass.to.as_deref().ok_or_else(unrecorded)?;
+        let stored = pass.verify.as_ref().ok_or_else(unrecorded)?;
+        let expected = self.expected_files(stored)?.ok_or_else(unrecorded)?;
+        let threads = NonZero::new(pass.threads as usize).unwrap_or(NonZero::<usize>::MIN);
+        let tree =
+            TreePass { from: &pass.from, to: pass.to.as_deref(), expected: Some(&expected), sync: pass.sync, threads };
+        let paths = expected.keys().map(String::as_str);
+        if let Some(first) = consumed_deltas(paths).into_iter().next() {
+            return Err(ExecuteError::ConsumedIncremental { path: pass.from.join(first) });
+        }
+        Ok(mend_tree(&tree, to, &expected, self.effects.reporter)?)
+    }
+
     /// The recorded size and digest of every file of a tree; `None` where the store never recorded any.
     fn expected_files(&self, stored: &StoredTree) -> Result<Option<ExpectedFiles>, ExecuteError> {
         let Some(digest) = &stored.list_digest else { return Ok(None) };
@@ -185,10 +215,16 @@ impl<'a> Walk<'a> {
         let Some(window) = self.window.take() else {
             return Err(ExecuteError::BadPlan { problem: "a replay without unpacked binlogs".into() });
         };
-        let window = replay::run_replay(step, window, self.effects.store, &self.running())?;
+        let (window, ended) = replay::run_replay(step, window, self.effects.store, &self.running())?;
+        self.ended(ended);
         files::remove_tree(&step.server.log_dir)?;
         self.outcome.replay = Some(ReplayProof { transactions: window.transactions() });
         Ok(())
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        self.parts = ended.parts;
+        self.outcome.examination = ended.examination;
     }
 
     fn session(&self) -> Result<&'a dyn Session, ExecuteError> {

@@ -69,6 +69,13 @@ impl fmt::Display for PlanText<'_> {
                         }
                         None => writeln!(f, "      $ {} | {}", replay.reader.command, replay.client.command)?,
                     }
+                    if let Some(examination) = &replay.examination {
+                        writeln!(f, "      then {}", examination.line())?;
+                    }
+                }
+                Step::Examine(step) => {
+                    writeln!(f, "      $ {} &", step.server.launch.command)?;
+                    writeln!(f, "      {}", step.examination.line())?;
                 }
                 _ => {}
             }

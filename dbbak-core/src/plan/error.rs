@@ -183,6 +183,42 @@ pub enum PlanError {
         /// The target.
         target: DateTime<Utc>,
     },
+    /// The work directory holds the journal of another restore.
+    #[error("{} holds another restore ({aim}); it was asked for with another {}", path.display(), differs.join(", "))]
+    JournalOfAnother {
+        /// The work directory.
+        path: PathBuf,
+        /// What that restore aims at.
+        aim: String,
+        /// The options that differ.
+        differs: Vec<String>,
+    },
+    /// The journal of a work directory cannot be used.
+    #[error("the journal {} cannot be used: {problem}", path.display())]
+    JournalUnusable {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Somebody is at work in the work directory.
+    #[error("process {pid} ({program}) is at work in {}", path.display())]
+    WorkdirInUse {
+        /// The work directory.
+        path: PathBuf,
+        /// The process.
+        pid: u32,
+        /// Its program.
+        program: String,
+    },
+    /// What was restored in the work directory is not what was planned.
+    #[error("what was restored in {} is not what was planned: {problem}", path.display())]
+    Unproven {
+        /// The work directory.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+    },
     /// A position is not a place between two transactions.
     #[error("{position} lies inside a transaction or an event")]
     NotABoundary {

@@ -1,10 +1,10 @@
 //! Says why a restore is as it is, and what its user must know.
 
-use super::{Aim, NoReplay, Plan, PlanError, Selection, error::utc, whereabouts::TimelineSpan};
+use super::{Aim, NoReplay, Plan, Selection, error::utc, whereabouts::TimelineSpan};
 use crate::{
     catalog::{Catalog, RunEnd},
     config::Config,
-    facts::{EdgeFact, Facts},
+    facts::EdgeFact,
     model::Goal,
 };
 
@@ -22,20 +22,6 @@ pub(super) fn describe_aim(aim: &Aim) -> String {
         Aim::Cut { goal: Goal::Moment(at) } => format!("just before {}", utc(at)),
         Aim::End { timeline, .. } => format!("to the end of the archive (timeline {timeline})"),
         Aim::Backup { ts, .. } => format!("backup {ts} as it is"),
-    }
-}
-
-/// What stands around the place where the restored state ends.
-pub(super) fn edges_of<'a>(
-    catalog: &Catalog,
-    facts: &'a Facts,
-    selection: &Selection<'_>,
-) -> Result<Option<&'a EdgeFact>, PlanError> {
-    let Some((timeline, at)) = selection.ends_at(catalog) else { return Ok(None) };
-    let found = facts.edges.iter().find(|fact| fact.timeline == timeline && fact.at == at);
-    match (found, &selection.window) {
-        (None, Some(_)) => Err(PlanError::StoreUnusable { reason: format!("{at} was not looked at") }),
-        (found, _) => Ok(found),
     }
 }
 

@@ -13,18 +13,22 @@ mod engines;
 mod error;
 mod explain;
 mod fetch;
+mod finish;
 mod origin;
 mod orphans;
+mod private_server;
 mod reindex;
 mod replay;
 mod report;
 mod request;
 mod restore;
+mod resume;
 mod scratch;
 mod select;
 mod ship;
 mod step;
 mod time_zone;
+mod touch;
 mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
@@ -35,16 +39,18 @@ pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
-pub use request::{BackupRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
+pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
+pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup, RecordBackup, Relay,
-    Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup,
+    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
 };
+pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
 use crate::{
@@ -83,6 +89,9 @@ pub struct Plan {
     /// What would mend what is incomplete, as far as the planner knows. How to ask for it is the frontend's to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
+    /// The journal that a restore keeps, by which it can go on after its death.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Box<PlannedJournal>>,
 }
 
 /// What would mend what a plan leaves incomplete.
@@ -151,6 +160,7 @@ impl Plan {
             discard_on_failure: Vec::new(),
             discard_dirs: Vec::new(),
             remedies: Vec::new(),
+            journal: None,
         }
     }
 }
@@ -161,7 +171,7 @@ impl Step {
         match self {
             Step::CreateStoreDir { key } => format!("create {key} in the store"),
             Step::CreateDir { path } => format!("create {}", path.display()),
-            Step::PassTree(pass) => pass.title.clone(),
+            Step::PassTree(pass) | Step::MendTree(pass) => pass.title.clone(),
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
@@ -182,6 +192,7 @@ impl Step {
                 (files, [first, ..]) => format!("unpack and verify the first {} of {files} binlogs", first.files),
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
+            Step::Examine(_) => "start a private server on the data, and examine them".into(),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
         }
@@ -190,7 +201,7 @@ impl Step {
     /// How many bytes the step goes through, where the plan knows.
     pub fn bytes(&self) -> Option<u64> {
         match self {
-            Step::PassTree(pass) => pass.bytes,
+            Step::PassTree(pass) | Step::MendTree(pass) => pass.bytes,
             Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),

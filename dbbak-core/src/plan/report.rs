@@ -5,6 +5,7 @@ use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
     model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, Stamp},
+    tools::CheckWay,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,12 @@ pub struct RestoreReport {
     pub finished_at: Option<DateTime<Utc>>,
     /// What was proven.
     pub proof: Option<ReplayProof>,
+    /// What the private server was asked at the end; none where no server was started on the data.
+    #[serde(default)]
+    pub examination: Option<ExaminationReport>,
+    /// Why the restored data must not be used, where they were kept for a look all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<String>,
     /// How long each step took.
     pub phases: Vec<Phase>,
 }
@@ -103,6 +110,28 @@ pub struct ReplayProof {
     pub transactions: u64,
 }
 
+/// What a private server said of the restored data at the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExaminationReport {
+    /// How its tables were checked.
+    pub check: CheckWay,
+    /// Tables that were checked and are sound.
+    pub tables: u64,
+    /// Tables of engines that cannot be checked.
+    pub unchecked: u64,
+    /// What the server remarked about tables that are sound all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+    /// XA transactions that are prepared and not ended, as `XA COMMIT` and `XA ROLLBACK` take them.
+    pub prepared: Vec<String>,
+    /// The GTIDs that the server has: MySQL's executed set, MariaDB's position.
+    pub gtids: String,
+    /// Whether the account of the run was dropped.
+    pub account_dropped: bool,
+    /// The last words in the server's error log.
+    pub shutdown: String,
+}
+
 /// How long a step took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
@@ -110,4 +139,7 @@ pub struct Phase {
     pub title: String,
     /// Seconds.
     pub seconds: f64,
+    /// Its parts, where it has some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Phase>,
 }

@@ -1,6 +1,9 @@
 //! What a user asks for, one type a command.
 
-use crate::model::{Goal, Gtid, Stamp, Target};
+use crate::{
+    model::{Goal, Gtid, Stamp, Target},
+    tools::CheckWay,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -51,6 +54,17 @@ pub struct RestoreRequest {
     /// Transactions of the window that are not replayed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<Gtid>,
+    /// What is done with the restored data before they are given away.
+    #[serde(default)]
+    pub finish: FinishRequest,
+}
+
+/// What is done with restored data before they are given away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishRequest {
+    /// How thoroughly their tables are checked.
+    #[serde(default)]
+    pub check: CheckWay,
 }
 
 impl RestoreRequest {

@@ -1,37 +1,33 @@
 //! Plans a restore: chain, prepare, window, replay, proof.
 
+mod workdir;
+
 use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
     backup::{program, series, tool},
-    batches::{Room, data_space, divide},
-    explain::{describe_aim, edges_of, explain},
+    batches::divide,
+    explain::{describe_aim, explain},
     replay::{self, RelayJob},
     report::{ReportedBackup, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
+    resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
-    step::{PassTree, PrivateServer, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
+    step::{PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
     time_zone,
 };
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
     engine::{Engine, PrepareJob, engine_for, engine_named},
-    facts::{Facts, StoredBackup, ToolFact},
+    facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::TreeName,
-    probe::{Filesystem, PathState},
     store::{BinlogEntry, LockScope},
-    tools::{
-        Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, RelayReplay, ReplayReader, ToolRole,
-        ToolVersion, Version, carried_settings,
-    },
+    tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Plans a restore.
 ///
@@ -45,8 +41,10 @@ pub fn plan_restore(
     now: DateTime<Utc>,
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
-    let aim = resolve_aim(config, catalog, now, request)?;
-    let selection = select(catalog, request, &aim, facts)?;
+    let pinned = pinned(request, facts)?;
+    let aim = resolve_aim(config, catalog, now, &pinned)?;
+    let selection = select(catalog, &pinned, &aim, facts)?;
+    let request = &RestoreRequest { id: pinned.id, ..request.clone() };
     let edges = edges_of(catalog, facts, &selection)?;
     let mut plan = Plan::new("restore", now);
     plan.locks = vec![LockScope::Read];
@@ -68,15 +66,18 @@ pub fn plan_restore(
         }
         None => None,
     };
+    restore.examine(&mut plan)?;
     let last = selection.chain.last();
+    let begun = journal_of(request, facts)?.map(|journal| &journal.header);
     let report = RestoreReport {
         version: 1,
         restore: request.id,
         planned_at: now,
-        aim: describe_aim(&aim),
-        target: match &aim {
-            Aim::Moment { at, .. } => Some(*at),
-            Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. } => None,
+        aim: begun.map_or_else(|| describe_aim(&aim), |header| header.aim.clone()),
+        target: match (&aim, begun) {
+            (_, Some(header)) => header.target,
+            (Aim::Moment { at, .. }, None) => Some(*at),
+            (Aim::Cut { .. } | Aim::End { .. } | Aim::Backup { .. }, None) => None,
         },
         chain: selection.chain.iter().map(|backup| ReportedBackup::of(backup)).collect(),
         coordinates: last.and_then(|backup| backup.entry.binlog.clone()),
@@ -85,26 +86,30 @@ pub fn plan_restore(
         datadir: restore.datadir(),
         finished_at: None,
         proof: None,
+        examination: None,
+        unproven: None,
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());
     plan.discard_dirs.extend(restore.own_dirs());
     plan.summary = Summary::Restore { report: Box::new(report.clone()) };
+    let journal = planned_journal((&plan, &report, begun), &selection, request, facts)?;
+    plan.journal = Some(Box::new(journal));
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
     Ok(plan)
 }
 
 /// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
-const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
+pub(super) const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
-struct Restore<'a> {
-    config: &'a Config,
+pub(super) struct Restore<'a> {
+    pub(super) config: &'a Config,
     catalog: &'a Catalog,
-    facts: &'a Facts,
-    request: &'a RestoreRequest,
-    chain: &'a [&'a Backup],
-    workdir: PathBuf,
-    engine: &'static dyn Engine,
+    pub(super) facts: &'a Facts,
+    pub(super) request: &'a RestoreRequest,
+    pub(super) chain: &'a [&'a Backup],
+    pub(super) workdir: PathBuf,
+    pub(super) engine: &'static dyn Engine,
     /// The tree of the full that is copied, and whether it still has to be prepared.
     base: (TreeName, bool),
 }
@@ -154,53 +159,15 @@ impl<'a> Restore<'a> {
         names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
-    fn datadir(&self) -> PathBuf {
+    pub(super) fn datadir(&self) -> PathBuf {
         self.workdir.join("data")
     }
 
     /// A short private path: a socket's must fit into 107 bytes.
-    fn run_dir(&self) -> PathBuf {
+    pub(super) fn run_dir(&self) -> PathBuf {
         let temp = &self.facts.host.temp_dir;
         let temp = if temp.as_os_str().len() > 60 { Path::new("/tmp") } else { temp };
         temp.join(format!("{SCRATCH_PREFIX}{}", short(&self.request.id)))
-    }
-
-    fn check_workdir(&self) -> Result<(), PlanError> {
-        let unusable = |reason: String| Err(PlanError::WorkdirUnusable { path: self.workdir.clone(), reason });
-        match self.facts.paths.get(&self.workdir) {
-            Some(PathState::Directory { empty: false, .. }) => {
-                return Err(PlanError::WorkdirNotEmpty { path: self.workdir.clone() });
-            }
-            Some(PathState::Directory { writable: false, .. }) => return unusable("it is not writable".into()),
-            Some(PathState::File { .. } | PathState::Other) => return unusable("it is no directory".into()),
-            _ => {}
-        }
-        if !self.workdir.is_absolute() {
-            return unusable("it is not an absolute path".into());
-        }
-        let running = match &self.facts.server {
-            Some(Ok(server)) => Some(&server.datadir),
-            _ => None,
-        };
-        // A server that does not answer may run all the same.
-        for datadir in running.into_iter().chain(&self.config.server.datadir) {
-            if self.workdir.starts_with(datadir) || datadir.starts_with(&self.workdir) {
-                return unusable(format!("a running server uses {}", datadir.display()));
-            }
-        }
-        if self.filesystem().is_some_and(|filesystem| filesystem.network) {
-            return unusable("it is reached through the network, where no prepare may run".into());
-        }
-        let in_store = |root: &Path| self.workdir.starts_with(root) && !self.workdir.starts_with(root.join("tmp"));
-        if self.catalog.root.as_deref().is_some_and(in_store) {
-            return unusable("it lies in the store".into());
-        }
-        Ok(())
-    }
-
-    /// The file system of the work directory, or of the directory that it will be made in.
-    fn filesystem(&self) -> Option<&'a Filesystem> {
-        self.workdir.ancestors().find_map(|dir| self.facts.filesystems.get(dir))
     }
 
     fn check_backups(&self) -> Result<(), PlanError> {
@@ -211,20 +178,6 @@ impl<'a> Restore<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Room for the restored data, in bytes, while it is brought up.
-    fn data_space(&self) -> u64 {
-        data_space(self.facts, self.chain, self.base.0)
-    }
-
-    fn check_space(&self, needed: u64) -> Result<(), PlanError> {
-        match self.filesystem() {
-            Some(filesystem) if filesystem.free < needed => {
-                Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The backup tool, of the series that made the backups.
@@ -346,9 +299,7 @@ impl<'a> Restore<'a> {
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
         let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
         let sizes: Vec<u64> = files.iter().map(|file| file.size).collect();
-        let free = self.filesystem().map(|filesystem| filesystem.free);
-        let room = Room { free, data: self.data_space(), limit: self.config.replay_space };
-        let division = divide(&sizes, room, !choice.relay);
+        let division = divide(&sizes, self.room(), !choice.relay);
         self.check_space(division.needed)?;
         plan.reasons.extend(division.reason());
         plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
@@ -369,10 +320,7 @@ impl<'a> Restore<'a> {
         );
         reported.replay = if choice.relay { ReplayWay::Relay } else { ReplayWay::Pipe };
         let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
-        let relay = choice
-            .relay
-            .then(|| replay::relay_settings(self.engine.tool().family(), &self.workdir, window, division.relay_space));
-        let server = self.private_server(server_ids.0, relay, division.log_size)?;
+        let server = self.private_server(server_ids.0, Some(window).filter(|_| choice.relay), Some(&division))?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");
@@ -414,6 +362,7 @@ impl<'a> Restore<'a> {
         for path in &own_dirs {
             plan.steps.push(Step::CreateDir { path: path.clone() });
         }
+        let examination = Some(self.examination(client.clone()));
         let (reader, client) = (reader.build()?, client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
@@ -423,6 +372,7 @@ impl<'a> Restore<'a> {
             from,
             cut: window.cut.clone(),
             bytes,
+            examination,
         })));
         for path in [dir, load_dir, tmp_dir].into_iter().chain(own_dirs) {
             plan.steps.push(Step::RemoveTree { path });
@@ -446,118 +396,6 @@ impl<'a> Restore<'a> {
             _ => 0,
         };
         all.checked_sub(start.transactions_before)?.checked_sub(behind_cut)
-    }
-
-    /// A program of the vendor whose server was backed up.
-    fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
-        let (tool, version) = tool(self.facts, role)?;
-        let family = self.engine.tool().family();
-        if version.kind.family() != family {
-            return Err(PlanError::Mismatch {
-                what: format!("the vendor of {}", tool.path.as_deref().unwrap_or(Path::new("?")).display()),
-                expected: family_name(family).into(),
-                found: family_name(version.kind.family()).into(),
-            });
-        }
-        Ok((tool, version))
-    }
-
-    /// The servers refuse to run as root without being told so.
-    fn run_as(&self) -> Option<String> {
-        self.facts.host.root.then(|| "root".to_owned())
-    }
-
-    fn private_server(
-        &self,
-        server_id: u32,
-        relay: Option<RelayReplay>,
-        log_size: u64,
-    ) -> Result<PrivateServer, PlanError> {
-        let (mysqld, version) = self.family_tool(ToolRole::Server)?;
-        let last = self.chain.last().ok_or(PlanError::NoFull)?;
-        self.check_server_version(last, version)?;
-        let stored = stored(self.facts, last)?;
-        let (run_dir, id) = (self.run_dir(), short(&self.request.id));
-        let log_dir = self.workdir.join("replay-log");
-        let (socket, init_file, client_file) =
-            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
-        let datadir = self.datadir();
-        let family = self.engine.tool().family();
-        let number = version.version.unwrap_or(Version::new(0, 0, 0));
-        let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
-        // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
-        // the private server's log can be compared with the archive.
-        settings.insert("binlog_format".into(), "MIXED".into());
-        let command = PrivateServerCommand {
-            program: program(mysqld)?.to_owned(),
-            family,
-            version: number,
-            datadir,
-            socket: socket.clone(),
-            pid_file: run_dir.join("pid"),
-            log_error: None,
-            // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
-            tmpdir: self.workdir.join("tmp"),
-            init_file: Some(init_file.clone()),
-            log_bin: Some(log_dir.join("replay")),
-            log_size,
-            server_id,
-            settings,
-            time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
-            run_as: self.run_as(),
-            buffer_pool: Some(self.config.prepare_memory),
-            redo_log: None,
-            relay,
-            extra: self.config.server.options.clone(),
-        }
-        .build()?;
-        let account = format!("dbbak_{id}");
-        let client = self.client(&client_file, &socket)?;
-        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
-        Ok(PrivateServer {
-            launch: Launch { command, log: self.workdir.join("server.log") },
-            ping: client.query(Query::Ping)?.spec().clone(),
-            statements: client.statements(farewell)?,
-            run_dir,
-            socket,
-            init_file,
-            client_file,
-            account,
-            log_dir,
-            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-            start_timeout_seconds: self.config.server.start_timeout_seconds,
-        })
-    }
-
-    /// The client of the private server. The socket stands on its command line too: an option file that the client
-    /// ignores (for its mode, say) must not lead it to the production server.
-    fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
-        let (client, _) = self.family_tool(ToolRole::Client)?;
-        let login = Login::OptionFile(option_file.to_owned());
-        Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
-    }
-
-    /// The variables of the server that was backed up, as far as they were kept.
-    fn last_variables(&self) -> Option<&'a BTreeMap<String, String>> {
-        self.chain.last().and_then(|last| stored(self.facts, last).ok()).map(|stored| &stored.variables)
-    }
-
-    /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
-    /// older one refuses it.
-    fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
-        let Some(record) = backup.server() else { return Ok(()) };
-        let Some(recorded) = &record.version else { return Ok(()) };
-        let found = version.version.map(|version| version.series());
-        if let (Some(made), Some(found)) = (series(recorded), found)
-            && made != found
-        {
-            return Err(PlanError::Mismatch {
-                what: "the version series of the private server".into(),
-                expected: format!("{}.{} (the backup is of {recorded})", made.0, made.1),
-                found: version.full.clone(),
-            });
-        }
-        Ok(())
     }
 }
 
@@ -585,13 +423,20 @@ fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanEr
     })
 }
 
-fn short(id: &uuid::Uuid) -> String {
-    id.simple().to_string()[..8].to_owned()
+/// What stands around the place where the restored state ends.
+fn edges_of<'a>(
+    catalog: &Catalog,
+    facts: &'a Facts,
+    selection: &Selection<'_>,
+) -> Result<Option<&'a EdgeFact>, PlanError> {
+    let Some((timeline, at)) = selection.ends_at(catalog) else { return Ok(None) };
+    let found = facts.edges.iter().find(|fact| fact.timeline == timeline && fact.at == at);
+    match (found, &selection.window) {
+        (None, Some(_)) => Err(PlanError::StoreUnusable { reason: format!("{at} was not looked at") }),
+        (found, _) => Ok(found),
+    }
 }
 
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::Mysql => "MySQL",
-        Family::Mariadb => "MariaDB",
-    }
+pub(super) fn short(id: &uuid::Uuid) -> String {
+    id.simple().to_string()[..8].to_owned()
 }

@@ -4,7 +4,7 @@ use super::Batch;
 use crate::{
     model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
-    tools::{Applier, Client, CommandSpec, Expected, Launch, ReplayReader},
+    tools::{Applier, CheckWay, Client, CommandSpec, Expected, Family, Launch, ReplayReader},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -25,6 +25,9 @@ pub enum Step {
     },
     /// Goes through a tree once: hashes, compares, copies and syncs, as asked.
     PassTree(PassTree),
+    /// Goes through a copy that a dead run left: what has not its recorded digest is copied again, what was never recorded
+    /// is removed.
+    MendTree(PassTree),
     /// Runs a tool and judges whether it succeeded.
     RunTool(Box<RunTool>),
     /// Reads what the backup tool left (LSNs, coordinates) and checks that the coordinates are a transaction boundary.
@@ -78,6 +81,8 @@ pub enum Step {
     UnpackBinlogs(UnpackBinlogs),
     /// Replays binlogs on a private server and proves where they ended.
     Replay(Box<Replay>),
+    /// Starts a private server on a backup that is restored as it is, examines it and shuts it down again.
+    Examine(Box<Examine>),
     /// Writes the report of a restore.
     WriteReport {
         /// The file.
@@ -352,6 +357,32 @@ pub struct Replay {
     pub cut: BinlogPosition,
     /// Bytes of binlog to go through.
     pub bytes: u64,
+    /// What the server is asked before it is shut down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examination: Option<Examination>,
+}
+
+/// A private server on a backup that is restored as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Examine {
+    /// The private server.
+    pub server: PrivateServer,
+    /// What it is asked.
+    pub examination: Examination,
+}
+
+/// What a private server is asked before it is shut down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Examination {
+    /// The client that asks.
+    pub client: Client,
+    /// The server's family.
+    pub family: Family,
+    /// How thoroughly its tables are checked.
+    pub check: CheckWay,
+    /// The GTIDs of the backup, as it recorded them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_gtid: Option<String>,
 }
 
 /// A replay by the private server's own applier.

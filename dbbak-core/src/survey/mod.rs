@@ -3,6 +3,7 @@
 mod cut;
 mod edges;
 mod indexes;
+mod journal;
 mod log_clock;
 mod paths;
 mod remote;
@@ -12,6 +13,7 @@ mod stored;
 mod tools;
 
 pub use indexes::transaction_indexes;
+pub use journal::journal;
 pub use log_clock::LogClock;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};

@@ -14,6 +14,7 @@ mod client;
 mod clone;
 mod command;
 mod coordinates;
+mod examine;
 mod extra_options;
 mod feeder;
 mod hexdump;
@@ -50,6 +51,10 @@ pub use command::{
     Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
+pub use examine::{
+    ALL_TABLES, CheckRow, CheckSays, CheckWay, ShutdownLog, TableName, ask_prepared, check_statement, judge_shutdown,
+    parse_check_row, parse_prepared, parse_tables,
+};
 pub use feeder::FeederCommand;
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};

@@ -3,6 +3,7 @@
 
 mod binlog;
 mod cli;
+mod dev;
 mod exec;
 mod plan;
 mod props;

@@ -10,7 +10,7 @@ use dbbak_core::{
     clock::{Clock, SystemClock},
     config::Config,
     model::Target,
-    plan::{BackupRequest, Plan, ReplayWay, RestoreReport, RestoreRequest, ShipRequest},
+    plan::{BackupRequest, FinishRequest, Plan, ReplayWay, RestoreReport, RestoreRequest, ShipRequest},
     record::record_layout,
     run::{Command, Finished, RunError},
     store::{LockRequest, LockScope, Store, StoreFile},
@@ -83,6 +83,7 @@ impl Story<'_> {
             workdir: Some(self.dir.join("restored")),
             replay: ReplayWay::Auto,
             skip: Vec::new(),
+            finish: FinishRequest::default(),
         };
         let started = Instant::now();
         let title = format!("restoring to just before {} UTC", at.format("%Y-%m-%d %H:%M:%S"));

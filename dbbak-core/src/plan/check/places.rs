@@ -54,6 +54,12 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
             }
+            Step::Examine(step) => {
+                let datadir = option(&step.server.launch.command, "--datadir").map(Path::new);
+                if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
+                    broken(2, "the private server works on something else than the private copy".into());
+                }
+            }
             Step::TakeClone(take) => copies.push(&take.dir),
             Step::OpenClone(open) => {
                 let datadir = option(&open.server.launch.command, "--datadir").map(Path::new);
@@ -100,8 +106,12 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
             Step::RunTool(run) => own(&run.dir),
             Step::MoveTree { to, .. } => own(to),
             Step::UnpackBinlogs(unpack) => [&unpack.dir, &unpack.expected_list].into_iter().for_each(|dir| own(dir)),
-            Step::Replay(replay) => {
-                let server = &replay.server;
+            Step::Replay(_) | Step::Examine(_) => {
+                let server = match step {
+                    Step::Replay(replay) => &replay.server,
+                    Step::Examine(step) => &step.server,
+                    _ => continue,
+                };
                 for path in [&server.run_dir, &server.socket, &server.init_file, &server.client_file, &server.log_dir] {
                     own(path);
                 }

@@ -41,6 +41,7 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
     for step in &plan.steps {
         let (server, replay) = match step {
             Step::Replay(replay) => (&replay.server, Some(replay)),
+            Step::Examine(step) => (&step.server, None),
             Step::OpenClone(open) => (&open.server, None),
             _ => continue,
         };
@@ -60,6 +61,14 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
         let socket = server.socket.to_str();
         if option(command, "--socket") != socket || !server.socket.starts_with(&server.run_dir) {
             broken(8, "the private server does not listen in its private directory".into());
+        }
+        let examination = match step {
+            Step::Replay(replay) => replay.examination.as_ref(),
+            Step::Examine(step) => Some(&step.examination),
+            _ => None,
+        };
+        if examination.is_some_and(|examination| examination.client.socket.as_ref() != Some(&server.socket)) {
+            broken(8, "the examination could reach another server than the private one".into());
         }
         if replay.is_some_and(|replay| option(&replay.client.command, "--socket") != socket) {
             broken(8, "the replay could reach another server than the private one".into());

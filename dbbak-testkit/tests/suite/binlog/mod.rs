@@ -9,6 +9,8 @@ mod shapes;
 mod size;
 
 use dbbak_core::binlog::{BinlogError, FileScan, Transaction, scan};
+use dbbak_testkit::vendor_reading::Shown;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -45,4 +47,23 @@ pub(crate) fn scan_all(mut bytes: &[u8]) -> Result<(FileScan, Vec<Transaction>),
         ControlFlow::Continue(())
     })?;
     Ok((found, transactions))
+}
+
+/// Our reading in the oracle's form.
+pub(crate) fn as_shown(transaction: &Transaction) -> Shown {
+    let mut rows = BTreeMap::new();
+    for change in &transaction.tables {
+        let counts = [change.inserts, change.updates, change.deletes];
+        if counts != [0; 3] {
+            rows.insert(format!("{}.{}", change.database, change.table), counts);
+        }
+    }
+    Shown {
+        gtid: transaction.gtid.as_ref().map(ToString::to_string).unwrap_or_default(),
+        start: transaction.start,
+        end: transaction.end,
+        newest: transaction.time.header_max,
+        commit: transaction.time.original_commit.zip(transaction.time.immediate_commit),
+        rows,
+    }
 }

@@ -1,32 +1,10 @@
 //! Real logs read to the same transactions, GTIDs, positions and rows as the vendors' tools show.
 
-use super::{fixtures, sample, sample_names, scan_all};
-use dbbak_core::binlog::{
-    BinlogError, Boundary, EndKind, Ending, Transaction, boundary, read_head, scan_with_boundary,
-};
+use super::{as_shown, fixtures, sample, sample_names, scan_all};
+use dbbak_core::binlog::{BinlogError, Boundary, EndKind, Ending, boundary, read_head, scan_with_boundary};
 use dbbak_core::model::GtidSet;
 use dbbak_testkit::vendor_reading::{self, Shown};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-
-/// Our reading in the oracle's form.
-fn as_shown(transaction: &Transaction) -> Shown {
-    let mut rows = BTreeMap::new();
-    for change in &transaction.tables {
-        let counts = [change.inserts, change.updates, change.deletes];
-        if counts != [0; 3] {
-            rows.insert(format!("{}.{}", change.database, change.table), counts);
-        }
-    }
-    Shown {
-        gtid: transaction.gtid.as_ref().map(ToString::to_string).unwrap_or_default(),
-        start: transaction.start,
-        end: transaction.end,
-        newest: transaction.time.header_max,
-        commit: transaction.time.original_commit.zip(transaction.time.immediate_commit),
-        rows,
-    }
-}
 
 /// What the vendor's tool prints of a sample, where that lies beside it. It prints values in the bytes of their character
 /// sets, which are no UTF-8.

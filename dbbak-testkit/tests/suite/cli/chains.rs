@@ -32,7 +32,7 @@ fn whole_way(series: Series, config: &str) -> String {
     let store = bench.contents("store").unwrap();
     let first = bench.shims.calls().unwrap().len();
     let workdir = bench.path("restored");
-    let args = ["restore", "--no-pitr", "--workdir", workdir.to_str().unwrap(), "--exec"];
+    let args = ["restore", "--no-pitr", "--check", "none", "--workdir", workdir.to_str().unwrap(), "--exec"];
     let spoken = run(&bench, &args);
     assert_eq!(spoken.code(), Some(0), "{spoken}");
     let datadir = spoken.stdout.trim().to_owned();
@@ -95,7 +95,7 @@ fn every_command_shows_its_plan_and_changes_nothing() {
         ("dry_incr", &["backup-incr"]),
         ("dry_ship", &["ship-binlogs"]),
         ("dry_ship_flush", &["ship-binlogs", "--flush"]),
-        ("dry_restore", &["restore", "--no-pitr"]),
+        ("dry_restore", &["restore", "--no-pitr", "--check", "none"]),
         ("dry_prune", &["prune", "--orphans", "--older-than", "0"]),
         ("dry_reindex", &["reindex", "--manifest"]),
     ];
@@ -123,7 +123,8 @@ fn work_directory_that_is_not_empty() {
     backup(&bench, &["backup-full", "--exec"]);
     bench.write("restored/keep-me", "somebody's").unwrap();
     let workdir = bench.path("restored");
-    let spoken = run(&bench, &["restore", "--no-pitr", "--workdir", workdir.to_str().unwrap(), "--exec"]);
+    let spoken =
+        run(&bench, &["restore", "--no-pitr", "--check", "none", "--workdir", workdir.to_str().unwrap(), "--exec"]);
     assert_eq!(spoken.code(), Some(5), "{spoken}");
     assert_eq!(bench.names_in("restored"), ["keep-me"]);
     assert_snapshot!(spoken);
@@ -134,7 +135,8 @@ fn work_directory_that_is_the_live_one() {
     let (bench, _) = with_store(Series::Xtrabackup80);
     backup(&bench, &["backup-full", "--exec"]);
     let inside = bench.path("data/restored");
-    let spoken = run(&bench, &["restore", "--no-pitr", "--workdir", inside.to_str().unwrap(), "--exec"]);
+    let spoken =
+        run(&bench, &["restore", "--no-pitr", "--check", "none", "--workdir", inside.to_str().unwrap(), "--exec"]);
     assert_eq!(spoken.code(), Some(5), "{spoken}");
     assert!(!inside.exists());
     assert_snapshot!(spoken);
@@ -148,7 +150,8 @@ fn stored_backup_that_rotted() {
     let full = bench.backup_dirs()[0].clone();
     bench.write(&format!("store/{full}/raw/shop/orders.ibd"), "raw\norders !").unwrap();
     let workdir = bench.path("restored");
-    let spoken = run(&bench, &["restore", "--no-pitr", "--workdir", workdir.to_str().unwrap(), "--exec"]);
+    let spoken =
+        run(&bench, &["restore", "--no-pitr", "--check", "none", "--workdir", workdir.to_str().unwrap(), "--exec"]);
     assert_eq!(spoken.code(), Some(7), "{spoken}");
     assert!(!bench.path("restored/dbbak-restore.json").exists());
     assert_snapshot!(spoken.without_plan());

@@ -107,6 +107,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         from: place(start),
         cut: place(bytes.len() as u64),
         bytes: bytes.len() as u64,
+        examination: None,
     };
     Bench { dir, store, unpack, replay }
 }

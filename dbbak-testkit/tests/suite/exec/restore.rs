@@ -32,6 +32,8 @@ fn plan(root: &Path) -> Plan {
         datadir: work.join("data"),
         finished_at: None,
         proof: None,
+        examination: None,
+        unproven: None,
         phases: Vec::new(),
     };
     let prepare = RunTool {
@@ -68,6 +70,7 @@ fn plan(root: &Path) -> Plan {
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
         remedies: Vec::new(),
+        journal: None,
     }
 }
 

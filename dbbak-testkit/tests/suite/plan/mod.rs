@@ -15,7 +15,10 @@ use dbbak_core::{
     config::Config,
     facts::Facts,
     model::Target,
-    plan::{BackupRequest, Plan, PlanError, ReplayWay, RestoreRequest, ShipRequest, check, plan_backup, plan_ship},
+    plan::{
+        BackupRequest, FinishRequest, Plan, PlanError, ReplayWay, RestoreRequest, ShipRequest, check, plan_backup,
+        plan_ship,
+    },
 };
 use dbbak_testkit::history::{History, Product, at};
 use uuid::Uuid;
@@ -81,6 +84,7 @@ fn restore_to(target: Target) -> RestoreRequest {
         workdir: None,
         replay: ReplayWay::Auto,
         skip: Vec::new(),
+        finish: FinishRequest::default(),
     }
 }
 

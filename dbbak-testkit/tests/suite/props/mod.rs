@@ -202,6 +202,7 @@ fn answer(history: &History, ask: Ask) -> Result<Plan, PlanError> {
         workdir: None,
         replay: ReplayWay::Auto,
         skip: Vec::new(),
+        finish: dbbak_core::plan::FinishRequest::default(),
     };
     let (config, catalog) = (history.config(), history.catalog());
     let now = history.now + TimeDelta::hours(1);

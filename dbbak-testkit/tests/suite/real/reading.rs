@@ -1,34 +1,15 @@
 //! The witness of the random workload is right about real servers, and dbbak reads their logs as the vendors' tools do.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::ops::ControlFlow;
 
-use dbbak_core::binlog::{Transaction, scan};
+use crate::binlog::as_shown;
+use dbbak_core::binlog::scan;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::server::{Options, Server};
 use dbbak_testkit::vendor_reading::Shown;
 use dbbak_testkit::witness::{Driver, Seen, log};
-
-/// Our reading in the form of the vendor's.
-fn as_shown(transaction: &Transaction) -> Shown {
-    let mut rows = BTreeMap::new();
-    for change in &transaction.tables {
-        let counts = [change.inserts, change.updates, change.deletes];
-        if counts != [0; 3] {
-            rows.insert(format!("{}.{}", change.database, change.table), counts);
-        }
-    }
-    Shown {
-        gtid: transaction.gtid.as_ref().map(ToString::to_string).unwrap_or_default(),
-        start: transaction.start,
-        end: transaction.end,
-        newest: transaction.time.header_max,
-        commit: transaction.time.original_commit.zip(transaction.time.immediate_commit),
-        rows,
-    }
-}
 
 /// Runs the workload with restarts and crashes; at quiet moments the tables must be what the witness says, and in the end
 /// every binlog must read as the vendor's tool shows it. Returns how many transactions had compressed contents.

@@ -2,7 +2,7 @@
 
 use super::{night, quiet, report};
 use dbbak_testkit::{
-    browser::{Browser, require_chromium},
+    browser::{Browser, require_browser},
     history::{History, Product},
 };
 use std::{
@@ -62,7 +62,7 @@ fn the_page_needs_nothing_else() {
 
 #[test]
 fn in_a_browser_the_page_shows_every_window_and_fits() {
-    if !require_chromium() {
+    if !require_browser() {
         return;
     }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

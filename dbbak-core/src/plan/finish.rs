@@ -1,0 +1,49 @@
+//! Plans what is done with restored data before they are given away.
+
+use super::{
+    Plan, PlanError,
+    restore::{PRIVATE_SERVER_ID, Restore},
+    step::{Examination, Examine, Step},
+};
+use crate::tools::{CheckWay, Client};
+
+impl Restore<'_> {
+    /// What the private server is asked before it is shut down.
+    pub(super) fn examination(&self, client: Client) -> Examination {
+        let last = self.chain.last();
+        let base_gtid = last.and_then(|last| last.entry.binlog.as_ref()?.gtid.clone());
+        Examination { client, family: self.engine.tool().family(), check: self.request.finish.check, base_gtid }
+    }
+
+    /// The examination of a backup on which nothing is replayed: that starts a server of its own.
+    pub(super) fn examine(&self, plan: &mut Plan) -> Result<(), PlanError> {
+        if plan.steps.iter().any(|step| matches!(step, Step::Replay(_))) {
+            return Ok(());
+        }
+        if self.request.finish.check == CheckWay::None {
+            plan.warnings.push(
+                "no server is started on the restored data: nothing is known of their tables, and MariaDB's GTID position \
+                 is not set (--check none)"
+                    .into(),
+            );
+            return Ok(());
+        }
+        let server = self.private_server(PRIVATE_SERVER_ID, None, None)?;
+        let client = self.client(&server.client_file, &server.socket)?;
+        let tmp_dir = self.workdir.join("tmp");
+        plan.steps.push(Step::CreateDir { path: tmp_dir.clone() });
+        plan.steps.push(Step::Examine(Box::new(Examine { server, examination: self.examination(client) })));
+        plan.steps.push(Step::RemoveTree { path: tmp_dir });
+        Ok(())
+    }
+}
+
+impl Examination {
+    /// What is looked at, in words.
+    pub(super) fn line(&self) -> String {
+        match self.check {
+            CheckWay::None => "compare the GTIDs, look for prepared XA transactions; no table is checked".to_owned(),
+            way => format!("compare the GTIDs, look for prepared XA transactions, check all tables ({way})"),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Plans the private server of a restore.
+
+use super::{
+    PlanError,
+    backup::{program, series, tool},
+    batches::Division,
+    replay,
+    restore::{Restore, short, stored},
+    select::Window,
+    step::PrivateServer,
+    time_zone,
+};
+use crate::{
+    catalog::Backup,
+    facts::ToolFact,
+    tools::{
+        Client, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version, carried_settings,
+    },
+};
+use std::{collections::BTreeMap, path::Path};
+
+impl<'a> Restore<'a> {
+    /// A program of the vendor whose server was backed up.
+    pub(super) fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
+        let (tool, version) = tool(self.facts, role)?;
+        let family = self.engine.tool().family();
+        if version.kind.family() != family {
+            return Err(PlanError::Mismatch {
+                what: format!("the vendor of {}", tool.path.as_deref().unwrap_or(Path::new("?")).display()),
+                expected: family_name(family).into(),
+                found: family_name(version.kind.family()).into(),
+            });
+        }
+        Ok((tool, version))
+    }
+
+    /// The servers refuse to run as root without being told so.
+    pub(super) fn run_as(&self) -> Option<String> {
+        self.facts.host.root.then(|| "root".to_owned())
+    }
+
+    pub(super) fn private_server(
+        &self,
+        server_id: u32,
+        relay: Option<&Window<'_>>,
+        log: Option<&Division>,
+    ) -> Result<PrivateServer, PlanError> {
+        let (mysqld, version) = self.family_tool(ToolRole::Server)?;
+        let last = self.chain.last().ok_or(PlanError::NoFull)?;
+        self.check_server_version(last, version)?;
+        let stored = stored(self.facts, last)?;
+        let (run_dir, id) = (self.run_dir(), short(&self.request.id));
+        let log_dir = self.workdir.join("replay-log");
+        let (socket, init_file, client_file) =
+            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
+        let datadir = self.datadir();
+        let family = self.engine.tool().family();
+        let number = version.version.unwrap_or(Version::new(0, 0, 0));
+        let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
+        // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
+        // the private server's log can be compared with the archive.
+        settings.insert("binlog_format".into(), "MIXED".into());
+        let command = PrivateServerCommand {
+            program: program(mysqld)?.to_owned(),
+            family,
+            version: number,
+            datadir,
+            socket: socket.clone(),
+            pid_file: run_dir.join("pid"),
+            log_error: None,
+            // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
+            tmpdir: self.workdir.join("tmp"),
+            init_file: Some(init_file.clone()),
+            log_bin: log.map(|_| log_dir.join("replay")),
+            log_size: log.map_or(1 << 30, |log| log.log_size),
+            server_id,
+            settings,
+            time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
+            run_as: self.run_as(),
+            buffer_pool: Some(self.config.prepare_memory),
+            redo_log: None,
+            relay: relay
+                .zip(log)
+                .map(|(window, log)| replay::relay_settings(family, &self.workdir, window, log.relay_space)),
+            extra: self.config.server.options.clone(),
+        }
+        .build()?;
+        let account = format!("dbbak_{id}");
+        let client = self.client(&client_file, &socket)?;
+        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
+        Ok(PrivateServer {
+            launch: Launch { command, log: self.workdir.join("server.log") },
+            ping: client.query(Query::Ping)?.spec().clone(),
+            statements: client.statements(farewell)?,
+            run_dir,
+            socket,
+            init_file,
+            client_file,
+            account,
+            log_dir,
+            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
+            start_timeout_seconds: self.config.server.start_timeout_seconds,
+        })
+    }
+
+    /// The client of the private server. The socket stands on its command line too: an option file that the client
+    /// ignores (for its mode, say) must not lead it to the production server.
+    pub(super) fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
+        let (client, _) = self.family_tool(ToolRole::Client)?;
+        let login = Login::OptionFile(option_file.to_owned());
+        Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
+    }
+
+    /// The variables of the server that was backed up, as far as they were kept.
+    pub(super) fn last_variables(&self) -> Option<&'a BTreeMap<String, String>> {
+        self.chain.last().and_then(|last| stored(self.facts, last).ok()).map(|stored| &stored.variables)
+    }
+
+    /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
+    /// older one refuses it.
+    fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
+        let Some(record) = backup.server() else { return Ok(()) };
+        let Some(recorded) = &record.version else { return Ok(()) };
+        let found = version.version.map(|version| version.series());
+        if let (Some(made), Some(found)) = (series(recorded), found)
+            && made != found
+        {
+            return Err(PlanError::Mismatch {
+                what: "the version series of the private server".into(),
+                expected: format!("{}.{} (the backup is of {recorded})", made.0, made.1),
+                found: version.full.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::Mysql => "MySQL",
+        Family::Mariadb => "MariaDB",
+    }
+}

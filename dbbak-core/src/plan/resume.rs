@@ -1,0 +1,388 @@
+//! Plans how a restore that died goes on: what is kept, how that is checked, and what is done again.
+
+use super::{
+    Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
+    error::utc,
+    touch::{Touch, touch, works_on},
+};
+use crate::{
+    facts::{Facts, JournalFact},
+    journal::{JOURNAL, Journal, JournalError, JournalHeader, Pin, PinnedCut},
+    model::{Goal, Target},
+    store::Digest,
+    tools::ToolRole,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// The journal that a restore keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedJournal {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its first line.
+    pub header: JournalHeader,
+    /// What is taken over from the restore that died; none: this one begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// What is taken over from a restore that died.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Whether nothing is, so that the journal begins anew.
+    pub restart: bool,
+    /// The first steps of the plan that only bring the work directory in order: the journal does not hold them.
+    pub preparing: usize,
+    /// How long the finished steps took.
+    pub phases: Vec<Phase>,
+    /// What was proven.
+    pub proof: Option<ReplayProof>,
+}
+
+/// The journal that a survey found, if it is that of the restore that is asked for.
+///
+/// # Errors
+///
+/// [`PlanError`] when it cannot be read, belongs to another restore, somebody is at work in the directory, or what was
+/// restored there is not what was planned.
+pub fn journal_of<'a>(request: &RestoreRequest, facts: &'a Facts) -> Result<Option<&'a Journal>, PlanError> {
+    let Some(fact) = &facts.journal else { return Ok(None) };
+    let path = fact.path.parent().unwrap_or(&fact.path).to_owned();
+    let journal = match &fact.journal {
+        Ok(journal) => journal,
+        Err(JournalError::Empty) if never_begun(fact) => return Ok(None),
+        Err(problem) => {
+            return Err(PlanError::JournalUnusable { path: fact.path.clone(), problem: problem.to_string() });
+        }
+    };
+    let (own, other) = (request_of(request), &journal.header.request);
+    let empty = serde_json::Map::new();
+    let fields = |value: &serde_json::Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());
+    let (own, other) = (fields(&own), fields(other));
+    let names: std::collections::BTreeSet<&String> = own.keys().chain(other.keys()).collect();
+    let differs: Vec<String> = names.into_iter().filter(|name| own.get(*name) != other.get(*name)).cloned().collect();
+    if !differs.is_empty() {
+        return Err(PlanError::JournalOfAnother { path, aim: journal.header.aim.clone(), differs });
+    }
+    if let Some(living) = fact.living.first() {
+        return Err(PlanError::WorkdirInUse { path, pid: living.pid, program: living.program.clone() });
+    }
+    if let Some((problem, true)) = &journal.failed {
+        return Err(PlanError::Unproven { path, problem: problem.clone() });
+    }
+    Ok(Some(journal))
+}
+
+/// Whether dbbak died while it wrote the first line of the journal, before it did anything else.
+fn never_begun(fact: &JournalFact) -> bool {
+    fact.names.iter().all(|name| name == JOURNAL)
+}
+
+/// What is asked for, with what the journal of the same restore has fixed: the archive may have grown since.
+///
+/// # Errors
+///
+/// As [`journal_of`].
+pub fn pinned(request: &RestoreRequest, facts: &Facts) -> Result<RestoreRequest, PlanError> {
+    let Some(journal) = journal_of(request, facts)? else { return Ok(request.clone()) };
+    let pin = &journal.header.pin;
+    Ok(RestoreRequest {
+        id: journal.header.restore,
+        target: match &pin.cut {
+            Some(cut) => Target::Cut(Goal::Position(cut.at.clone())),
+            None => Target::NoPitr { at: None },
+        },
+        backup: Some(pin.backup),
+        timeline: pin.cut.as_ref().map(|cut| cut.timeline.clone()),
+        ..request.clone()
+    })
+}
+
+/// The journal that a restore keeps: its own, or that of the restore that it goes on with.
+pub(super) fn planned_journal(
+    (plan, report, begun): (&Plan, &RestoreReport, Option<&JournalHeader>),
+    selection: &Selection<'_>,
+    request: &RestoreRequest,
+    facts: &Facts,
+) -> Result<PlannedJournal, PlanError> {
+    let last = selection.chain.last().ok_or(PlanError::NoFull)?;
+    let cut = selection.window.as_ref();
+    let cut = cut.map(|window| PinnedCut { timeline: window.timeline.clone(), at: window.cut.clone() });
+    let header = JournalHeader {
+        journal: JournalHeader::FORMAT,
+        restore: request.id,
+        began: begun.map_or(plan.planned_at, |header| header.began),
+        aim: report.aim.clone(),
+        target: report.target,
+        request: request_of(request),
+        pin: Pin { backup: last.ts(), cut },
+        identity: identity_of(plan, facts),
+    };
+    let dir = report.datadir.parent().unwrap_or(&report.datadir);
+    Ok(PlannedJournal { path: dir.join(JOURNAL), header, resume: None })
+}
+
+/// What is asked for, without what may differ from one run to the next.
+fn request_of(request: &RestoreRequest) -> serde_json::Value {
+    let mut value = serde_json::json!(request);
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("id");
+        fields.remove("workdir");
+    }
+    value
+}
+
+/// What the finished steps of a restore rest on: where one of it is another, they are worth nothing.
+fn identity_of(plan: &Plan, facts: &Facts) -> BTreeMap<String, String> {
+    let mut identity = BTreeMap::new();
+    let mut note = |name: &str, value: String| {
+        let text: &mut String = identity.entry(name.to_owned()).or_default();
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&value);
+    };
+    for step in &plan.steps {
+        match step {
+            Step::PassTree(pass) => {
+                if let Some(stored) = &pass.verify {
+                    let digest = stored.list_digest.map(|digest| digest.short()).unwrap_or_default();
+                    note("backups", format!("{}/{}:{digest}", stored.backup, stored.tree.as_str()));
+                }
+            }
+            Step::UnpackBinlogs(unpack) => {
+                let files = unpack.files.iter().map(|file| {
+                    let digest = file.digest.map(|digest| digest.short()).unwrap_or_default();
+                    format!("{}:{}:{digest}", file.stored_as, file.size)
+                });
+                let all = files.collect::<Vec<_>>().join(" ");
+                note("binlogs", Digest::of(all.as_bytes()).short());
+            }
+            Step::Replay(replay) => {
+                note("window", format!("{} to {}", replay.from, replay.cut));
+                note("replay", if replay.relay.is_some() { "relay" } else { "pipe" }.into());
+            }
+            _ => {}
+        }
+    }
+    for role in [ToolRole::Backup, ToolRole::Server] {
+        let version = facts.tool(role).and_then(|tool| tool.version.as_ref());
+        note(&format!("{role:?}").to_lowercase(), version.map(|version| version.full.clone()).unwrap_or_default());
+    }
+    identity
+}
+
+/// How a restore goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// With a step of the plan: what stands before it is kept.
+    From(usize),
+    /// From the beginning, and why.
+    Anew(String),
+}
+
+/// Turns the plan of a restore into one that goes on where the same restore died. Without a journal it stays as it is.
+///
+/// A copy is compared with the recorded digests, file by file, and copied where it differs. What a finished step changed is
+/// kept where its files are as it left them, in the same run of the machine or synced; a step that changes the copy and was
+/// not finished throws it away. Binlogs are unpacked again: what the replay must log is read from them.
+pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
+    let (Some(fact), Some(planned)) = (&facts.journal, &fresh.journal) else { return fresh };
+    let Ok(journal) = &fact.journal else {
+        let path = planned.path.clone();
+        let steps = std::iter::once(Step::RemoveTree { path }).chain(fresh.steps).collect();
+        return Plan { steps, ..fresh };
+    };
+    let view = View { plan: &fresh, fact, journal, workdir: planned.path.parent().unwrap_or(Path::new("")) };
+    let way = view.way(&planned.header);
+    let mut reasons =
+        vec![format!("goes on with the restore of {}: {}", utc(&journal.header.began), journal.header.aim)];
+    if let Some(cut) = &journal.header.pin.cut {
+        reasons.push(format!("it ends at {}, as it was to end then: what was archived since is left out", cut.at));
+    }
+    let mut resume = Resume { restart: false, preparing: 0, phases: Vec::new(), proof: None };
+    let mut header = planned.header.clone();
+    let steps = match way {
+        Way::From(next) => {
+            header = journal.header.clone();
+            let (preparing, rest) = view.steps_from(next, &mut reasons);
+            resume.preparing = preparing.len();
+            for done in fresh.steps[..next].iter().filter_map(|step| journal.finished(&step.key())) {
+                resume.phases.push(Phase { title: done.title.clone(), seconds: done.seconds, parts: Vec::new() });
+                let proof = done.proof.clone().and_then(|proof| serde_json::from_value(proof).ok());
+                resume.proof = proof.or(resume.proof);
+            }
+            [preparing, rest].concat()
+        }
+        Way::Anew(why) => {
+            reasons.push(format!("begins anew in it: {why}"));
+            resume.restart = true;
+            let preparing = view.removals(&|_| true);
+            resume.preparing = preparing.len();
+            [preparing, fresh.steps[view.first()..].to_vec()].concat()
+        }
+    };
+    let path = planned.path.clone();
+    reasons.extend(fresh.reasons.iter().cloned());
+    Plan { steps, reasons, journal: Some(Box::new(PlannedJournal { path, header, resume: Some(resume) })), ..fresh }
+}
+
+struct View<'a> {
+    plan: &'a Plan,
+    fact: &'a JournalFact,
+    journal: &'a Journal,
+    workdir: &'a Path,
+}
+
+impl View<'_> {
+    fn touch<'b>(&'b self, step: &'b Step) -> Touch<'b> {
+        touch(step, self.plan.datadir())
+    }
+
+    /// The first step behind the making of the work directory, which is there.
+    fn first(&self) -> usize {
+        let made = |step: &Step| matches!(step, Step::CreateDir { path } if path == self.workdir);
+        usize::from(self.plan.steps.first().is_some_and(made))
+    }
+
+    fn way(&self, fresh: &JournalHeader) -> Way {
+        let steps = &self.plan.steps;
+        let then = &self.journal.header.identity;
+        let differ = |name: &&String| then.get(*name) != fresh.identity.get(*name);
+        let names: Vec<String> = then
+            .keys()
+            .chain(fresh.identity.keys().filter(|name| !then.contains_key(*name)))
+            .filter(differ)
+            .cloned()
+            .collect();
+        if !names.is_empty() {
+            return Way::Anew(format!("not the same as then: {}", names.join(", ")));
+        }
+        let done = |step: &Step| self.journal.finished(&step.key()).is_some();
+        let behind = steps.iter().skip(self.first()).position(|step| !done(step));
+        // The report is written again in any case.
+        let behind = behind.map_or(steps.len(), |at| at + self.first()).min(steps.len().saturating_sub(1));
+        let mut next = behind;
+        if let Some(begun) = &self.journal.begun {
+            let Some(at) = steps.iter().position(|step| step.key() == *begun) else {
+                return Way::Anew("it died in a step that this plan does not have".into());
+            };
+            if matches!(self.touch(&steps[at]), Touch::Changes { .. }) {
+                return Way::Anew(format!("it died while it was to {}, which changes the copy", steps[at].title()));
+            }
+            next = next.min(at).max(self.first());
+        }
+        // What the binlogs must bring about is kept in memory alone.
+        if steps[next..].iter().any(|step| matches!(step, Step::Replay(_)))
+            && let Some(unpack) = steps[..next].iter().position(|step| matches!(step, Step::UnpackBinlogs(_)))
+        {
+            next = unpack;
+        }
+        let changes = |step: &&Step| matches!(self.touch(step), Touch::Changes { .. });
+        if let Some(step) = steps[next..behind].iter().find(changes) {
+            return Way::Anew(format!("what had to be done before it was to {} is not finished", step.title()));
+        }
+        match self.spoilt(next) {
+            Some(why) => Way::Anew(why),
+            None => Way::From(next),
+        }
+    }
+
+    /// Why a tree that finished steps changed cannot be kept.
+    fn spoilt(&self, next: usize) -> Option<String> {
+        let steps = &self.plan.steps[..next];
+        let mut last: BTreeMap<&Path, &Step> = BTreeMap::new();
+        for step in steps {
+            match self.touch(step) {
+                Touch::Changes { tree } => drop(last.insert(tree, step)),
+                Touch::Removes { tree } | Touch::Copies { tree, .. } => drop(last.remove(tree)),
+                Touch::Makes { .. } | Touch::Nothing => {}
+            }
+        }
+        last.into_iter().find_map(|(tree, step)| {
+            let done = self.journal.finished(&step.key())?;
+            let Some(left) = done.left.get(tree) else {
+                return Some(format!("how {} was left is not known", tree.display()));
+            };
+            if self.fact.trees.get(tree) != Some(&left.state) {
+                return Some(format!("{} was changed since the step to {}", tree.display(), done.title));
+            }
+            if !left.synced && (done.boot.is_none() || done.boot != self.fact.boot) {
+                let why = "the machine was started anew since, and what it had not written to disk by then is lost";
+                return Some(format!("{why} (the step to {})", done.title));
+            }
+            None
+        })
+    }
+
+    /// The steps that bring the work directory in order, and those that are still to do.
+    fn steps_from(&self, next: usize, reasons: &mut Vec<String>) -> (Vec<Step>, Vec<Step>) {
+        let (before, rest) = self.plan.steps.split_at(next);
+        let mut rest = rest.to_vec();
+        let mut kept = Vec::new();
+        let mut preparing = Vec::new();
+        let mut checked = Vec::new();
+        for (at, step) in before.iter().enumerate().skip(self.first()) {
+            let Touch::Copies { tree, recorded } = self.touch(step) else {
+                if matches!(self.touch(step), Touch::Changes { .. }) {
+                    kept.push(step.title());
+                }
+                continue;
+            };
+            let datadir = self.plan.datadir();
+            let later = |step: &&Step| works_on(step, datadir, tree);
+            let changed = before[at + 1..].iter().any(|step| later(&step));
+            match rest.iter().find(later).map(|step| self.touch(step)) {
+                // It was used, or is removed at once.
+                _ if changed => kept.push(step.title()),
+                None | Some(Touch::Removes { .. }) => {}
+                Some(_) if recorded => checked.push(mended(step)),
+                Some(_) => {
+                    preparing.push(Step::RemoveTree { path: tree.to_owned() });
+                    checked.push(step.clone());
+                }
+            }
+        }
+        if let Some(step) = rest.first_mut()
+            && let Touch::Copies { recorded: true, .. } = touch(step, self.plan.datadir())
+        {
+            *step = mended(step);
+        }
+        for step in checked.iter().chain(rest.first()).filter(|step| matches!(step, Step::MendTree(_))) {
+            reasons.push(format!("compared with the recorded digests, copied where it differs: {}", step.title()));
+        }
+        if !kept.is_empty() {
+            reasons.push(format!("finished, its files are as it left them, and not done again: {}", kept.join(", ")));
+        }
+        let made_again = |path: &Path| {
+            rest.iter().any(|step| match self.touch(step) {
+                Touch::Makes { tree } => tree == path,
+                Touch::Copies { tree, .. } => tree == path && !matches!(step, Step::MendTree(_)),
+                _ => false,
+            })
+        };
+        let removals = self.removals(&|path| made_again(path));
+        (removals.into_iter().chain(preparing).chain(checked).collect(), rest)
+    }
+
+    /// Removes what the dead run left: its private directory for sockets, and those of its other directories that are meant.
+    fn removals(&self, meant: &dyn Fn(&Path) -> bool) -> Vec<Step> {
+        let left = |path: &&PathBuf| match path.strip_prefix(self.workdir) {
+            Err(_) => true,
+            Ok(name) => self.fact.names.iter().any(|found| Path::new(found) == name) && meant(path),
+        };
+        self.plan.discard_dirs.iter().filter(left).map(|path| Step::RemoveTree { path: path.clone() }).collect()
+    }
+}
+
+/// The copying of a tree as the mending of what is there of it.
+fn mended(step: &Step) -> Step {
+    match step {
+        Step::PassTree(pass) => Step::MendTree(pass.clone()),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,236 @@
+//! What the script `dev` chooses: the archive of the tests' MySQL, the browser, and the tests to leave out.
+
+use dbbak_testkit::real::find_program;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+/// A directory below the build's own.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Runs a line of shell with the functions of `dev` at hand, in an environment that names no mirror and no browser.
+fn with_dev(line: &str, dir: &Path, apt_config: Option<PathBuf>) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(format!(". ./dev help >/dev/null\n{line}")).current_dir(root).env("CARGO_TARGET_DIR", dir);
+    for name in ["DBBAK_DEBIAN_MIRROR", "DBBAK_UBUNTU_MIRROR", "DBBAK_MYSQL_SUITE", "DBBAK_BROWSER"] {
+        command.env_remove(name);
+    }
+    command.envs(apt_config.map(|path| ("APT_CONFIG", path))).output().unwrap()
+}
+
+#[track_caller]
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap().trim_end().to_owned()
+}
+
+/// One source as apt knows it once its lists are there: host and path, suite, and what its release file says of itself.
+type Source<'a> = (&'a str, &'a str, [&'a str; 3]);
+
+const UBUNTU: [Source; 4] = [
+    ("security.ubuntu.com/ubuntu", "noble-security", ["Ubuntu", "Ubuntu", "noble-security"]),
+    ("ppa.launchpadcontent.net/some/ppa/ubuntu", "noble", ["LP-PPA-some", "Some", "noble"]),
+    ("de.archive.ubuntu.com/ubuntu", "noble-updates", ["Ubuntu", "Ubuntu", "noble-updates"]),
+    ("de.archive.ubuntu.com/ubuntu", "noble", ["Ubuntu", "Ubuntu", "noble"]),
+];
+
+/// A machine of apt's with these sources, whose lists of packages were fetched: the path of its configuration. `texts` are
+/// files of sources, which apt tells apart by the suffix.
+fn machine(dir: &Path, texts: &[(&str, &str)], fetched: &[Source]) -> PathBuf {
+    for name in ["parts", "sources.list.d", "lists/partial"] {
+        fs::create_dir_all(dir.join(name)).unwrap();
+    }
+    fs::write(dir.join("status"), "").unwrap();
+    for (name, text) in texts {
+        fs::write(dir.join("sources.list.d").join(name), text).unwrap();
+    }
+    for (place, suite, [origin, label, release]) in fetched {
+        let file = |end: &str| dir.join("lists").join(format!("{}_dists_{suite}_{end}", place.replace('/', "_")));
+        let text = format!("Origin: {origin}\nLabel: {label}\nSuite: {release}\nCodename: {suite}\nComponents: main\n");
+        fs::write(file("Release"), text).unwrap();
+        fs::write(file("main_binary-amd64_Packages"), "").unwrap();
+    }
+    let path = dir.join("apt.conf");
+    let dir = dir.display();
+    let text = format!(
+        "Dir::Etc \"{dir}\"; Dir::Etc::parts \"{dir}/parts\"; Dir::Etc::sourcelist \"{dir}/sources.list\";
+         Dir::Etc::sourceparts \"{dir}/sources.list.d\"; Dir::State \"{dir}\"; Dir::State::lists \"{dir}/lists\";
+         Dir::State::status \"{dir}/status\"; Dir::Cache \"{dir}\";
+         APT::Architecture \"amd64\"; APT::Architectures:: \"amd64\";\n"
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn mysql_comes_from_the_distributions_own_archive() {
+    if find_program("apt-get").is_none() {
+        return; // The script's function asks apt; it is not called where there is none.
+    }
+    let lines: String = UBUNTU.iter().map(|(place, suite, _)| format!("deb http://{place} {suite} main\n")).collect();
+    let stanzas: String = UBUNTU
+        .iter()
+        .map(|(place, suite, _)| {
+            format!(
+                "Types: deb\n# URIs: http://wrong/debian\nURIs: http://{place}/\nSuites: {suite}\nComponents: main\n\n"
+            )
+        })
+        .collect();
+    let ports =
+        "Types: deb\nURIs: http://ports.ubuntu.com/ubuntu-ports/\nSuites: jammy jammy-updates\nComponents: main\n";
+    let fetched_ports = [("ports.ubuntu.com/ubuntu-ports", "jammy", ["Ubuntu", "Ubuntu", "jammy"])];
+    let debian = "deb http://deb.debian.org/debian-security bookworm-security main\n\
+                  deb http://packages.example.org/debian bookworm main\n\
+                  # deb http://old.debian.org/debian bookworm main\n\
+                  deb [arch=amd64] http://deb.debian.org/debian bookworm main\n";
+    let fetched_debian = [
+        ("deb.debian.org/debian-security", "bookworm-security", ["Debian", "Debian-Security", "oldstable-security"]),
+        ("packages.example.org/debian", "bookworm", ["Example", "Example", "bookworm"]),
+        ("deb.debian.org/debian", "bookworm", ["Debian", "Debian", "oldstable"]),
+    ];
+    let switched_off = format!("Enabled: no\n{ports}");
+    let devel = "devel /usr/share/keyrings/ubuntu-archive-keyring.gpg";
+    let sid = "sid /usr/share/keyrings/debian-archive-keyring.gpg";
+
+    for (case, texts, fetched, expected) in [
+        (
+            "lines",
+            [("a.list", &*lines)].as_slice(),
+            UBUNTU.as_slice(),
+            format!("de.archive.ubuntu.com/ubuntu/ {devel}"),
+        ),
+        ("stanzas", &[("a.sources", &*stanzas)], &UBUNTU, format!("de.archive.ubuntu.com/ubuntu/ {devel}")),
+        ("ports", &[("a.sources", ports)], &fetched_ports, format!("ports.ubuntu.com/ubuntu-ports/ {devel}")),
+        ("debian", &[("a.list", debian)], &fetched_debian, format!("deb.debian.org/debian/ {sid}")),
+        ("not a source", &[("a.list.disabled", &*lines)], &UBUNTU, "none".to_owned()),
+        ("switched off", &[("a.sources", &*switched_off)], &fetched_ports, "none".to_owned()),
+        ("no lists fetched", &[("a.list", &*lines)], &[], "none".to_owned()),
+        ("only others", &[("a.list", &*lines)], &UBUNTU[..2], "none".to_owned()),
+    ] {
+        let dir = scratch();
+        let apt_config = machine(dir.path(), texts, fetched);
+        let line = "find_archive && echo \"$mirror $suite $keyring\" || echo none";
+        let found = said(&with_dev(line, dir.path(), Some(apt_config)));
+        assert_eq!(found.trim_start_matches("http://"), expected, "{case}");
+    }
+}
+
+#[test]
+fn the_mirror_and_the_suite_can_be_named() {
+    let dir = scratch();
+    let find = "find_archive; echo \"$vendor $mirror $suite\"";
+    for (named, expected) in [
+        ("DBBAK_DEBIAN_MIRROR=http://here/debian", "Debian http://here/debian sid"),
+        ("DBBAK_UBUNTU_MIRROR=http://here/ubuntu", "Ubuntu http://here/ubuntu devel"),
+        ("DBBAK_UBUNTU_MIRROR=http://here/ubuntu DBBAK_MYSQL_SUITE=resolute", "Ubuntu http://here/ubuntu resolute"),
+    ] {
+        assert_eq!(said(&with_dev(&format!("{named}\n{find}"), dir.path(), None)), expected);
+    }
+}
+
+#[test]
+fn without_a_browser_its_tests_are_left_out_by_name() {
+    let dir = scratch();
+    for (given, browser, expected) in [
+        ("--lib --tests", "", "--lib --tests -- --skip in_a_browser"),
+        ("-p dbbak-core", "", "-p dbbak-core -- --skip in_a_browser"),
+        ("store -- --nocapture", "", "store -- --nocapture --skip in_a_browser"),
+        ("timeline::page::in_a_browser", "", "timeline::page::in_a_browser"),
+        ("--lib --tests", "/usr/bin/chromium", "--lib --tests"),
+    ] {
+        let line = format!("DBBAK_BROWSER={browser}\nchoose_tests {given}\necho \"${{arguments[*]}}\"");
+        let output = with_dev(&line, dir.path(), None);
+        assert_eq!(said(&output), expected);
+        let told = String::from_utf8_lossy(&output.stderr).contains("LEFT OUT");
+        assert_eq!(told, expected.contains("--skip"), "{given}: {output:?}");
+    }
+}
+
+/// A command for the path of the script.
+fn command(dir: &Path, name: &str, body: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = dir.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_browser_counts_when_it_shows_a_page() {
+    let dir = scratch();
+    let shows = "echo \"<html><head></head>\"; echo '<body><p id=\"shown\">'";
+    let line = "PATH=$HERE:/usr/bin:/bin; have() { case $1 in apt-get) true ;; *) [ -e \"$HERE/$1\" ] ;; esac; }
+        apt-get() { [ \"$*\" = 'indextargets Created-By: Packages' ] || echo \"asks $*\"; }
+        apt_update() { echo refreshes; }
+        apt-cache() { case \"$1\" in policy) echo \"  Candidate: $CANDIDATE\" ;; depends) echo \"$DEPENDS\" ;; esac; }
+        install_packages() { echo \"installs $*\"; cp \"$HERE/../real\" \"$HERE/chromium\"; }
+        setup_browser; found=${DBBAK_BROWSER-}; echo \"browser ${found#\"$HERE\"/}\"";
+    let asks = "echo 'requires the chromium snap to be installed'; exit 1";
+    command(dir.path(), "real", shows);
+    for (number, (commands, candidate, depends, expected)) in [
+        ([("chromium", shows), ("google-chrome", shows)].as_slice(), "(none)", "", "browser chromium"),
+        (&[("chromium-browser", asks), ("google-chrome", shows)], "(none)", "", "browser google-chrome"),
+        (&[("chromium-browser", asks)], "(none)", "", "refreshes\nbrowser "),
+        (&[], "2:1snap1-0ubuntu2", "  PreDepends: snapd", "refreshes\nbrowser "),
+        (&[], "150.0", "  Depends: libc6", "refreshes\ninstalls chromium\nbrowser chromium"),
+        // A Chromium that apt has and that is broken is no reason to leave its tests out.
+        (&[("chromium", asks)], "150.0", "  Depends: libc6", "refreshes\ninstalls chromium\nbrowser chromium"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let here = dir.path().join(number.to_string());
+        fs::create_dir(&here).unwrap();
+        for (name, body) in commands {
+            command(&here, name, body);
+        }
+        let given = format!("HERE='{}' CANDIDATE='{candidate}' DEPENDS='{depends}'\n{line}", here.display());
+        let output = with_dev(&given, dir.path(), None);
+        assert_eq!(said(&output), expected.trim_end(), "{number}: {output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).contains("no package of Chromium");
+        assert_eq!(told, expected.ends_with("browser "), "{number}: {output:?}");
+    }
+}
+
+#[test]
+fn a_toolchain_that_was_fetched_goes_before_an_old_one() {
+    let dir = scratch();
+    let line = "PATH=$HERE/system:/usr/bin:/bin; rust_home=$HERE/rust; have() { [ -e \"$HERE/system/$1\" ]; }
+        candidate() { false; }; apt_update() { :; }
+        fetch_rust() { echo fetches; cp -r \"$HERE/archive\" \"$HERE/rust\"; use_fetched_rust; }
+        setup_rust; cargo --version";
+    for (system, fetched, archive, expected) in [
+        ("cargo 99.0.0", "cargo 99.1.0", "", Some("cargo 99.0.0")),
+        ("cargo 1.63.0", "cargo 99.1.0", "", Some("cargo 99.1.0")),
+        ("cargo 1.63.0", "", "cargo 99.2.0", Some("fetches\ncargo 99.2.0")),
+        ("cargo 1.63.0", "cargo 1.64.0", "cargo 1.65.0", None),
+    ] {
+        let here = dir.path().join(format!("{system}-{fetched}-{archive}").replace(' ', "-"));
+        for (place, version) in [
+            ("system", system),
+            ("rust/toolchains/stable-here/bin", fetched),
+            ("archive/toolchains/stable-here/bin", archive),
+        ] {
+            if !version.is_empty() {
+                fs::create_dir_all(here.join(place)).unwrap();
+                command(&here.join(place), "cargo", &format!("echo {version}"));
+            }
+        }
+        for name in ["apt-get", "dpkg-deb"] {
+            command(&here.join("system"), name, "exit 1");
+        }
+        let output = with_dev(&format!("HERE='{}'\n{line}", here.display()), dir.path(), None);
+        match expected {
+            Some(expected) => assert_eq!(said(&output), expected, "{output:?}"),
+            None => {
+                let told = String::from_utf8_lossy(&output.stderr).contains("or newer is needed, found: cargo 1.6");
+                assert!(!output.status.success() && told, "{output:?}");
+            }
+        }
+    }
+}

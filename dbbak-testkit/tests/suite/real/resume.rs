@@ -1,0 +1,215 @@
+//! A restore that died goes on with the same command: equal rows, a proof of the whole window, nothing left behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dbbak_core::plan::RestoreReport;
+use dbbak_testkit::cli::Ran;
+use dbbak_testkit::real::{require_mysql, require_servers};
+use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::server::{Checksums, Options};
+use dbbak_testkit::workload::{Mix, Workload};
+
+/// A chain, a window, and what they must come to.
+struct Stage {
+    scenario: Scenario,
+    wanted: Checksums,
+    transactions: Option<u64>,
+    way: &'static str,
+}
+
+impl Stage {
+    /// A full, an incremental where the engine takes them, and a window of a few files.
+    fn new(options: Options, way: &'static str, seed: u64) -> Self {
+        let mysql = options.vendor == dbbak_testkit::server::Vendor::Mysql;
+        let scenario = Scenario::with(options, "prepared: none");
+        let mut workload = if mysql {
+            scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
+            Workload::new(&scenario.server, "shop", seed, Mix { ddl: false, ..Mix::default() }).unwrap()
+        } else {
+            scenario.workload("shop", seed)
+        };
+        workload.run(40).unwrap();
+        if mysql {
+            scenario.backup(&["backup-full", "--engine", "clone"]);
+        } else {
+            scenario.full();
+            workload.run(20).unwrap();
+            scenario.incr();
+        }
+        for _ in 0..3 {
+            workload.run(40).unwrap();
+            scenario.server.sql("FLUSH BINARY LOGS");
+        }
+        let wanted = scenario.server.checksums("shop").unwrap();
+        scenario.ship();
+        Stage { scenario, wanted, transactions: None, way }
+    }
+
+    fn args(&self, workdir: &Path) -> Vec<String> {
+        let workdir = workdir.to_str().unwrap();
+        let args = ["restore", "--latest", "--replay", self.way, "--workdir", workdir, "--json", "--exec"];
+        args.map(str::to_owned).to_vec()
+    }
+
+    fn run(&self, workdir: &Path) -> Ran {
+        let args = self.args(workdir);
+        self.scenario.dbbak(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Runs until a step begins at which it was not killed before, and kills; whether there was still something to kill.
+    #[track_caller]
+    fn kill_at_new_step(&self, workdir: &Path, known: &mut BTreeSet<String>) -> bool {
+        let args = self.args(workdir);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut child = self.scenario.command(&args).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let (mut killed, mut line, mut said) = (false, String::new(), String::new());
+        while !killed && lines.read_line(&mut line).unwrap() > 0 {
+            let begins = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+            if begins.is_some_and(|(_, title)| known.insert(title.trim().to_owned())) {
+                child.kill().unwrap();
+                killed = true;
+            }
+            said.push_str(&line);
+            line.clear();
+        }
+        lines.read_to_string(&mut said).unwrap();
+        let status = child.wait().unwrap();
+        assert!(killed || status.success(), "{args:?} ended with {status}:\n{said}");
+        self.scenario.nothing_survives();
+        killed
+    }
+
+    /// Runs for a while, and kills; whether there was still something to kill.
+    fn kill_after(&self, workdir: &Path, delay: Duration) -> bool {
+        let args = self.args(workdir);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut child = self.scenario.command(&args).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(delay);
+        let running = child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.scenario.nothing_survives();
+        running
+    }
+
+    /// What a dry run says.
+    #[track_caller]
+    fn dry_run(&self, workdir: &Path) -> String {
+        let args = self.args(workdir);
+        let args: Vec<&str> =
+            args.iter().map(String::as_str).filter(|arg| !["--json", "--exec"].contains(arg)).collect();
+        self.scenario.dbbak(&args).exits(0).stdout
+    }
+
+    /// Goes on with a restore to its end, and checks what it came to.
+    #[track_caller]
+    fn go_on(&mut self, workdir: &Path, what: &str) {
+        let ran = self.run(workdir).exits(0);
+        self.is_right(workdir, Some(&ran), what);
+    }
+
+    /// Checks what a restore that is done has come to.
+    #[track_caller]
+    fn is_right(&mut self, workdir: &Path, ran: Option<&Ran>, what: &str) {
+        let report = fs::read(workdir.join("dbbak-restore.json")).unwrap();
+        let report: RestoreReport = serde_json::from_slice(&report).unwrap();
+        let ran = ran.map(ToString::to_string).unwrap_or_default();
+        let proven = report.proof.as_ref().map(|proof| proof.transactions);
+        assert!(proven.is_some(), "{what}: nothing was proven: {ran}");
+        assert_eq!(self.transactions.get_or_insert(proven.unwrap()), &proven.unwrap(), "{what}");
+        assert_eq!(self.scenario.checksums_of(&report.datadir, "shop"), self.wanted, "{what}: {ran}");
+        let titles: Vec<&str> = report.phases.iter().map(|phase| phase.title.as_str()).collect();
+        assert!(titles.iter().any(|title| title.starts_with("replay")), "{what}: {titles:?}");
+        assert_eq!(names(workdir), ["data", "dbbak-restore.json"], "{what}: {ran}");
+        let sockets: Vec<_> = fs::read_dir(self.scenario.root().join("tmp")).unwrap().collect();
+        assert!(sockets.is_empty(), "{what}: {sockets:?}");
+        self.scenario.nothing_survives();
+    }
+
+    /// Kills a restore as each of its steps begins for the first time, and goes on to the next one.
+    fn dies_at_each_step(&mut self) -> usize {
+        let workdir = self.scenario.fresh("resumed");
+        let mut known = BTreeSet::new();
+        while self.kill_at_new_step(&workdir, &mut known) {
+            let shown = self.dry_run(&workdir);
+            assert!(shown.contains("goes on with the restore of") || !journal(&workdir).exists(), "{shown}");
+        }
+        self.is_right(&workdir, None, "killed at each step");
+        known.len()
+    }
+
+    /// Kills a restore again and again until it is done.
+    fn dies_again_and_again(&mut self, seed: u64, longest: Duration) -> usize {
+        let (mut random, mut hits) = (seed, 0);
+        let workdir = self.scenario.fresh("resumed");
+        // Each time it gets further, also where it must begin anew.
+        for round in 1.. {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let thousandth = u32::try_from((random >> 33) % 1000).unwrap();
+            if !self.kill_after(&workdir, longest * round * thousandth / 1000) || round > 8 {
+                break;
+            }
+            hits += 1;
+        }
+        if journal(&workdir).exists() || !workdir.exists() || names(&workdir).is_empty() {
+            self.go_on(&workdir, "killed again and again");
+        }
+        hits
+    }
+}
+
+fn journal(workdir: &Path) -> PathBuf {
+    workdir.join("dbbak-journal.jsonl")
+}
+
+/// What lies in a work directory, but for logs.
+fn names(workdir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(workdir) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names: BTreeSet<String> =
+        names.filter(|name| !name.ends_with(".log") && name != "expected-transactions").collect();
+    names.into_iter().collect()
+}
+
+#[test]
+fn real_restore_goes_on_after_a_kill_at_each_step() {
+    if !require_servers() {
+        return;
+    }
+    let mut stage = Stage::new(Options::default(), "relay", 171);
+    let steps = stage.dies_at_each_step();
+    assert!(steps >= 12, "{steps}");
+}
+
+#[test]
+fn real_restore_through_a_pipe_goes_on_after_kills_at_any_moment() {
+    if !require_servers() {
+        return;
+    }
+    let mut stage = Stage::new(Options::default(), "pipe", 172);
+    for seed in seeds(1) {
+        stage.dies_again_and_again(seed, Duration::from_millis(900));
+    }
+}
+
+#[test]
+fn real_mysql_restore_goes_on_after_kills_at_any_moment() {
+    if !require_mysql() {
+        return;
+    }
+    let mut stage = Stage::new(Options::mysql(), "relay", 173);
+    for seed in seeds(1) {
+        stage.dies_again_and_again(seed, Duration::from_millis(900));
+    }
+}
+
+/// So many seeds, or more where there is time.
+fn seeds(few: u64) -> impl Iterator<Item = u64> {
+    let count = if std::env::var_os("DBBAK_SOAK").is_some() { 20 } else { few };
+    (1..=count).map(|number| number * 0x5EED)
+}

@@ -87,7 +87,11 @@ impl<'a> Restore<'a> {
         .build()?;
         let account = format!("dbbak_{id}");
         let client = self.client(&client_file, &socket)?;
-        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
+        // From here on a commit is as durable as on any server.
+        let farewell = format!(
+            "SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SET GLOBAL innodb_flush_log_at_trx_commit=1; \
+             SET GLOBAL sync_binlog=1; SHUTDOWN;"
+        );
         Ok(PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
             ping: client.query(Query::Ping)?.spec().clone(),

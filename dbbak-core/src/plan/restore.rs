@@ -99,6 +99,10 @@ pub fn plan_restore(
     Ok(plan)
 }
 
+/// What a replay does about durability.
+const RELAXED: &str = "single commits are not made durable while binlogs are replayed \
+                       (innodb_flush_log_at_trx_commit=2, sync_binlog=0); they are again before the clean shutdown";
+
 /// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
 pub(super) const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
@@ -302,6 +306,7 @@ impl<'a> Restore<'a> {
         let division = divide(&sizes, self.room(), !choice.relay);
         self.check_space(division.needed)?;
         plan.reasons.extend(division.reason());
+        plan.reasons.push(RELAXED.into());
         plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
             dir: dir.clone(),
             files,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{BinlogPosition, Gtid, Stamp, parse_time},
+    model::{BinlogPosition, Donor, Gtid, OwnerName, Stamp, parse_time},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -75,6 +75,14 @@ pub struct BackupFullArgs {
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
 
+    /// The server's address where it runs on another machine: a clone is fetched from there.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub clone_donor: Option<Donor>,
+
+    /// What a dump does about tables of engines without transactions, instead of what the configuration says.
+    #[arg(long, value_name = "WAY")]
+    pub non_transactional: Option<NonTransactionalName>,
+
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,
@@ -91,6 +99,19 @@ pub enum EngineName {
     MariadbBackup,
     /// By MySQL's clone plugin.
     Clone,
+    /// By mysqldump or mariadb-dump.
+    Dump,
+}
+
+/// What a dump does about tables of engines without transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NonTransactionalName {
+    /// No dump is taken.
+    Refuse,
+    /// All tables are locked for the whole dump.
+    Lock,
+    /// They are dumped as they are when it is their turn; no replay can start from such a dump.
+    Accept,
 }
 
 /// An incremental backup.
@@ -189,6 +210,14 @@ pub struct RestoreArgs {
     /// their trees and indexes.
     #[arg(long, value_enum, value_name = "WAY", default_value_t = CheckArg::Fast)]
     pub check: CheckArg,
+
+    /// Give the restored files to this owner, names or numbers; needs root.
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub owner: Option<OwnerName>,
+
+    /// Put the archived binlogs of the window back as the restored server's own, the last one cut off at the target.
+    #[arg(long, conflicts_with = "no_pitr")]
+    pub with_binlogs: bool,
 
     /// Whether to act.
     #[command(flatten)]

@@ -185,6 +185,9 @@ impl CommandError {
             ExecuteError::Flush { stderr, .. }
             | ExecuteError::ServerStart { stderr, .. }
             | ExecuteError::Clone { stderr, .. }
+            | ExecuteError::Dump { stderr, .. }
+            | ExecuteError::Initialise { stderr, .. }
+            | ExecuteError::Load { stderr, .. }
             | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
             ExecuteError::Fetch { problem, .. } => last_lines(&problem.lines),
             _ => Vec::new(),
@@ -335,10 +338,22 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::NoClonePlugin { state: None } => {
             hint("an administrator installs it: INSTALL PLUGIN clone SONAME 'mysql_clone.so'")
         }
+        PlanError::NoDonorAccount { .. } => {
+            hint("set mysql_option_file: PATH, with user and password in its group [client]")
+        }
         PlanError::NoClonePlugin { .. } => hint("the server must be started without --clone=OFF"),
         PlanError::NotCloned { .. } => {
             hint("ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)")
         }
+        PlanError::NotTransactional { .. } => vec![
+            "--non-transactional lock locks all tables for the whole dump: nobody can write meanwhile".into(),
+            "or ALTER TABLE ... ENGINE=InnoDB; --non-transactional accept gives a dump that no replay can start from"
+                .into(),
+        ],
+        PlanError::DumpPrivileges { missing } => {
+            vec![format!("GRANT {} ON *.* TO the account", missing.join(", "))]
+        }
+        PlanError::NoInstallDb => hint("set mariadb_install_db: PATH in the configuration"),
         PlanError::NoIncrementals { .. } => hint("take another full with `dbbak backup-full --exec`"),
         PlanError::Mismatch { what, .. } if what.starts_with("a clone of a ") => {
             hint("the copy is opened once by a server of the very same version: set mysqld: PATH in the configuration")
@@ -473,9 +488,13 @@ fn config_key(role: ToolRole) -> &'static str {
 /// What the server says when it cannot clone itself.
 fn clone_hints(stderr: &[String]) -> Vec<String> {
     let says = |text: &str| stderr.iter().any(|line| line.contains(text));
-    let hint = if says("ERROR 1227") {
+    let hint = if says("ERROR 1227") || (says("ERROR 3862") && says("BACKUP_ADMIN")) {
         "the account needs it: GRANT BACKUP_ADMIN ON *.* TO the account"
-    } else if says("ERROR 3634") {
+    } else if says("ERROR 3862") && says("Lost connection") {
+        "the server that is cloned is gone, or the network is: nothing of it is listed, run the command again"
+    } else if says("ERROR 3862") && says("Access denied") {
+        "user and password of mysql_option_file must be good from this machine too: 'user'@'host' on the server"
+    } else if says("ERROR 3634") || says("Concurrent clone") {
         "the server is cloned by somebody else already, and takes one clone at a time: try again later"
     } else if says("Errcode: 13") || says("errno: 13") {
         "the server's own user writes the clone: it must be allowed to write in scratch_dir"
@@ -503,6 +522,12 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             hints
         }
         ExecuteError::Clone { stderr, .. } => clone_hints(stderr),
+        ExecuteError::SchemaChanged { .. } => {
+            vec!["take the full again at a time when nobody changes the schema; nothing of this one is listed".into()]
+        }
+        ExecuteError::Dump { log, .. } | ExecuteError::Initialise { log, .. } | ExecuteError::Load { log, .. } => {
+            vec![format!("the whole output lies in {}", log.display())]
+        }
         ExecuteError::NotCloned { .. } => vec![
             "ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)".into(),
             "the account saw no such table before: with SELECT on them they are told before the clone is taken".into(),

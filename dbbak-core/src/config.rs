@@ -1,5 +1,6 @@
 //! The configuration: parsed from bytes, validated once, the same value for every command.
 
+use crate::model::Donor;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -24,9 +25,12 @@ pub struct Config {
     /// `mysqld` or `mariadbd`, for the private server of a restore.
     #[serde(default)]
     pub mysqld: Option<PathBuf>,
-    /// `mysqldump` or `mariadb-dump`; not used yet.
+    /// `mysqldump` or `mariadb-dump`, for the engine `dump`.
     #[serde(default)]
     pub mysqldump: Option<PathBuf>,
+    /// `mariadb-install-db`, which makes the data directory that a dump of MariaDB is loaded into.
+    #[serde(default)]
+    pub mariadb_install_db: Option<PathBuf>,
     /// A target time is floored to this many minutes; 0 never floors.
     #[serde(default = "default_round_minutes")]
     pub pitr_round_minutes: u32,
@@ -45,6 +49,12 @@ pub struct Config {
     /// How fulls are taken.
     #[serde(default)]
     pub engine: EngineChoice,
+    /// The server's address, where it runs on another machine than dbbak: a clone is fetched from there.
+    #[serde(default)]
+    pub clone_donor: Option<Donor>,
+    /// What a dump does about tables of engines without transactions.
+    #[serde(default)]
+    pub non_transactional: NonTransactional,
     /// Which prepared trees a full keeps beside `raw/`.
     #[serde(default)]
     pub prepared: Prepared,
@@ -145,6 +155,21 @@ pub enum EngineChoice {
     MariadbBackup,
     /// By MySQL's clone plugin.
     Clone,
+    /// By mysqldump or mariadb-dump: statements instead of files.
+    Dump,
+}
+
+/// What a dump does about tables of engines without transactions (MyISAM, Aria, MEMORY), which no snapshot holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NonTransactional {
+    /// No dump is taken.
+    #[default]
+    Refuse,
+    /// All tables are locked for the whole dump: nobody writes meanwhile.
+    Lock,
+    /// They are dumped as they are when it is their turn. No replay can start from such a dump.
+    Accept,
 }
 
 impl EngineChoice {
@@ -155,6 +180,7 @@ impl EngineChoice {
             EngineChoice::Xtrabackup => Some("xtrabackup"),
             EngineChoice::MariadbBackup => Some("mariadb-backup"),
             EngineChoice::Clone => Some("clone"),
+            EngineChoice::Dump => Some("dump"),
         }
     }
 }
@@ -246,6 +272,7 @@ impl Config {
             ("mysql", &mut self.mysql),
             ("mysqld", &mut self.mysqld),
             ("mysqldump", &mut self.mysqldump),
+            ("mariadb_install_db", &mut self.mariadb_install_db),
             ("binlog_source_dir", &mut self.binlog_source_dir),
             ("scratch_dir", &mut self.scratch_dir),
             ("server.datadir", &mut self.server.datadir),
@@ -315,12 +342,15 @@ pub const KEYS: &[&str] = &[
     "mysql",
     "mysqld",
     "mysqldump",
+    "mariadb_install_db",
     "pitr_round_minutes",
     "compress",
     "binlog_compression",
     "binlog_source_dir",
     "scratch_dir",
     "engine",
+    "clone_donor",
+    "non_transactional",
     "prepared",
     "parallel",
     "prepare_memory",

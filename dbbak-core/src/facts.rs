@@ -5,7 +5,7 @@ use crate::{
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    store::Digest,
+    store::{Digest, StoreKey},
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
@@ -40,9 +40,18 @@ pub struct Facts {
     /// The transaction indexes in the archive, by the stored names of the binlogs.
     #[serde(default)]
     pub indexes: BTreeMap<String, IndexFact>,
+    /// Whom restored files shall belong to, or why that is not known; looked up where it was asked for.
+    #[serde(default)]
+    pub owner: Option<Result<OwnerFact, String>>,
     /// What decides whether the server can be cloned; looked at before a full alone.
     #[serde(default)]
     pub clone: Option<CloneFacts>,
+    /// Tables that no snapshot of a dump holds; looked at before a dump alone.
+    #[serde(default)]
+    pub non_transactional: Option<Vec<UnclonedTable>>,
+    /// What makes an empty data directory of MariaDB; looked for where a dump is to be loaded.
+    #[serde(default)]
+    pub install_db: Option<PathBuf>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
     /// The journal of a restore that lies in the work directory.
@@ -74,6 +83,15 @@ pub struct LivingProcess {
     pub pid: u32,
     /// Its program.
     pub program: String,
+}
+
+/// Whom files shall belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerFact {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
 }
 
 /// What decides whether a server can be cloned.
@@ -342,6 +360,9 @@ pub struct StoredBackup {
     pub outside_paths: Vec<String>,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
     pub settings: BTreeMap<String, String>,
+    /// Copies of the server's option files that were kept with it.
+    #[serde(default)]
+    pub server_files: Vec<StoreKey>,
     /// The server's variables as they were at the time of the backup.
     pub variables: BTreeMap<String, String>,
 }
@@ -377,7 +398,10 @@ impl Facts {
             edges: Vec::new(),
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            owner: None,
             clone: None,
+            non_transactional: None,
+            install_db: None,
             starts: Vec::new(),
             journal: None,
         }

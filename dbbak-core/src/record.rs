@@ -241,8 +241,8 @@ fn entry_of(
     });
     ManifestEntry {
         parent: plan.parent,
-        from_lsn: Some(backup.from_lsn),
-        to_lsn: Some(backup.to_lsn),
+        from_lsn: backup.from_lsn,
+        to_lsn: backup.to_lsn,
         started_at: Some(backup.started_at),
         ended_at: Some(backup.ended_at),
         binlog: backup.binlog.clone(),
@@ -265,12 +265,13 @@ fn paths(trees: &[TreeName]) -> BackupPaths {
         raw: path(TreeName::Raw),
         prepared_redo: path(TreeName::PreparedRedo),
         prepared_final: path(TreeName::PreparedFinal),
+        dump: path(TreeName::Dump),
         ..BackupPaths::default()
     }
 }
 
 fn tool_record(plan: &RecordBackup, id: BackupId, backup: &NewBackup) -> ToolRecord {
-    let (from, to) = (Some(backup.from_lsn), Some(backup.to_lsn));
+    let (from, to) = (backup.from_lsn, backup.to_lsn);
     let record = ToolRecord { cmd: Some(plan.command.clone()), ..ToolRecord::default() };
     match id.kind() {
         BackupKind::Full => ToolRecord { lsn_start: from, lsn_end: to, ..record },

@@ -13,8 +13,8 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
-        ShipRequest, Step, Summary, Touch, check, pinned, plan_backup, plan_orphans, plan_reindex, plan_restore,
-        plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
+        ShipRequest, Step, Summary, Touch, check, family_of, pinned, plan_backup, plan_orphans, plan_reindex,
+        plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -79,6 +79,7 @@ impl Planning<'_> {
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
         self.clone_facts(&mut facts, request)?;
+        self.dump_facts(&mut facts, request)?;
         survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
         checked(plan_backup(self.config, &catalog, &facts, self.clock.now(), request)?)
     }
@@ -120,6 +121,15 @@ impl Planning<'_> {
         if possible && asked && *request == BackupRequest::Full {
             survey::tools(facts, self.config, self.probe, &[ToolRole::Server], facts.server_family());
             survey::clone_facts(facts, self.config, self.probe)?;
+        }
+        Ok(())
+    }
+
+    /// Asks what a dump of the server needs, where a full may be taken by one.
+    fn dump_facts(&self, facts: &mut Facts, request: &BackupRequest) -> Result<(), RunError> {
+        if self.config.engine == EngineChoice::Dump && *request == BackupRequest::Full {
+            survey::tools(facts, self.config, self.probe, &[ToolRole::Dump], facts.server_family());
+            survey::dump_facts(facts, self.config, self.probe)?;
         }
         Ok(())
     }
@@ -173,11 +183,18 @@ impl Planning<'_> {
             let goal = aim.goal();
             survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }
-        let family = selection.chain.first().and_then(|full| family_of(full.entry.engine.as_deref()?));
+        let family = selection.chain.first().and_then(|full| family_of(full));
+        let is_dump = selection.chain.first().is_some_and(|full| full.entry.engine.as_deref() == Some("dump"));
+        if is_dump && family == Some(Family::Mariadb) {
+            survey::install_db(&mut facts, self.config, self.probe);
+        }
         let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
+        if let Some(owner) = &request.finish.owner {
+            survey::owner(&mut facts, owner, self.probe)?;
+        }
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
         Ok(plan_resume(plan, &facts))
     }
@@ -258,10 +275,6 @@ fn usable_client(facts: &Facts) -> Result<(), PlanError> {
         }),
         _ => Ok(()),
     }
-}
-
-fn family_of(engine: &str) -> Option<Family> {
-    crate::engine::engine_named(engine).map(|engine| engine.tool().family())
 }
 
 fn checked(plan: Plan) -> Result<Plan, RunError> {

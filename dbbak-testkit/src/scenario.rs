@@ -91,7 +91,10 @@ impl Scenario {
         // The tests' MySQL is not on the path.
         let vendor = self.server.options().vendor;
         if vendor == Vendor::Mysql {
-            for program in ["mysql", "mysqlbinlog", "mysqld"] {
+            for program in ["mysql", "mysqlbinlog", "mysqld", "mysqldump"] {
+                if more.lines().any(|line| line.starts_with(&format!("{program}:"))) {
+                    continue;
+                }
                 let path = vendor.program(program).expect("./dev setup has unpacked MySQL");
                 more += &format!("\n{program}: {}", path.display());
             }

@@ -3,12 +3,12 @@
 use super::plan_and_run;
 use crate::{
     CommandError,
-    args::{BackupFullArgs, BackupIncrArgs, EngineName},
+    args::{BackupFullArgs, BackupIncrArgs, EngineName, NonTransactionalName},
     context::Context,
     exit_code, output,
 };
 use dbbak_core::{
-    config::{Config, EngineChoice},
+    config::{Config, EngineChoice, NonTransactional},
     plan::{BackupRequest, Summary},
     run::{Command, Planning},
 };
@@ -21,8 +21,16 @@ pub(super) fn full(context: &Context, args: &BackupFullArgs) -> Result<u8, Comma
         Some(EngineName::Xtrabackup) => EngineChoice::Xtrabackup,
         Some(EngineName::MariadbBackup) => EngineChoice::MariadbBackup,
         Some(EngineName::Clone) => EngineChoice::Clone,
+        Some(EngineName::Dump) => EngineChoice::Dump,
     };
-    let config = Config { engine, ..context.config.clone() };
+    let non_transactional = match args.non_transactional {
+        None => context.config.non_transactional,
+        Some(NonTransactionalName::Refuse) => NonTransactional::Refuse,
+        Some(NonTransactionalName::Lock) => NonTransactional::Lock,
+        Some(NonTransactionalName::Accept) => NonTransactional::Accept,
+    };
+    let clone_donor = args.clone_donor.clone().or_else(|| context.config.clone_donor.clone());
+    let config = Config { engine, non_transactional, clone_donor, ..context.config.clone() };
     run(context, args.exec.exec, &BackupRequest::Full, &config)
 }
 
@@ -46,7 +54,11 @@ fn run(context: &Context, exec: bool, request: &BackupRequest, config: &Config) 
         }))?;
     } else {
         let place = backup.binlog.as_ref().map(|binlog| format!(", binlog {}", binlog.place())).unwrap_or_default();
-        output::text(&format!("{id}: done, LSN {} to {}{place}\n", backup.from_lsn, backup.to_lsn))?;
+        let lsn = match (backup.from_lsn, backup.to_lsn) {
+            (Some(from), Some(to)) => format!(", LSN {from} to {to}"),
+            _ => String::new(),
+        };
+        output::text(&format!("{id}: done{lsn}{place}\n"))?;
     }
     Ok(exit_code::DONE)
 }

@@ -5,6 +5,7 @@ use super::header::event_type;
 use super::reader::{EventReader, Frame};
 use super::source::{ReadSource, Source};
 use super::statement::{StatementKind, classify, read_text};
+use super::table_maps::KnownMaps;
 use super::tables::Contents;
 use super::transaction::EndKind;
 use flate2::read::ZlibDecoder;
@@ -32,7 +33,7 @@ const UNCOMPRESSED: u64 = 255;
 /// Reads the body of a Transaction_payload event; `None` where its header does not follow the layout.
 ///
 /// A payload that cannot be opened or read is no damage of the log: it is passed over, and says that it hides tables.
-pub(super) fn parse_payload<S: Source + Read>(body: &mut S) -> Option<Payload> {
+pub(super) fn parse_payload<S: Source + Read>(body: &mut S, known: &mut KnownMaps) -> Option<Payload> {
     let mut compression = UNCOMPRESSED;
     let mut size = None;
     loop {
@@ -56,10 +57,10 @@ pub(super) fn parse_payload<S: Source + Read>(body: &mut S) -> Option<Payload> {
     }
     let opened = match compression {
         ZSTD => match zstd::stream::read::Decoder::new(&mut *body) {
-            Ok(mut events) => read_events(&mut events),
+            Ok(mut events) => read_events(&mut events, known),
             Err(_) => None,
         },
-        UNCOMPRESSED => read_events(&mut *body),
+        UNCOMPRESSED => read_events(&mut *body, known),
         _ => None,
     };
     Some(opened.unwrap_or_else(|| {
@@ -75,7 +76,7 @@ impl Payload {
     }
 }
 
-fn read_events(input: &mut dyn Read) -> Option<Payload> {
+fn read_events(input: &mut dyn Read, known: &mut KnownMaps) -> Option<Payload> {
     let mut reader = EventReader::of_payload(input);
     let mut payload = Payload::empty();
     loop {
@@ -89,7 +90,7 @@ fn read_events(input: &mut dyn Read) -> Option<Payload> {
         if header.event_type == event_type::TRANSACTION_PAYLOAD {
             return None;
         }
-        let content = decode(&header, &mut event.body, &payload.contents)?;
+        let content = decode(&header, &mut event.body, &payload.contents, known)?;
         if event.finish().ok()?.is_some() {
             return None;
         }

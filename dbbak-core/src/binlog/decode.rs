@@ -5,17 +5,21 @@ use super::gtid_events::{GtidEvent, parse_gtid};
 use super::header::{EventHeader, event_type};
 use super::source::Source;
 use super::statement::{
-    QueryEvent, XaId, parse_incident, parse_load_query, parse_query, parse_query_head, parse_xa_prepare, read_text,
+    QueryEvent, XaId, is_begin, parse_incident, parse_load_query, parse_query, parse_query_head, parse_xa_prepare,
+    read_text,
 };
-use super::tables::{Contents, RowsEvent, RowsForm, TableMap, parse_rows, parse_table_map};
+use super::table_maps::{KnownMaps, TableMap};
+use super::tables::{Contents, RowsEvent, RowsForm, parse_rows};
 use crate::model::BinlogName;
-use std::io::Read;
+use std::{io::Read, rc::Rc};
 
 /// What an event says.
 #[derive(Debug)]
 pub(super) enum Content {
     /// A transaction begins.
     Gtid(GtidEvent),
+    /// A transaction begins: the word BEGIN, as the servers write it.
+    Begin,
     /// A statement.
     Query(QueryEvent),
     /// A LOAD DATA statement whose file came in the events before.
@@ -29,7 +33,7 @@ pub(super) enum Content {
     /// A value for the statement that follows.
     Variable,
     /// A table map; `None` where it cannot be decoded.
-    TableMap(Option<TableMap>),
+    TableMap(Option<Rc<TableMap>>),
     /// Rows; `None` where the event cannot be decoded.
     Rows(Option<RowsEvent>),
     /// The text of the statement whose rows follow.
@@ -50,12 +54,18 @@ pub(super) enum Content {
 
 /// Decodes a body; `None` where it does not follow the layout of its type and that cannot be passed over.
 ///
-/// Row events are read by the table maps that `contents` holds.
-pub(super) fn decode<S: Source + Read>(header: &EventHeader, body: &mut S, contents: &Contents) -> Option<Content> {
+/// Row events are read by the table maps that `contents` holds; `known` are those that were decoded before.
+pub(super) fn decode<S: Source + Read>(
+    header: &EventHeader,
+    body: &mut S,
+    contents: &Contents,
+    known: &mut KnownMaps,
+) -> Option<Content> {
     Some(match header.event_type {
         event_type::GTID | event_type::ANONYMOUS_GTID | event_type::GTID_TAGGED | event_type::MARIADB_GTID => {
             Content::Gtid(parse_gtid(header, body)?)
         }
+        event_type::QUERY if is_begin(body) => Content::Begin,
         event_type::QUERY => Content::Query(parse_query(body)?),
         event_type::QUERY_COMPRESSED => {
             let mut query = parse_query_head(body)?;
@@ -70,14 +80,14 @@ pub(super) fn decode<S: Source + Read>(header: &EventHeader, body: &mut S, conte
             Content::XaPrepare { one_phase, xa }
         }
         event_type::INTVAR | event_type::RAND | event_type::USER_VAR => Content::Variable,
-        event_type::TABLE_MAP => Content::TableMap(parse_table_map(body)),
+        event_type::TABLE_MAP => Content::TableMap(known.read(body)),
         event_type::ROWS_QUERY => {
             // One byte of a length that is cut to 255, and so of no use.
             body.skip(1)?;
             Content::Text(read_text(body)?)
         }
         event_type::ANNOTATE_ROWS => Content::Text(read_text(body)?),
-        event_type::TRANSACTION_PAYLOAD => Content::Payload(Box::new(parse_payload(body)?)),
+        event_type::TRANSACTION_PAYLOAD => Content::Payload(Box::new(parse_payload(body, known)?)),
         event_type::INCIDENT => {
             let (number, message) = parse_incident(body)?;
             Content::Incident { number, message }

@@ -18,6 +18,7 @@ mod rows;
 mod scan;
 mod source;
 mod statement;
+mod table_maps;
 mod tables;
 mod transaction;
 mod words;

@@ -71,7 +71,7 @@ pub(super) enum Body<'e, 'r> {
         event: &'e [u8],
     },
     /// Too large for that: read as it is decoded, checksum not yet known.
-    Large(LargeBody<'e, 'r>),
+    Large(Box<LargeBody<'e, 'r>>),
 }
 
 /// The body of a large event, with the checksum of what was read so far.
@@ -231,7 +231,7 @@ impl<'r> EventReader<'r> {
         let left = u64::from(header.length) - (HEADER_LENGTH + trailer) as u64;
         let body =
             LargeBody { left, crc, taken: Vec::new(), failed: None, at, length: header.length.into(), reader: self };
-        Ok(Frame::Event(Event { header, at, end, body: Body::Large(body) }))
+        Ok(Frame::Event(Event { header, at, end, body: Body::Large(Box::new(body)) }))
     }
 
     fn unread(&self) -> &[u8] {
@@ -381,6 +381,13 @@ impl Source for Body<'_, '_> {
         match self {
             Body::Whole { rest, .. } => rest.skip(count),
             Body::Large(large) => large.through(count, |_| ()),
+        }
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        match self {
+            Body::Whole { rest, .. } => Some(rest),
+            Body::Large(_) => None,
         }
     }
 }

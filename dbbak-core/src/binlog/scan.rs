@@ -4,6 +4,7 @@ use super::decode::{Content, decode};
 use super::error::{BinlogError, Damage, DamageKind};
 use super::head::{FileHead, Opened, open};
 use super::reader::{EventReader, Frame};
+use super::table_maps::KnownMaps;
 use super::transaction::{Grouper, Incident, Transaction};
 use crate::model::{BinlogName, Gtid, GtidSet};
 use std::io::Read;
@@ -262,6 +263,7 @@ fn walk_events(
     visit: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
 ) -> Result<Walked, BinlogError> {
     let mut grouper = Grouper::new(found.head.flavor);
+    let mut known = KnownMaps::new();
     let interrupted = |at| Ok(Walked::Ended(Ending::Interrupted { at }));
     loop {
         let mut event = match reader.next()? {
@@ -275,7 +277,7 @@ fn walk_events(
             }
         };
         let (header, at, end) = (event.header, event.at, event.end);
-        let content = decode(&header, &mut event.body, grouper.contents());
+        let content = decode(&header, &mut event.body, grouper.contents(), &mut known);
         // Only now is the checksum of a large event known: nothing of it counts before.
         if let Some(damage) = event.finish()? {
             return Ok(Walked::Damaged(damage));
@@ -331,10 +333,11 @@ fn walk_events(
                 return interrupted(end);
             }
         }
-        if let Some(transaction) = &transaction
-            && visit(Step::Transaction(transaction)).is_break()
-        {
-            return interrupted(end);
+        if let Some(transaction) = transaction {
+            if visit(Step::Transaction(&transaction)).is_break() {
+                return interrupted(end);
+            }
+            grouper.reuse(transaction);
         }
     }
 }

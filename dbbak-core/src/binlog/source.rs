@@ -13,6 +13,11 @@ pub(super) trait Source {
     /// Passes over bytes, however many.
     fn skip(&mut self, count: u64) -> Option<()>;
 
+    /// All bytes that are left, unread, where they are in memory.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// An unsigned little-endian number of up to eight bytes.
     fn uint(&mut self, bytes: usize) -> Option<u64> {
         let taken = self.chunk(bytes)?;
@@ -74,6 +79,10 @@ impl Source for &[u8] {
 
     fn skip(&mut self, count: u64) -> Option<()> {
         self.chunk(usize::try_from(count).ok()?).map(|_| ())
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 

@@ -83,6 +83,17 @@ pub(super) fn parse_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     Some(event)
 }
 
+/// Whether the body of a Query event holds the word BEGIN as the servers write it, as every transaction with rows does.
+pub(super) fn is_begin<S: Source>(body: &S) -> bool {
+    let text = |mut rest: &[u8]| {
+        let (_, lengths) = parse_post_header(&mut rest)?;
+        rest.skip(lengths.status)?;
+        rest.skip(lengths.database as u64 + 1)?;
+        Some(rest == b"BEGIN")
+    };
+    body.in_memory().and_then(text).unwrap_or(false)
+}
+
 /// Reads the body of an Execute_load_query event: a query whose file came with the events before.
 pub(super) fn parse_load_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;

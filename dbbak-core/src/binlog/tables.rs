@@ -4,11 +4,11 @@ use super::compressed::open;
 use super::ddl::{Action, DdlKind, DmlKind, Named};
 use super::decode::Content;
 use super::header::event_type;
-use super::rows::{Column, Images, count_rows, parse_columns};
+use super::rows::{Column, Images, count_rows};
 use super::source::Source;
 use super::statement::QueryEvent;
-use std::collections::HashMap;
-use std::io::Read;
+use super::table_maps::TableMap;
+use std::{io::Read, rc::Rc};
 
 /// What a transaction does to one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +35,8 @@ pub struct TableChange {
 /// The most tables of one transaction that are told apart, and the most table maps kept at a time.
 pub(super) const MAX_TABLES: usize = 4096;
 
-/// The most columns that a server lets a table have.
-const MAX_COLUMNS: u64 = 4096;
-
 /// In a row event's flags: the statement is over, and with it the validity of its table maps.
 const STATEMENT_END: u16 = 1;
-
-/// A table map event: the table that a number stands for in the row events that follow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TableMap {
-    pub(super) id: u64,
-    pub(super) database: String,
-    pub(super) table: String,
-    /// `None` where a column has a type that this reader does not know.
-    pub(super) columns: Option<Vec<Column>>,
-}
 
 /// What a row event does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,26 +97,6 @@ impl RowsForm {
     }
 }
 
-/// Reads the body of a Table_map event.
-pub(super) fn parse_table_map<S: Source>(body: &mut S) -> Option<TableMap> {
-    let id = body.uint(6)?;
-    body.skip(2)?;
-    let database = parse_name(body)?;
-    let table = parse_name(body)?;
-    let count = body.packed().filter(|count| *count <= MAX_COLUMNS)?;
-    let types = body.chunk(count as usize)?.to_vec();
-    let length = body.packed().filter(|length| *length <= 4 * MAX_COLUMNS)?;
-    let columns = parse_columns(&types, body.chunk(length as usize)?);
-    Some(TableMap { id, database, table, columns })
-}
-
-fn parse_name<S: Source>(body: &mut S) -> Option<String> {
-    let length = usize::from(body.u8()?);
-    let name = String::from_utf8_lossy(body.chunk(length)?).into_owned();
-    body.skip(1)?;
-    Some(name)
-}
-
 /// Reads the body of a row event, by the table maps that `contents` holds.
 pub(super) fn parse_rows<S: Source + Read>(form: RowsForm, body: &mut S, contents: &Contents) -> Option<RowsEvent> {
     let table_id = body.uint(6)?;
@@ -167,34 +134,68 @@ pub(super) struct Contents {
     /// The first statement: a query, or the text that precedes row events.
     pub(super) statement: Option<String>,
     pub(super) has_rows: bool,
-    maps: HashMap<u64, Mapped>,
+    /// The table maps of the statement, ordered by the table's number.
+    maps: Vec<Mapped>,
+    /// Changes of transactions before, for their memory alone.
+    spare: Vec<TableChange>,
 }
 
 #[derive(Debug)]
 struct Mapped {
-    map: TableMap,
+    map: Rc<TableMap>,
     /// Where its changes are counted, once there are some.
     change: Option<usize>,
 }
 
+/// Changes whose memory is kept for the next transaction.
+const MAX_SPARE: usize = 16;
+
 impl Contents {
-    fn columns(&self, table_id: u64) -> Option<&[Column]> {
-        self.maps.get(&table_id)?.map.columns.as_deref()
+    /// Nothing, with the memory that this held.
+    pub(super) fn emptied(mut self) -> Self {
+        self.maps.clear();
+        Contents { maps: self.maps, spare: self.spare, ..Contents::default() }
     }
 
-    fn add_map(&mut self, map: TableMap) {
-        if self.maps.len() < MAX_TABLES || self.maps.contains_key(&map.id) {
-            self.maps.insert(map.id, Mapped { map, change: None });
+    /// Takes changes that nobody needs any more: what follows uses their memory.
+    pub(super) fn reuse(&mut self, mut tables: Vec<TableChange>) {
+        tables.truncate(MAX_SPARE.saturating_sub(self.spare.len()));
+        self.spare.append(&mut tables);
+        self.changes = tables;
+    }
+
+    fn columns(&self, table_id: u64) -> Option<&[Column]> {
+        self.maps.get(self.place_of_map(table_id).ok()?)?.map.columns.as_deref()
+    }
+
+    /// Where the map of a table stands, or is to stand.
+    fn place_of_map(&self, table_id: u64) -> Result<usize, usize> {
+        self.maps.binary_search_by_key(&table_id, |mapped| mapped.map.id)
+    }
+
+    fn add_map(&mut self, map: Rc<TableMap>) {
+        let place = self.place_of_map(map.id);
+        let mapped = Mapped { map, change: None };
+        match place {
+            Ok(place) => {
+                if let Some(old) = self.maps.get_mut(place) {
+                    *old = mapped;
+                }
+            }
+            Err(place) if self.maps.len() < MAX_TABLES => self.maps.insert(place, mapped),
+            Err(_) => {}
         }
     }
 
     fn add_rows(&mut self, event: &RowsEvent) {
         self.has_rows = true;
-        let place = match self.maps.get(&event.table_id) {
+        let found = self.place_of_map(event.table_id).ok().and_then(|place| self.maps.get_mut(place));
+        let place = match found {
             Some(Mapped { change: Some(at), .. }) => Some(*at),
-            Some(Mapped { map, change: None }) => {
-                let at = place_of(&mut self.changes, &map.database, &map.table);
+            Some(Mapped { map, change }) => {
+                let at = place_of(&mut self.changes, &mut self.spare, &map.database, &map.table);
                 self.more_tables |= at.is_none();
+                *change = at;
                 at
             }
             // A row event that only closes its statement bears a number that no table has, and no rows.
@@ -203,13 +204,8 @@ impl Contents {
                 None
             }
         };
-        if let Some(at) = place {
-            if let Some(mapped) = self.maps.get_mut(&event.table_id) {
-                mapped.change = Some(at);
-            }
-            if let Some(change) = self.changes.get_mut(at) {
-                change.add(event);
-            }
+        if let Some(change) = place.and_then(|at| self.changes.get_mut(at)) {
+            change.add(event);
         }
         if event.ends_statement {
             self.maps.clear();
@@ -237,8 +233,8 @@ impl Contents {
     fn add_statement(&mut self, database: &str, named: &Named) {
         for (own, table) in &named.tables {
             let database = own.as_deref().unwrap_or(database);
-            let Some(change) = place_of(&mut self.changes, database, table).and_then(|at| self.changes.get_mut(at))
-            else {
+            let place = place_of(&mut self.changes, &mut self.spare, database, table);
+            let Some(change) = place.and_then(|at| self.changes.get_mut(at)) else {
                 self.more_tables = true;
                 continue;
             };
@@ -263,7 +259,8 @@ impl Contents {
     /// Adds what a compressed transaction held.
     pub(super) fn add_all(&mut self, inner: Contents) {
         for change in inner.changes {
-            match place_of(&mut self.changes, &change.database, &change.table).and_then(|at| self.changes.get_mut(at)) {
+            let place = place_of(&mut self.changes, &mut self.spare, &change.database, &change.table);
+            match place.and_then(|at| self.changes.get_mut(at)) {
                 Some(own) => own.add_all(&change),
                 None => self.more_tables = true,
             }
@@ -303,7 +300,12 @@ impl TableChange {
 }
 
 /// Where the changes of a table stand; adds the table, unless there are too many.
-fn place_of(changes: &mut Vec<TableChange>, database: &str, table: &str) -> Option<usize> {
+fn place_of(
+    changes: &mut Vec<TableChange>,
+    spare: &mut Vec<TableChange>,
+    database: &str,
+    table: &str,
+) -> Option<usize> {
     let found = changes.iter().position(|change| change.table == table && change.database == database);
     if found.is_some() {
         return found;
@@ -311,9 +313,15 @@ fn place_of(changes: &mut Vec<TableChange>, database: &str, table: &str) -> Opti
     if changes.len() >= MAX_TABLES {
         return None;
     }
+    let (mut own_database, mut own_table) =
+        spare.pop().map_or_else(Default::default, |change| (change.database, change.table));
+    own_database.clear();
+    own_database.push_str(database);
+    own_table.clear();
+    own_table.push_str(table);
     changes.push(TableChange {
-        database: database.to_owned(),
-        table: table.to_owned(),
+        database: own_database,
+        table: own_table,
         inserts: 0,
         updates: 0,
         deletes: 0,

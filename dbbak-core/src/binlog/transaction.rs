@@ -121,12 +121,13 @@ struct Open {
 pub(super) struct Grouper {
     flavor: LogFlavor,
     open: Option<Open>,
-    nothing: Contents,
+    /// Empty, with the memory of what was in it before.
+    spare: Contents,
 }
 
 impl Grouper {
     pub(super) fn new(flavor: LogFlavor) -> Self {
-        Grouper { flavor, open: None, nothing: Contents::default() }
+        Grouper { flavor, open: None, spare: Contents::default() }
     }
 
     /// Where the open transaction began.
@@ -136,7 +137,7 @@ impl Grouper {
 
     /// What the open transaction holds so far.
     pub(super) fn contents(&self) -> &Contents {
-        self.open.as_ref().map_or(&self.nothing, |open| &open.contents)
+        self.open.as_ref().map_or(&self.spare, |open| &open.contents)
     }
 
     /// Takes an event that is part of a transaction, or may be; returns the transaction that it completes.
@@ -150,6 +151,10 @@ impl Grouper {
         let finished = match content {
             Content::Gtid(gtid) => {
                 self.begin(header, at, gtid)?;
+                None
+            }
+            Content::Begin => {
+                self.begin_statement(header, at, None)?;
                 None
             }
             Content::Query(query) => self.query(header, at, &query)?,
@@ -199,31 +204,46 @@ impl Grouper {
         if let Some(open) = &mut self.open {
             open.time.header_max = open.time.header_max.max(header.time);
         }
-        Ok(finished.and_then(|end_kind| Some(self.open.take()?.close(end, end_kind))))
+        let Some((end_kind, open)) = finished.and_then(|end_kind| Some((end_kind, self.open.take()?))) else {
+            return Ok(None);
+        };
+        let (transaction, contents) = open.close(end, end_kind);
+        self.spare = contents;
+        Ok(Some(transaction))
+    }
+
+    /// Takes a transaction back that nobody needs any more.
+    pub(super) fn reuse(&mut self, transaction: Transaction) {
+        self.spare.reuse(transaction.tables);
     }
 
     fn begin(&mut self, header: &EventHeader, at: u64, event: GtidEvent) -> Result<(), Damage> {
         self.expect_none(header, at)?;
-        let mut open = Open::at(at);
+        let open = self.opened(at);
         open.gtid = event.gtid;
         open.time.original_commit = event.original_commit;
         open.time.immediate_commit = event.immediate_commit;
         open.begun = event.has_end;
         open.xa = event.xa;
-        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Takes a BEGIN, or an XA START with the transaction's name.
+    fn begin_statement(&mut self, header: &EventHeader, at: u64, xa: Option<XaId>) -> Result<(), Damage> {
+        // MariaDB's GTID events begin a transaction by themselves; what follows is the XA START in it.
+        if self.flavor == LogFlavor::Mysql && self.open.as_ref().is_some_and(|open| open.begun) {
+            self.expect_none(header, at)?;
+        }
+        let open = self.opened(at);
+        open.begun = true;
+        open.xa = xa.or(open.xa.take());
         Ok(())
     }
 
     fn query(&mut self, header: &EventHeader, at: u64, query: &QueryEvent) -> Result<Option<EndKind>, Damage> {
         Ok(match classify(&query.text) {
             StatementKind::Begin(xa) => {
-                // MariaDB's GTID events begin a transaction by themselves; what follows is the XA START in it.
-                if self.flavor == LogFlavor::Mysql && self.open.as_ref().is_some_and(|open| open.begun) {
-                    self.expect_none(header, at)?;
-                }
-                let open = self.opened(at);
-                open.begun = true;
-                open.xa = xa.or(open.xa.take());
+                self.begin_statement(header, at, xa)?;
                 None
             }
             StatementKind::Commit => {
@@ -257,7 +277,7 @@ impl Grouper {
 
     /// The open transaction, or one that begins here without a GTID event.
     fn opened(&mut self, at: u64) -> &mut Open {
-        self.open.get_or_insert_with(|| Open::at(at))
+        self.open.get_or_insert_with(|| Open::at(at, std::mem::take(&mut self.spare)))
     }
 
     fn expect_open(&mut self, header: &EventHeader, at: u64) -> Result<&mut Open, Damage> {
@@ -280,13 +300,13 @@ impl Grouper {
 }
 
 impl Open {
-    fn at(start: u64) -> Self {
+    fn at(start: u64, contents: Contents) -> Self {
         Open {
             start,
             gtid: None,
             time: TransactionTime::default(),
             begun: false,
-            contents: Contents::default(),
+            contents,
             compressed: false,
             xa: None,
             error_code: 0,
@@ -303,20 +323,22 @@ impl Open {
         }
     }
 
-    fn close(self, end: u64, end_kind: EndKind) -> Transaction {
-        Transaction {
+    /// The transaction, and what held its contents.
+    fn close(mut self, end: u64, end_kind: EndKind) -> (Transaction, Contents) {
+        let transaction = Transaction {
             gtid: self.gtid,
             start: self.start,
             end,
             time: self.time,
-            tables: self.contents.changes,
+            tables: std::mem::take(&mut self.contents.changes),
             more_tables: self.contents.more_tables,
-            statement: self.contents.statement,
+            statement: self.contents.statement.take(),
             end_kind,
             has_rows: self.contents.has_rows,
             compressed: self.compressed,
             xa: self.xa,
             error_code: self.error_code,
-        }
+        };
+        (transaction, self.contents.emptied())
     }
 }

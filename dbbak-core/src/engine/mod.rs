@@ -1,6 +1,7 @@
 //! The backup engines: what each can do, what it needs, and the commands that it is made of.
 
 mod clone;
+mod dump;
 mod mariadb_backup;
 mod xtrabackup;
 
@@ -14,7 +15,7 @@ use crate::{
 };
 use std::{fmt::Debug, path::Path};
 
-/// A way to take physical backups and to bring them to a data directory that a server can start on.
+/// A way to take backups and to bring them to a data directory that a server can start on.
 pub trait Engine: Debug + Sync {
     /// Its name in the configuration, in metadata and in messages.
     fn name(&self) -> &'static str;
@@ -34,6 +35,11 @@ pub trait Engine: Debug + Sync {
     /// Whether a full keeps a tree as the tool wrote it, `raw/`. Without one its only tree is `prepared-final/`.
     fn writes_raw(&self) -> bool {
         true
+    }
+
+    /// Whether its backups are statements to be loaded, and not files of a data directory.
+    fn is_logical(&self) -> bool {
+        false
     }
 
     /// Whether this version of the tool suits a server.
@@ -79,6 +85,10 @@ pub struct BackupJob<'a> {
     pub parent_dir: Option<&'a Path>,
     /// The server's data directory.
     pub datadir: &'a Path,
+    /// Whether the server writes a binlog.
+    pub log_bin: bool,
+    /// Whether a dump can name GTIDs.
+    pub gtids: bool,
 }
 
 /// What a tree is prepared with.
@@ -170,7 +180,7 @@ fn prepare_command(job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError> {
 
 /// All engines.
 pub fn engines() -> &'static [&'static dyn Engine] {
-    &[&xtrabackup::Xtrabackup, &mariadb_backup::MariadbBackup, &clone::Clone]
+    &[&xtrabackup::Xtrabackup, &mariadb_backup::MariadbBackup, &clone::Clone, &dump::Dump]
 }
 
 /// The engine of a name.

@@ -146,6 +146,44 @@ pub enum ExecuteError {
         /// The tables with their engines.
         tables: Vec<String>,
     },
+    /// The dump failed, or is not whole.
+    #[error("the dump failed: {problem}")]
+    Dump {
+        /// What is known of it.
+        problem: String,
+        /// What the program printed on standard error.
+        stderr: Vec<String>,
+        /// Where all of it lies.
+        log: PathBuf,
+    },
+    /// The schema was changed while the dump was taken: it is of no one moment.
+    #[error("the schema was changed while the dump was taken, at {at}: {statement}")]
+    SchemaChanged {
+        /// The statement, literals masked.
+        statement: String,
+        /// Where it stands in the server's binlogs.
+        at: String,
+    },
+    /// No empty data directory could be made.
+    #[error("could not make an empty data directory: {problem}")]
+    Initialise {
+        /// How the program ended.
+        problem: String,
+        /// The end of what it printed on standard error.
+        stderr: Vec<String>,
+        /// Where all of it lies.
+        log: PathBuf,
+    },
+    /// The dump could not be loaded.
+    #[error("the dump could not be loaded: {problem}")]
+    Load {
+        /// How the client ended.
+        problem: String,
+        /// The errors that it printed.
+        stderr: Vec<String>,
+        /// Where all of it lies.
+        log: PathBuf,
+    },
     /// The private server did not start.
     #[error("the private server did not start: {problem}")]
     ServerStart {

@@ -2,7 +2,7 @@
 
 use super::tree::TreeListing;
 use crate::{
-    model::{BinlogCoordinates, Lsn, TreeName},
+    model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
     plan::{ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
+    pub binlog_state: Option<MariadbGtidState>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
     /// How long each step took.
@@ -45,12 +47,12 @@ pub struct IndexedBinlog {
 pub struct NewBackup {
     /// When the tool was started.
     pub started_at: DateTime<Utc>,
-    /// When the tool ended: the moment that the backup stands for.
+    /// The moment that the backup stands for: when the tool ended; of a dump, when all its tables had been opened.
     pub ended_at: DateTime<Utc>,
-    /// Where it begins.
-    pub from_lsn: Lsn,
+    /// Where it begins; a dump has no place in the redo log.
+    pub from_lsn: Option<Lsn>,
     /// Where it ends.
-    pub to_lsn: Lsn,
+    pub to_lsn: Option<Lsn>,
     /// Where it stands in the server's binlogs.
     pub binlog: Option<BinlogCoordinates>,
     /// Digest of that binlog's first events, which tells it from another file of the same name.

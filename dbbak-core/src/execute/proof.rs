@@ -8,6 +8,7 @@ use super::{
 use crate::{
     binlog::{EndKind, Transaction},
     model::{BinlogName, BinlogPosition, Gtid},
+    store::BinlogEntry,
 };
 use std::{
     fmt,
@@ -79,6 +80,16 @@ impl ExpectedLog {
         self.batch += 1;
         self.lines = begin(&self.path)?;
         Ok(self.landmarks.end_batch())
+    }
+
+    /// Takes the next file of the window.
+    pub(super) fn begin(&mut self, entry: &BinlogEntry) {
+        self.landmarks.begin(entry);
+    }
+
+    /// Takes a transaction of the history, be it in the window or before it.
+    pub(super) fn remember(&mut self, transaction: &Transaction) {
+        self.landmarks.remember(transaction);
     }
 
     /// Ends the last list.

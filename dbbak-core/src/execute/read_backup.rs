@@ -31,8 +31,8 @@ pub(super) fn read_backup(step: &ReadBackup, times: (DateTime<Utc>, DateTime<Utc
     Ok(NewBackup {
         started_at: times.0,
         ended_at: times.1,
-        from_lsn: checkpoints.from_lsn,
-        to_lsn: checkpoints.to_lsn,
+        from_lsn: Some(checkpoints.from_lsn),
+        to_lsn: Some(checkpoints.to_lsn),
         binlog,
         binlog_head,
         pitr,

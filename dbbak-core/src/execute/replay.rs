@@ -222,6 +222,13 @@ pub(super) fn stop(
         let words = files::tail(&server.run_dir.join("statements.log")).join("; ");
         return Err(unclean(format!("{}: {words}", describe(&told))));
     }
+    await_end(server, process)
+}
+
+/// Waits for the end of a server that was told to shut down, and checks that it was a clean one.
+pub(super) fn await_end(server: &PrivateServer, process: &mut dyn Process) -> Result<ShutdownLog, ExecuteError> {
+    let log = server.launch.log.clone();
+    let unclean = |problem: String| ExecuteError::ServerStop { problem, log: log.clone() };
     match process.wait(Some(SHUTDOWN_TIME))? {
         Some(exits) if exits.iter().all(|exit| exit.status.success()) => {}
         Some(exits) => return Err(unclean(describe(&exits))),

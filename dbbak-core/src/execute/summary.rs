@@ -25,8 +25,10 @@ pub(super) struct Indexer<'p> {
 /// The commit times of a binlog's transactions.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
-    first: Option<LogTime>,
-    newest: Option<LogTime>,
+    /// Microseconds since 1970.
+    first: Option<u64>,
+    /// Likewise.
+    newest: Option<u64>,
     /// Whether there is a transaction without a commit time.
     bounded: bool,
 }
@@ -61,7 +63,7 @@ impl<'p> Indexer<'p> {
 impl Times {
     fn see(&mut self, transaction: &Transaction) {
         let time = &transaction.time;
-        let commit = time.original_commit.or(time.immediate_commit).and_then(LogTime::from_micros);
+        let commit = time.commit().filter(|micros| LogTime::holds_micros(*micros));
         self.first = self.first.or(commit);
         self.newest = self.newest.max(commit);
         self.bounded |= commit.is_none();
@@ -69,8 +71,8 @@ impl Times {
 
     /// Enters the times into an index entry.
     pub(super) fn enter(self, entry: &mut BinlogEntry) {
-        entry.first_commit_time = self.first;
-        entry.newest_commit_time = self.newest;
+        entry.first_commit_time = self.first.and_then(LogTime::from_micros);
+        entry.newest_commit_time = self.newest.and_then(LogTime::from_micros);
         entry.transaction_times = self.precision();
     }
 

@@ -1,9 +1,9 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, clone, examine, examine::Ended,
-    fetch, files, mend::mend_tree, read_backup, reindex, replay, running::Running, ship, tree::ExpectedFiles,
-    walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, clone, dump, examine,
+    examine::Ended, fetch, files, load, mend::mend_tree, read_backup, ready, reindex, replay, running::Running, ship,
+    tree::ExpectedFiles, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -114,6 +114,9 @@ impl<'a> Walk<'a> {
                 let taken = self.cloned.take().ok_or_else(missing)?;
                 self.outcome.backup = Some(clone::open_clone(open, &taken, &self.running())?);
             }
+            Step::TakeDump(take) => self.outcome.backup = Some(dump::take_dump(take, &self.running())?),
+            Step::InitDatadir(init) => load::init_datadir(init, &self.running())?,
+            Step::LoadDump(load) => load::load_dump(load, &self.running())?,
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
             Step::RemoveTree { path } => files::remove_tree(path)?,
             Step::FlushBinlogs { launch } => {
@@ -140,6 +143,7 @@ impl<'a> Walk<'a> {
                 let ended = examine::run_examine(step, &self.running())?;
                 self.ended(ended);
             }
+            Step::MakeReady(ready) => ready::make_ready(ready, &self.outcome, effects.store, effects.reporter)?,
             Step::KeepServerFiles { files: paths, .. } => {
                 for path in paths {
                     let bytes = files::read_file(path)?.unwrap_or_default();
@@ -216,6 +220,7 @@ impl<'a> Walk<'a> {
             return Err(ExecuteError::BadPlan { problem: "a replay without unpacked binlogs".into() });
         };
         let (window, ended) = replay::run_replay(step, window, self.effects.store, &self.running())?;
+        self.outcome.binlog_state = window.landmarks().state.clone();
         self.ended(ended);
         files::remove_tree(&step.server.log_dir)?;
         self.outcome.replay = Some(ReplayProof { transactions: window.transactions() });

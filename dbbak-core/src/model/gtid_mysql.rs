@@ -48,13 +48,16 @@ impl MysqlGtidSet {
         if first > last {
             return;
         }
-        let intervals = self.owners.entry((uuid, owned_tag(tag))).or_default();
-        // A log appends in order: the last interval nearly always grows by one.
-        if let Some(end) = intervals.last_mut()
-            && end.0 <= first
-            && first <= end.1.saturating_add(1)
+        // A log mostly holds one server's transactions: no need to look for the owner then.
+        if let Some(mut owner) = self.owners.last_entry()
+            && owner.key().0 == uuid
+            && owner.key().1.eq_ignore_ascii_case(tag.unwrap_or_default())
+            && grow(owner.get_mut(), first, last)
         {
-            end.1 = end.1.max(last);
+            return;
+        }
+        let intervals = self.owners.entry((uuid, owned_tag(tag))).or_default();
+        if grow(intervals, first, last) {
             return;
         }
         let from = intervals.partition_point(|(_, end)| end.saturating_add(1) < first);
@@ -107,6 +110,17 @@ impl MysqlGtidSet {
             let at = intervals.partition_point(|(_, end)| *end < first);
             intervals.get(at).is_some_and(|(start, end)| *start <= first && last <= *end)
         })
+    }
+}
+
+/// Adds what continues the last interval, or lies in it; whether it did. A log appends in order: it nearly always does.
+fn grow(intervals: &mut [(u64, u64)], first: u64, last: u64) -> bool {
+    match intervals.last_mut() {
+        Some(end) if end.0 <= first && first <= end.1.saturating_add(1) => {
+            end.1 = end.1.max(last);
+            true
+        }
+        _ => false,
     }
 }
 

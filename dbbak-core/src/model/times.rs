@@ -27,6 +27,11 @@ impl LogTime {
         i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros).map(LogTime)
     }
 
+    /// Whether [`Self::from_micros`] knows the moment.
+    pub(crate) fn holds_micros(micros: u64) -> bool {
+        i64::try_from(micros).is_ok_and(|micros| micros <= DateTime::<Utc>::MAX_UTC.timestamp_micros())
+    }
+
     /// The moment, cut to microseconds.
     pub fn from_utc(at: DateTime<Utc>) -> Self {
         DateTime::from_timestamp_micros(at.timestamp_micros()).map_or(LogTime(at), LogTime)

@@ -14,6 +14,9 @@ pub enum TreeName {
     /// Ready for a server to start on.
     #[serde(rename = "prepared-final")]
     PreparedFinal,
+    /// A dump: statements that make the databases anew.
+    #[serde(rename = "dump")]
+    Dump,
 }
 
 impl TreeName {
@@ -23,6 +26,7 @@ impl TreeName {
             TreeName::Raw => "raw",
             TreeName::PreparedRedo => "prepared-redo",
             TreeName::PreparedFinal => "prepared-final",
+            TreeName::Dump => "dump",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Plans a full or an incremental backup.
 
 use super::{
-    Plan, PlanError, Summary, clone,
+    Plan, PlanError, Summary, clone, dump,
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     catalog::{Backup, Catalog},
-    config::Config,
+    config::{Config, EngineChoice},
     engine::{BackupJob, Engine, PrepareJob, engine_for, engine_named},
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
@@ -36,6 +36,9 @@ pub fn plan_backup(
         && let Some(reason) = clone::reason(config, facts, server)
     {
         return clone::plan_clone((config, catalog, facts), server, now, reason);
+    }
+    if *request == BackupRequest::Full && config.engine == EngineChoice::Dump {
+        return dump::plan_dump((config, catalog, facts), server, now, "the engine dump was asked for".into());
     }
     let parent = parent(catalog, server, request)?;
     let (tool, version) = tool(facts, ToolRole::Backup)?;
@@ -223,6 +226,8 @@ impl Work<'_> {
             target_dir: &dir,
             parent_dir: parent_dir.as_deref(),
             datadir: self.config.server.datadir.as_deref().unwrap_or(&server.datadir),
+            log_bin: server.log_bin,
+            gtids: false,
         })?;
         let (kind, slave) = (self.engine.tool(), self.config.slave_info);
         let expect = match parent {

@@ -3,7 +3,7 @@
 use super::whereabouts::{TimelineSpan, Whereabouts};
 use crate::{
     catalog::{Finding, Stitch},
-    model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, OwnerName, Stamp},
     tools::{CommandError, ToolRole},
 };
 use chrono::{DateTime, Utc};
@@ -46,12 +46,33 @@ pub enum PlanError {
         /// The plugin's state; `None`: it is not installed.
         state: Option<String>,
     },
+    /// A clone from another machine needs an account that dbbak can name.
+    #[error("a clone from {donor} needs the account of an option file: mysql_option_file is not set")]
+    NoDonorAccount {
+        /// The server.
+        donor: String,
+    },
     /// A clone would leave tables empty.
     #[error("a clone holds InnoDB's tables alone, and would leave these empty: {}", tables.join(", "))]
     NotCloned {
         /// The tables with their engines.
         tables: Vec<String>,
     },
+    /// No snapshot holds tables of engines without transactions.
+    #[error("tables without transactions are in no snapshot that a dump could be taken of: {}", tables.join(", "))]
+    NotTransactional {
+        /// The tables with their engines.
+        tables: Vec<String>,
+    },
+    /// The account does not see all of the server: a dump would leave out what it does not see, without a word.
+    #[error("a dump would leave out what the account may not see; it lacks {}", missing.join(", "))]
+    DumpPrivileges {
+        /// The privileges that it lacks on everything.
+        missing: Vec<String>,
+    },
+    /// What makes an empty data directory of MariaDB is not there.
+    #[error("a dump of MariaDB is loaded into a new data directory, and mariadb-install-db was not found")]
+    NoInstallDb,
     /// The full was taken by an engine that takes no incrementals.
     #[error("backup {full} was taken by {engine}, which takes no incrementals")]
     NoIncrementals {
@@ -405,6 +426,20 @@ pub enum PlanError {
     /// The private server's own applier cannot replay this window.
     #[error("the window cannot be replayed with --replay relay: {reason}")]
     NoRelay {
+        /// Why.
+        reason: String,
+    },
+    /// Restored files cannot be given to the owner asked for.
+    #[error("the restored files cannot be given to {owner}: {reason}")]
+    NoOwner {
+        /// The owner.
+        owner: OwnerName,
+        /// Why.
+        reason: String,
+    },
+    /// The archived binlogs cannot be put back as the server's own history.
+    #[error("the binlogs cannot be put back as the server's own: {reason}")]
+    NoHistory {
         /// Why.
         reason: String,
     },

@@ -5,18 +5,22 @@
 mod across;
 mod aim;
 mod backup;
+mod base;
 mod batches;
 mod check;
 mod clone;
 mod display;
+mod dump;
 mod engines;
 mod error;
 mod explain;
 mod fetch;
 mod finish;
+mod load;
 mod origin;
 mod orphans;
 mod private_server;
+mod ready;
 mod reindex;
 mod replay;
 mod report;
@@ -33,13 +37,14 @@ mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
+pub use base::family_of;
 pub use batches::Batch;
 pub use check::{Violation, check};
 pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
@@ -47,8 +52,9 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, OpenClone, PassTree, PrivateServer, ReadBackup,
-    RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady, OpenClone,
+    Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -175,8 +181,16 @@ impl Step {
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
-            Step::TakeClone(_) => "have the server clone itself".into(),
+            Step::TakeClone(take) => match &take.remote {
+                None => "have the server clone itself".into(),
+                Some(remote) => {
+                    format!("fetch a clone from {}:{} through a private server", remote.donor.host, remote.donor.port)
+                }
+            },
             Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
+            Step::TakeDump(_) => "dump all databases".into(),
+            Step::InitDatadir(_) => "make an empty data directory".into(),
+            Step::LoadDump(_) => "load the dump through a private server".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
@@ -193,6 +207,7 @@ impl Step {
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
+            Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
         }
@@ -208,6 +223,9 @@ impl Step {
             Step::UnpackBinlogs(unpack) => {
                 let first = unpack.batches.first().map_or(usize::MAX, |batch| batch.files);
                 Some(unpack.files.iter().take(first).map(|file| file.size).sum())
+            }
+            Step::MakeReady(ready) => {
+                ready.history.as_ref().map(|place| place.files.iter().map(|file| file.size).sum())
             }
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,

@@ -23,7 +23,7 @@ impl<'a> Restore<'a> {
     /// A program of the vendor whose server was backed up.
     pub(super) fn family_tool(&self, role: ToolRole) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
         let (tool, version) = tool(self.facts, role)?;
-        let family = self.engine.tool().family();
+        let family = self.family;
         if version.kind.family() != family {
             return Err(PlanError::Mismatch {
                 what: format!("the vendor of {}", tool.path.as_deref().unwrap_or(Path::new("?")).display()),
@@ -54,7 +54,7 @@ impl<'a> Restore<'a> {
         let (socket, init_file, client_file) =
             (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
         let datadir = self.datadir();
-        let family = self.engine.tool().family();
+        let family = self.family;
         let number = version.version.unwrap_or(Version::new(0, 0, 0));
         let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
         // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
@@ -122,7 +122,7 @@ impl<'a> Restore<'a> {
 
     /// The private server must be of the flavour and series that was backed up: a newer one would upgrade the data, an
     /// older one refuses it.
-    fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
+    pub(super) fn check_server_version(&self, backup: &Backup, version: &ToolVersion) -> Result<(), PlanError> {
         let Some(record) = backup.server() else { return Ok(()) };
         let Some(recorded) = &record.version else { return Ok(()) };
         let found = version.version.map(|version| version.series());

@@ -6,6 +6,7 @@ use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
     backup::{program, series, tool},
+    base::{base_tree, engine_of, family_of},
     batches::divide,
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
-    engine::{Engine, PrepareJob, engine_for, engine_named},
+    engine::{Engine, PrepareJob, engine_for},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::TreeName,
     store::{BinlogEntry, LockScope},
@@ -55,6 +56,7 @@ pub fn plan_restore(
         restore.check_space(restore.data_space())?;
     }
     restore.bring_up(&mut plan)?;
+    restore.forget_identity(&mut plan);
     if selection.window.is_some() {
         let variables = restore.last_variables();
         plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
@@ -67,6 +69,7 @@ pub fn plan_restore(
         None => None,
     };
     restore.examine(&mut plan)?;
+    let ready = restore.make_ready(&mut plan, selection.window.as_ref().and_then(stop_of))?;
     let last = selection.chain.last();
     let begun = journal_of(request, facts)?.map(|journal| &journal.header);
     let report = RestoreReport {
@@ -86,6 +89,7 @@ pub fn plan_restore(
         datadir: restore.datadir(),
         finished_at: None,
         proof: None,
+        ready: Some(ready),
         examination: None,
         unproven: None,
         phases: Vec::new(),
@@ -108,14 +112,17 @@ pub(super) const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
 pub(super) struct Restore<'a> {
     pub(super) config: &'a Config,
-    catalog: &'a Catalog,
+    pub(super) catalog: &'a Catalog,
     pub(super) facts: &'a Facts,
     pub(super) request: &'a RestoreRequest,
     pub(super) chain: &'a [&'a Backup],
+    pub(super) window: Option<&'a Window<'a>>,
     pub(super) workdir: PathBuf,
     pub(super) engine: &'static dyn Engine,
     /// The tree of the full that is copied, and whether it still has to be prepared.
     base: (TreeName, bool),
+    /// The family of the server that was backed up.
+    pub(super) family: Family,
 }
 
 impl<'a> Restore<'a> {
@@ -131,17 +138,7 @@ impl<'a> Restore<'a> {
         let engine = engine_of(facts, full)?;
         let stored = stored(facts, full)?;
         let alone = chain.len() == 1;
-        let has = |tree| stored.trees.contains_key(&tree);
-        let base = if has(TreeName::PreparedFinal) && (alone || !engine.has_final_prepare()) {
-            (TreeName::PreparedFinal, false)
-        } else if has(TreeName::PreparedRedo) {
-            (TreeName::PreparedRedo, alone && engine.has_final_prepare())
-        } else if engine.writes_raw() {
-            (TreeName::Raw, true)
-        } else {
-            let reason = format!("backup {} has no {}", full.ts(), TreeName::PreparedFinal.as_str());
-            return Err(PlanError::StoreUnusable { reason });
-        };
+        let base = base_tree(engine, full, stored, alone)?;
         let workdir = match &request.workdir {
             Some(workdir) => workdir.clone(),
             None => {
@@ -151,7 +148,9 @@ impl<'a> Restore<'a> {
                 scratch_root(config, facts, root)?.join(format!("{SCRATCH_PREFIX}restore-{stamp}-{id}"))
             }
         };
-        let restore = Restore { config, catalog, facts, request, chain, workdir, engine, base };
+        let family = family_of(full).unwrap_or(engine.tool().family());
+        let window = selection.window.as_ref();
+        let restore = Restore { family, config, catalog, facts, request, chain, window, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
     }
@@ -216,6 +215,9 @@ impl<'a> Restore<'a> {
     fn bring_up(&self, plan: &mut Plan) -> Result<(), PlanError> {
         plan.steps.push(Step::CreateDir { path: self.workdir.clone() });
         let Some((full, incrementals)) = self.chain.split_first() else { return Err(PlanError::NoFull) };
+        if self.base.0 == TreeName::Dump {
+            return self.load(plan, full);
+        }
         plan.steps.push(self.copy(full, self.base.0, &self.datadir(), "copy the full")?);
         if self.base.1 {
             self.prepare(plan, full, None, incrementals.is_empty(), "prepare the copy")?;
@@ -230,7 +232,7 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
+    pub(super) fn copy(&self, backup: &Backup, tree: TreeName, to: &Path, title: &str) -> Result<Step, PlanError> {
         let root = self.catalog.root.as_deref().ok_or_else(|| PlanError::StoreUnusable {
             reason: "the backup's files must be reachable as a directory".into(),
         })?;
@@ -293,15 +295,13 @@ impl<'a> Restore<'a> {
             return Ok(reported);
         }
         let files: Vec<BinlogEntry> = window.files.iter().map(|entry| (*entry).clone()).collect();
-        let last_file = window.files.last();
-        let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
-        let stop = (!whole).then_some(window.cut.position);
+        let stop = stop_of(window);
         let dir = self.workdir.join("binlogs");
         let bytes = replay::bytes_between(&from, &window.cut, &files);
         let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
         let (_, server_version) = self.family_tool(ToolRole::Server)?;
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
-        let choice = replay::choose(self.request, window, Dialect { family: self.engine.tool().family(), version })?;
+        let choice = replay::choose(self.request, window, Dialect { family: self.family, version })?;
         let sizes: Vec<u64> = files.iter().map(|file| file.size).collect();
         let division = divide(&sizes, self.room(), !choice.relay);
         self.check_space(division.needed)?;
@@ -334,7 +334,7 @@ impl<'a> Restore<'a> {
         }
         let reader = ReplayReader {
             program: program(reader)?.to_owned(),
-            family: self.engine.tool().family(),
+            family: self.family,
             files: names,
             start: from.position,
             stop,
@@ -345,7 +345,7 @@ impl<'a> Restore<'a> {
         let relay = choice.relay.then(|| {
             let (mysqld, _) = self.family_tool(ToolRole::Server)?;
             let job = RelayJob {
-                family: self.engine.tool().family(),
+                family: self.family,
                 window,
                 workdir: &self.workdir,
                 run_dir: &server.run_dir,
@@ -411,21 +411,11 @@ pub(super) fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a Stored
         .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
 }
 
-/// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.
-fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Engine, PlanError> {
-    if let Some(name) = &full.entry.engine {
-        return engine_named(name).ok_or_else(|| PlanError::Mismatch {
-            what: format!("the engine of backup {}", full.ts()),
-            expected: "one that this dbbak knows".into(),
-            found: name.clone(),
-        });
-    }
-    let (_, version) = tool(facts, ToolRole::Backup)?;
-    engine_for(version.kind).ok_or_else(|| PlanError::Tool {
-        role: ToolRole::Backup,
-        path: None,
-        problem: format!("{} takes no backups", version.kind),
-    })
+/// Where the window's last file is cut off; none: it ends where it ends.
+fn stop_of(window: &Window<'_>) -> Option<u64> {
+    let last = window.files.last();
+    let whole = window.to_end && last.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
+    (!whole).then_some(window.cut.position)
 }
 
 /// What stands around the place where the restored state ends.

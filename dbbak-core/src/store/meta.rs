@@ -40,6 +40,9 @@ pub struct BackupPaths {
     /// The copy prepared to the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared_final: Option<String>,
+    /// The dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dump: Option<String>,
     /// Members that this program does not know.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

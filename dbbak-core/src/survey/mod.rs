@@ -5,6 +5,7 @@ mod edges;
 mod indexes;
 mod journal;
 mod log_clock;
+mod owner;
 mod paths;
 mod remote;
 mod server;
@@ -15,12 +16,13 @@ mod tools;
 pub use indexes::transaction_indexes;
 pub use journal::journal;
 pub use log_clock::LogClock;
+pub use owner::owner;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};
-pub use server::{client_of, clone_facts, live_server, server};
+pub use server::{client_of, clone_facts, dump_facts, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use stored::stored_chain;
-pub use tools::tools;
+pub use tools::{install_db, tools};
 
 use crate::{
     binlog::{self, BinlogError, Transaction},

@@ -76,6 +76,23 @@ pub fn clone_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Res
     Ok(())
 }
 
+/// Asks for the tables that no snapshot of a dump holds. Where the server does not answer, nothing is known.
+///
+/// # Errors
+///
+/// When the client cannot be started.
+pub fn dump_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    let Some(program) = facts.tool(ToolRole::Client).and_then(|tool| tool.path.clone()) else { return Ok(()) };
+    let questions = Questions { client: client_of(config, &program), probe };
+    let ask = || -> Result<_, Unanswered> { Ok(parse_uncloned(&questions.ask(Query::NotTransactional)?)?) };
+    match ask() {
+        Ok(found) => facts.non_transactional = Some(found),
+        Err(Unanswered::Problem(_)) => facts.non_transactional = None,
+        Err(Unanswered::Survey(error)) => return Err(error),
+    }
+    Ok(())
+}
+
 enum Unanswered {
     Problem(ServerProblem),
     Survey(SurveyError),

@@ -22,6 +22,12 @@ pub fn tools(facts: &mut Facts, config: &Config, probe: &dyn Probe, roles: &[Too
     }
 }
 
+/// Looks for what makes an empty data directory of MariaDB.
+pub fn install_db(facts: &mut Facts, config: &Config, probe: &dyn Probe) {
+    let found = || probe.find_program(&["mariadb-install-db", "mysql_install_db"]);
+    facts.install_db = config.mariadb_install_db.clone().or_else(found);
+}
+
 fn configured(config: &Config, role: ToolRole) -> Option<&Path> {
     match role {
         ToolRole::Backup => config.xtrabackup.as_deref(),

@@ -50,8 +50,12 @@ pub enum Query {
     ClonePlugin,
     /// Tables that a clone leaves empty: `parse_uncloned`. Shows what the account may see.
     NotCloned,
+    /// Tables that no snapshot of a dump holds: `parse_uncloned`. Shows what the account may see.
+    NotTransactional,
     /// Where a clone that a server was started on stands: `parse_clone_status`.
     CloneStatus,
+    /// How many bytes a clone has copied so far: `parse_clone_progress`. Needs SELECT on it.
+    CloneProgress,
     /// What all sessions do; those of the account itself are always shown: `parse_clone_sessions`.
     Sessions,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
@@ -116,10 +120,18 @@ impl Query {
                  ('information_schema', 'performance_schema') AND NOT (TABLE_SCHEMA = 'mysql' AND TABLE_NAME IN \
                  ('general_log', 'slow_log')) ORDER BY TABLE_SCHEMA, TABLE_NAME"
             }
+            Query::NotTransactional => {
+                "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE \
+                 TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', \
+                 'performance_schema') AND ENGINE NOT IN ('BLACKHOLE', 'FEDERATED', 'MRG_MyISAM') AND ENGINE NOT IN \
+                 (SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES') ORDER BY TABLE_SCHEMA, \
+                 TABLE_NAME"
+            }
             Query::CloneStatus => {
                 "SELECT STATE AS state, BINLOG_FILE AS file, BINLOG_POSITION AS position, GTID_EXECUTED AS gtids, \
                  @@GLOBAL.gtid_executed AS executed FROM performance_schema.clone_status"
             }
+            Query::CloneProgress => "SELECT DATA AS data FROM performance_schema.clone_progress",
             Query::Sessions => "SHOW FULL PROCESSLIST",
         }
     }
@@ -324,6 +336,8 @@ mod tests {
             Query::Ping,
             Query::InnodbLsn,
             Query::CurrentUser,
+            Query::NotCloned,
+            Query::NotTransactional,
         ] {
             let sql = query.sql();
             assert!((sql.starts_with("SHOW ") || sql.starts_with("SELECT ")) && !sql.contains(';'), "{sql}");

@@ -14,17 +14,20 @@ mod client;
 mod clone;
 mod command;
 mod coordinates;
+mod dump;
 mod examine;
 mod extra_options;
 mod feeder;
 mod hexdump;
 mod info;
+mod initialise;
 mod launch;
 mod login;
 mod mysqlbinlog;
 mod mysqld;
 mod names;
 mod recorded;
+mod remote_clone;
 mod remote_reader;
 mod statement_mask;
 mod stderr_scan;
@@ -51,6 +54,7 @@ pub use command::{
     Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
+pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
 pub use examine::{
     ALL_TABLES, CheckRow, CheckSays, CheckWay, ShutdownLog, TableName, ask_prepared, check_statement, judge_shutdown,
     parse_check_row, parse_prepared, parse_tables,
@@ -58,12 +62,14 @@ pub use examine::{
 pub use feeder::FeederCommand;
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};
+pub use initialise::InitialiseCommand;
 pub use launch::Launch;
 pub use login::Login;
 pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, judge_binlog_reader};
-pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings};
+pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings, format_settings};
 pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
+pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use statement_mask::masked_statement;
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};

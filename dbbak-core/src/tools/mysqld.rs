@@ -99,6 +99,12 @@ const STATEMENTS: &[&str] = &[
     "ngram_token_size",
 ];
 
+/// Those of the settings that a data directory is made with and keeps.
+pub fn format_settings(settings: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let kept = settings.iter().filter(|(name, _)| FILE_FORMAT.contains(&name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Selects the settings that the private server must share with the source: from the server's variables at the time of
 /// the backup, and, for those that the files depend on, from the backup's own `backup-my.cnf`, which wins.
 pub fn carried_settings(

@@ -12,6 +12,7 @@ fn store_root(plan: &Plan) -> Option<PathBuf> {
     plan.steps.iter().find_map(|step| match step {
         Step::PassTree(pass) if pass.verify.is_some() => pass.from.ancestors().nth(2).map(Path::to_owned),
         Step::RunTool(run) if has(&run.launch.command, "--backup") => run.dir.ancestors().nth(2).map(Path::to_owned),
+        Step::TakeDump(take) => take.launch.log.ancestors().nth(2).map(Path::to_owned),
         Step::OpenClone(open) => open.server.launch.log.ancestors().nth(2).map(Path::to_owned),
         _ => None,
     })
@@ -60,7 +61,22 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
             }
-            Step::TakeClone(take) => copies.push(&take.dir),
+            Step::TakeClone(take) => {
+                if let Some(remote) = &take.remote {
+                    let datadir = option(&remote.server.launch.command, "--datadir").map(Path::new);
+                    if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
+                        broken(2, "the server that fetches a clone works on something else than its own".into());
+                    }
+                }
+                copies.push(&take.dir);
+            }
+            Step::InitDatadir(init) => copies.push(&init.datadir),
+            Step::LoadDump(load) => {
+                let datadir = option(&load.server.launch.command, "--datadir").map(Path::new);
+                if datadir != Some(&load.datadir) || !copies.contains(&&*load.datadir) || original(&load.datadir) {
+                    broken(2, "a dump is loaded into something else than a directory of its own".into());
+                }
+            }
             Step::OpenClone(open) => {
                 let datadir = option(&open.server.launch.command, "--datadir").map(Path::new);
                 if datadir != Some(&open.datadir) || !copies.contains(&&*open.datadir) || original(&open.datadir) {
@@ -103,9 +119,33 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
         match step {
             Step::CreateDir { path } | Step::RemoveTree { path } | Step::WriteReport { path, .. } => own(path),
             Step::PassTree(pass) => pass.to.iter().for_each(|to| own(to)),
+            Step::MakeReady(ready) => {
+                own(&ready.datadir);
+                own(&ready.coordinates);
+                ready.settings.values().chain(&ready.binlog_state).for_each(|path| own(path));
+                ready
+                    .history
+                    .iter()
+                    .for_each(|history| [&history.dir, &history.index].into_iter().for_each(|dir| own(dir)));
+                let owner = ready.owner.iter();
+                owner.flat_map(|owner| owner.trees.iter().chain([&owner.parent])).for_each(|tree| own(tree));
+            }
             Step::RunTool(run) => own(&run.dir),
             Step::MoveTree { to, .. } => own(to),
             Step::UnpackBinlogs(unpack) => [&unpack.dir, &unpack.expected_list].into_iter().for_each(|dir| own(dir)),
+            Step::InitDatadir(init) => {
+                own(&init.datadir);
+                option(&init.launch.command, "--datadir").into_iter().for_each(|dir| own(Path::new(dir)));
+            }
+            Step::LoadDump(load) => {
+                let server = &load.server;
+                for path in [&server.run_dir, &server.socket, &server.init_file, &server.client_file] {
+                    own(path);
+                }
+                for name in ["--datadir", "--tmpdir", "--pid-file", "--innodb-data-home-dir"] {
+                    option(&server.launch.command, name).into_iter().for_each(|dir| own(Path::new(dir)));
+                }
+            }
             Step::Replay(_) | Step::Examine(_) => {
                 let server = match step {
                     Step::Replay(replay) => &replay.server,

@@ -39,10 +39,15 @@ pub(super) fn prepares(plan: &Plan, broken: Broken<'_>) {
 /// Rule 8: the private server lets nobody in, and nothing in the data runs by itself.
 pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
     for step in &plan.steps {
-        let (server, replay) = match step {
-            Step::Replay(replay) => (&replay.server, Some(replay)),
+        let (server, client) = match step {
+            Step::Replay(replay) => (&replay.server, Some(&replay.client)),
             Step::Examine(step) => (&step.server, None),
             Step::OpenClone(open) => (&open.server, None),
+            Step::TakeClone(take) => match &take.remote {
+                Some(remote) => (&remote.server, Some(&take.launch)),
+                None => continue,
+            },
+            Step::LoadDump(load) => (&load.server, Some(&load.client)),
             _ => continue,
         };
         let command = &server.launch.command;
@@ -70,7 +75,7 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
         if examination.is_some_and(|examination| examination.client.socket.as_ref() != Some(&server.socket)) {
             broken(8, "the examination could reach another server than the private one".into());
         }
-        if replay.is_some_and(|replay| option(&replay.client.command, "--socket") != socket) {
+        if client.is_some_and(|client| option(&client.command, "--socket") != socket) {
             broken(8, "the replay could reach another server than the private one".into());
         }
     }

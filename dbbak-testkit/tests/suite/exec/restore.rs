@@ -32,6 +32,7 @@ fn plan(root: &Path) -> Plan {
         datadir: work.join("data"),
         finished_at: None,
         proof: None,
+        ready: None,
         examination: None,
         unproven: None,
         phases: Vec::new(),

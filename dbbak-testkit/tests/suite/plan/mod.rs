@@ -2,6 +2,7 @@
 
 mod backup;
 mod clone;
+mod dump;
 mod errors;
 mod restore;
 mod rules;

@@ -1,0 +1,170 @@
+//! Plans the loading of a dump into a data directory of its own.
+
+use super::{
+    Plan, PlanError,
+    backup::program,
+    restore::{Restore, short, stored},
+    step::{InitDatadir, LoadDump, PassTree, PrivateServer, Step},
+};
+use crate::{
+    catalog::Backup,
+    config::Config,
+    facts::{Facts, StoredBackup},
+    model::TreeName,
+    tools::{
+        Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version,
+        carried_settings, format_settings,
+    },
+};
+use std::path::{Path, PathBuf};
+
+/// The private server's id: nothing is replayed on it.
+const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
+
+impl Restore<'_> {
+    /// The steps that verify the dump and load it.
+    pub(super) fn load(&self, plan: &mut Plan, full: &Backup) -> Result<(), PlanError> {
+        if let Step::PassTree(pass) = self.copy(full, TreeName::Dump, &self.datadir(), "verify the dump")? {
+            plan.steps.push(Step::PassTree(PassTree { to: None, ..pass }));
+        }
+        let (server, version) = self.family_tool(ToolRole::Server)?;
+        let (client, _) = self.family_tool(ToolRole::Client)?;
+        self.check_server_version(full, version)?;
+        let job = LoadJob {
+            config: self.config,
+            facts: self.facts,
+            backup: full,
+            stored: stored(self.facts, full)?,
+            root: self.catalog.root.as_deref().unwrap_or(Path::new("/")),
+            workdir: &self.workdir,
+            datadir: self.datadir(),
+            run_dir: self.run_dir(),
+            family: self.family,
+            server: (program(server)?, version),
+            client: program(client)?,
+            run_as: self.run_as(),
+            id: short(&self.request.id),
+        };
+        plan.steps.extend(job.plan()?);
+        Ok(())
+    }
+}
+
+/// A dump that is loaded.
+struct LoadJob<'a> {
+    config: &'a Config,
+    facts: &'a Facts,
+    backup: &'a Backup,
+    stored: &'a StoredBackup,
+    root: &'a Path,
+    workdir: &'a Path,
+    datadir: PathBuf,
+    run_dir: PathBuf,
+    family: Family,
+    server: (&'a Path, &'a ToolVersion),
+    client: &'a Path,
+    run_as: Option<String>,
+    id: String,
+}
+
+impl LoadJob<'_> {
+    /// The steps that make the data directory and load the dump.
+    fn plan(&self) -> Result<Vec<Step>, PlanError> {
+        let tmp = self.workdir.join("tmp");
+        let mut settings = carried_settings(self.family, self.version(), &self.stored.variables, &self.stored.settings);
+        let initialise = InitialiseCommand {
+            program: self.initialiser()?,
+            family: self.family,
+            datadir: self.datadir.clone(),
+            settings: format_settings(&settings),
+            run_as: self.run_as.clone(),
+        }
+        .build()?;
+        // Statements of any length and rows in any order: what the dump says is what the server had.
+        settings.insert("innodb_doublewrite".into(), "OFF".into());
+        let log = self.workdir.join("load.log");
+        Ok(vec![
+            Step::CreateDir { path: tmp.clone() },
+            Step::InitDatadir(Box::new(InitDatadir {
+                datadir: self.datadir.clone(),
+                launch: Launch { command: initialise, log: self.workdir.join("initialise.log") },
+            })),
+            Step::LoadDump(Box::new(self.load(&tmp, settings, log)?)),
+            Step::RemoveTree { path: tmp },
+        ])
+    }
+
+    fn version(&self) -> Version {
+        self.server.1.version.unwrap_or(Version::new(0, 0, 0))
+    }
+
+    fn initialiser(&self) -> Result<PathBuf, PlanError> {
+        match self.family {
+            Family::Mysql => Ok(self.server.0.to_owned()),
+            Family::Mariadb => self.facts.install_db.clone().ok_or(PlanError::NoInstallDb),
+        }
+    }
+
+    fn load(
+        &self,
+        tmp: &Path,
+        settings: std::collections::BTreeMap<String, String>,
+        log: PathBuf,
+    ) -> Result<LoadDump, PlanError> {
+        let (run_dir, account) = (self.run_dir.clone(), format!("dbbak_{}", self.id));
+        let (socket, init_file, client_file) =
+            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
+        let command = PrivateServerCommand {
+            program: self.server.0.to_owned(),
+            family: self.family,
+            version: self.version(),
+            datadir: self.datadir.clone(),
+            socket: socket.clone(),
+            pid_file: run_dir.join("pid"),
+            log_error: None,
+            tmpdir: tmp.to_owned(),
+            init_file: Some(init_file.clone()),
+            log_bin: None,
+            log_size: 1 << 30,
+            server_id: PRIVATE_SERVER_ID,
+            settings,
+            time_zone: None,
+            run_as: self.run_as.clone(),
+            buffer_pool: Some(self.config.prepare_memory),
+            redo_log: None,
+            relay: None,
+            extra: self.config.server.options.clone(),
+        }
+        .build()?;
+        let client = Client {
+            program: self.client.to_owned(),
+            login: Login::OptionFile(client_file.clone()),
+            socket: Some(socket.clone()),
+        };
+        // The dump has replaced the accounts: a session that is in stays in, and nobody else gets in any more.
+        let farewell = format!("SET sql_log_bin=0; DROP USER IF EXISTS '{account}'@'localhost'; SHUTDOWN;");
+        let dir = self.root.join(self.backup.id.to_string()).join(TreeName::Dump.as_str());
+        Ok(LoadDump {
+            dir,
+            client: Launch { command: client.replay()?, log },
+            farewell: farewell.clone(),
+            bytes: self.stored.trees.get(&TreeName::Dump).copied().flatten(),
+            datadir: self.datadir.clone(),
+            server: PrivateServer {
+                launch: Launch { command, log: self.workdir.join("server.log") },
+                ping: client.query(Query::Ping)?.spec().clone(),
+                statements: client.statements(farewell)?,
+                run_dir,
+                socket,
+                init_file,
+                client_file,
+                account,
+                log_dir: self.workdir.join("replay-log"),
+                log_name: "replay.000001"
+                    .parse()
+                    .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
+                start_timeout_seconds: self.config.server.start_timeout_seconds,
+            },
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Plans of fulls by a dump, and of restores from them.
+
+use super::{Case, exact, story, text};
+use dbbak_core::{
+    config::{EngineChoice, NonTransactional},
+    facts::ServerFacts,
+    model::TreeName,
+    plan::{BackupRequest, Plan, PlanError, Step, check},
+    tools::{ToolRole, UnclonedTable},
+};
+use dbbak_testkit::history::{History, Product};
+use insta::assert_snapshot;
+
+fn server(case: &mut Case) -> &mut ServerFacts {
+    case.facts.server.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn asked_for(product: Product) -> Case {
+    let mut case = Case::of(story(product));
+    case.config.engine = EngineChoice::Dump;
+    case.facts.tools.push(product.tool(ToolRole::Dump));
+    case.facts.non_transactional = Some(Vec::new());
+    let names = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "RELOAD", "REPLICATION CLIENT"];
+    server(&mut case).grants.global.extend(names.map(str::to_owned));
+    case
+}
+
+fn full(case: &Case) -> Result<Plan, PlanError> {
+    case.backup(&BackupRequest::Full)
+}
+
+#[test]
+fn full_by_dump() {
+    assert_snapshot!("full_dump_mysql", text(&full(&asked_for(Product::Mysql84)).unwrap()));
+    let mut locked = asked_for(Product::Mariadb);
+    locked.facts.non_transactional = Some(vec![old()]);
+    locked.config.non_transactional = NonTransactional::Lock;
+    locked.config.compress = false;
+    assert_snapshot!("full_dump_mariadb_locked", text(&full(&locked).unwrap()));
+}
+
+fn old() -> UnclonedTable {
+    UnclonedTable { database: "shop".into(), table: "old".into(), engine: "MyISAM".into() }
+}
+
+#[test]
+fn refused() {
+    let refuse = |change: &dyn Fn(&mut Case)| {
+        let mut case = asked_for(Product::Mysql84);
+        change(&mut case);
+        full(&case).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refuse(&|case| case.facts.non_transactional = Some(vec![old()])),
+        "tables without transactions are in no snapshot that a dump could be taken of: shop.old (MyISAM)"
+    );
+    assert!(refuse(&|case| case.facts.non_transactional = None).contains("did not say which of its tables"));
+    let lacks = "a dump would leave out what the account may not see; it lacks ";
+    assert_eq!(
+        refuse(&|case| server(case).grants.global.retain(|name| name != "EVENT" && name != "REPLICATION CLIENT")),
+        format!("{lacks}EVENT, REPLICATION CLIENT")
+    );
+    let revoked = "REVOKE SELECT ON `hidden`.* FROM `dbbak`@`localhost`";
+    let revoked = refuse(&|case| server(case).grants.lines.push(revoked.into()));
+    assert_eq!(revoked, format!("{lacks}what REVOKE took from it in single databases (partial_revokes)"));
+    assert!(refuse(&|case| case.facts.tools.retain(|tool| tool.role != ToolRole::Dump)).contains("dump program"));
+    for other in [Product::Mariadb, Product::Percona80] {
+        let misfit = refuse(&|case| {
+            case.facts.tools.retain(|tool| tool.role != ToolRole::Dump);
+            case.facts.tools.push(other.tool(ToolRole::Dump));
+        });
+        assert!(misfit.contains("expected mysqldump 8.4 or later"), "{misfit}");
+    }
+    let mut accepted = asked_for(Product::Mysql84);
+    accepted.facts.non_transactional = Some(vec![old()]);
+    accepted.config.non_transactional = NonTransactional::Accept;
+    let plan = full(&accepted).unwrap();
+    let take = plan.steps.iter().find_map(|step| if let Step::TakeDump(take) = step { Some(take) } else { None });
+    assert_eq!(take.unwrap().accepted, ["shop.old (MyISAM)"]);
+    assert!(plan.warnings.iter().any(|warning| warning.contains("shop.old (MyISAM); no point-in-time recovery")));
+}
+
+/// A dump alone in the store.
+fn dumped(product: Product) -> Case {
+    let mut history = History::new(product);
+    history.at("01:50").commit().at("02:00").full();
+    history.at("04:10").commit().at("04:20").commit().rotate().at("04:50").commit().rotate().at("05:00").ship();
+    let mut case = Case::of(history);
+    case.catalog.backups[0].entry.engine = Some("dump".into());
+    case.facts = case.history.facts();
+    case
+}
+
+fn restore(product: Product, change: &dyn Fn(&mut dbbak_core::facts::Facts)) -> Result<Plan, PlanError> {
+    dumped(product).restore_where(&exact("04:41"), |facts| {
+        facts.tools.retain(|tool| tool.role != ToolRole::Backup);
+        facts.install_db = Some("/usr/bin/mariadb-install-db".into());
+        for stored in facts.stored.values_mut() {
+            stored.trees = [(TreeName::Dump, Some(700))].into();
+        }
+        change(facts);
+    })
+}
+
+#[test]
+fn restore_loads_and_replays() {
+    for (product, name) in [(Product::Mysql84, "restore_dump_mysql"), (Product::Mariadb, "restore_dump_mariadb")] {
+        let plan = restore(product, &|_| ()).unwrap();
+        assert_snapshot!(name, text(&plan));
+        assert_eq!(check(&plan), []);
+        assert!(plan.steps.iter().all(|step| !matches!(step, Step::RunTool(_))));
+        assert!(plan.steps.iter().any(|step| matches!(step, Step::Replay(_))));
+    }
+    let error = restore(Product::Mariadb, &|facts| facts.install_db = None).unwrap_err();
+    assert_eq!(error, PlanError::NoInstallDb);
+    let error = restore(Product::Mysql84, &|facts| facts.stored.values_mut().for_each(|stored| stored.trees.clear()));
+    assert!(error.unwrap_err().to_string().contains("has no dump"));
+}
+
+#[test]
+fn the_rules_notice_broken_plans() {
+    let broken = |rule: u8, change: &dyn Fn(&mut dbbak_core::plan::LoadDump)| {
+        let mut plan = restore(Product::Mysql84, &|_| ()).unwrap();
+        for step in &mut plan.steps {
+            if let Step::LoadDump(load) = step {
+                change(load);
+            }
+        }
+        assert!(check(&plan).iter().any(|violation| violation.rule == rule), "{:?}", check(&plan));
+    };
+    let replace = |command: &mut dbbak_core::tools::CommandSpec, from: &str, to: &str| {
+        for arg in &mut command.args {
+            if let dbbak_core::tools::Arg::Plain(text) = arg {
+                *text = text.replace(from, to);
+            }
+        }
+    };
+    broken(2, &|load| load.datadir = "/var/lib/mysql".into());
+    broken(8, &|load| replace(&mut load.server.launch.command, "--datadir=", "--datadir=/var"));
+    broken(8, &|load| replace(&mut load.server.launch.command, "--skip-networking", "--skip-nothing"));
+    broken(8, &|load| replace(&mut load.server.launch.command, "--event-scheduler=OFF", "--event-scheduler=ON"));
+    broken(8, &|load| replace(&mut load.client.command, "--socket=", "--socket=/var/run/mysqld"));
+}

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{BinlogPosition, Gtid, Stamp, parse_time},
+    model::{BinlogPosition, Donor, Gtid, OwnerName, Stamp, parse_time},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -74,6 +74,10 @@ pub struct BackupFullArgs {
     /// How it is taken, instead of as the configuration says.
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
+
+    /// The server's address where it runs on another machine: a clone is fetched from there.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub clone_donor: Option<Donor>,
 
     /// What a dump does about tables of engines without transactions, instead of what the configuration says.
     #[arg(long, value_name = "WAY")]
@@ -206,6 +210,14 @@ pub struct RestoreArgs {
     /// their trees and indexes.
     #[arg(long, value_enum, value_name = "WAY", default_value_t = CheckArg::Fast)]
     pub check: CheckArg,
+
+    /// Give the restored files to this owner, names or numbers; needs root.
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub owner: Option<OwnerName>,
+
+    /// Put the archived binlogs of the window back as the restored server's own, the last one cut off at the target.
+    #[arg(long, conflicts_with = "no_pitr")]
+    pub with_binlogs: bool,
 
     /// Whether to act.
     #[command(flatten)]

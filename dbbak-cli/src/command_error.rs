@@ -338,6 +338,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::NoClonePlugin { state: None } => {
             hint("an administrator installs it: INSTALL PLUGIN clone SONAME 'mysql_clone.so'")
         }
+        PlanError::NoDonorAccount { .. } => {
+            hint("set mysql_option_file: PATH, with user and password in its group [client]")
+        }
         PlanError::NoClonePlugin { .. } => hint("the server must be started without --clone=OFF"),
         PlanError::NotCloned { .. } => {
             hint("ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)")
@@ -485,9 +488,13 @@ fn config_key(role: ToolRole) -> &'static str {
 /// What the server says when it cannot clone itself.
 fn clone_hints(stderr: &[String]) -> Vec<String> {
     let says = |text: &str| stderr.iter().any(|line| line.contains(text));
-    let hint = if says("ERROR 1227") {
+    let hint = if says("ERROR 1227") || (says("ERROR 3862") && says("BACKUP_ADMIN")) {
         "the account needs it: GRANT BACKUP_ADMIN ON *.* TO the account"
-    } else if says("ERROR 3634") {
+    } else if says("ERROR 3862") && says("Lost connection") {
+        "the server that is cloned is gone, or the network is: nothing of it is listed, run the command again"
+    } else if says("ERROR 3862") && says("Access denied") {
+        "user and password of mysql_option_file must be good from this machine too: 'user'@'host' on the server"
+    } else if says("ERROR 3634") || says("Concurrent clone") {
         "the server is cloned by somebody else already, and takes one clone at a time: try again later"
     } else if says("Errcode: 13") || says("errno: 13") {
         "the server's own user writes the clone: it must be allowed to write in scratch_dir"

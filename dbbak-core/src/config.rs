@@ -1,5 +1,6 @@
 //! The configuration: parsed from bytes, validated once, the same value for every command.
 
+use crate::model::Donor;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,9 @@ pub struct Config {
     /// How fulls are taken.
     #[serde(default)]
     pub engine: EngineChoice,
+    /// The server's address, where it runs on another machine than dbbak: a clone is fetched from there.
+    #[serde(default)]
+    pub clone_donor: Option<Donor>,
     /// What a dump does about tables of engines without transactions.
     #[serde(default)]
     pub non_transactional: NonTransactional,
@@ -339,6 +343,7 @@ pub const KEYS: &[&str] = &[
     "binlog_source_dir",
     "scratch_dir",
     "engine",
+    "clone_donor",
     "non_transactional",
     "prepared",
     "parallel",

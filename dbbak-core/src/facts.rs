@@ -5,7 +5,7 @@ use crate::{
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    store::Digest,
+    store::{Digest, StoreKey},
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
@@ -40,6 +40,9 @@ pub struct Facts {
     /// The transaction indexes in the archive, by the stored names of the binlogs.
     #[serde(default)]
     pub indexes: BTreeMap<String, IndexFact>,
+    /// Whom restored files shall belong to, or why that is not known; looked up where it was asked for.
+    #[serde(default)]
+    pub owner: Option<Result<OwnerFact, String>>,
     /// What decides whether the server can be cloned; looked at before a full alone.
     #[serde(default)]
     pub clone: Option<CloneFacts>,
@@ -80,6 +83,15 @@ pub struct LivingProcess {
     pub pid: u32,
     /// Its program.
     pub program: String,
+}
+
+/// Whom files shall belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerFact {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
 }
 
 /// What decides whether a server can be cloned.
@@ -348,6 +360,9 @@ pub struct StoredBackup {
     pub outside_paths: Vec<String>,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
     pub settings: BTreeMap<String, String>,
+    /// Copies of the server's option files that were kept with it.
+    #[serde(default)]
+    pub server_files: Vec<StoreKey>,
     /// The server's variables as they were at the time of the backup.
     pub variables: BTreeMap<String, String>,
 }
@@ -383,6 +398,7 @@ impl Facts {
             edges: Vec::new(),
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            owner: None,
             clone: None,
             non_transactional: None,
             install_db: None,

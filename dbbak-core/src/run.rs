@@ -192,6 +192,9 @@ impl Planning<'_> {
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
+        if let Some(owner) = &request.finish.owner {
+            survey::owner(&mut facts, owner, self.probe)?;
+        }
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
         let resumed = plan_resume(plan.clone(), &facts);
         match check_resumed(&plan, &resumed).into_iter().next() {

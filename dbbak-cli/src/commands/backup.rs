@@ -29,7 +29,8 @@ pub(super) fn full(context: &Context, args: &BackupFullArgs) -> Result<u8, Comma
         Some(NonTransactionalName::Lock) => NonTransactional::Lock,
         Some(NonTransactionalName::Accept) => NonTransactional::Accept,
     };
-    let config = Config { engine, non_transactional, ..context.config.clone() };
+    let clone_donor = args.clone_donor.clone().or_else(|| context.config.clone_donor.clone());
+    let config = Config { engine, non_transactional, clone_donor, ..context.config.clone() };
     run(context, args.exec.exec, &BackupRequest::Full, &config)
 }
 

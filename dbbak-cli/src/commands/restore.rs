@@ -51,6 +51,8 @@ fn finish_of(args: &RestoreArgs) -> FinishRequest {
             CheckArg::Fast => CheckWay::Fast,
             CheckArg::Full => CheckWay::Full,
         },
+        owner: args.owner.clone(),
+        with_binlogs: args.with_binlogs,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Event, ExitStatus, NewBackup, Reporter,
     error::ExecuteError,
-    files, read_backup,
+    files, read_backup, remote_clone,
     replay::{describe, stop, wait_until_ready, write_account},
     running::Running,
 };
@@ -12,15 +12,21 @@ use crate::{
     plan::{EndClones, OpenClone, TakeClone},
     store::{Digest, PitrState},
     tools::{
-        AnswerError, BinlogStatus, CloneStatus, CommandSpec, Launch, parse_binlog_status, parse_clone_sessions,
-        parse_clone_status, parse_status, parse_uncloned,
+        AnswerError, BinlogStatus, CloneStatus, CommandSpec, Launch, Secret, parse_binlog_status, parse_clone_progress,
+        parse_clone_sessions, parse_clone_status, parse_status, parse_uncloned,
     },
 };
 use chrono::{DateTime, Utc};
-use std::{io::Read, path::Path, time::Duration};
+use std::{
+    io::{Read, Write},
+    path::Path,
+    time::Duration,
+};
 
 /// How often the server is asked whether a clone has ended.
 const TICK: Duration = Duration::from_millis(100);
+/// How often it is asked how far one is.
+const PROGRESS: Duration = Duration::from_secs(1);
 /// How long a clone may take to end once its session was killed (it looks between two blocks, seen: under a second).
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -97,7 +103,14 @@ pub(super) fn take_clone(step: &TakeClone, running: &Running<'_>) -> Result<Take
     };
     let head_before = head();
     let started = running.clock.now();
-    if let Err(error) = clone(step, running) {
+    let result = match &step.remote {
+        None => clone(step, None, running),
+        Some(remote) => {
+            remote_clone::fetch(step, remote, running)?;
+            Ok(())
+        }
+    };
+    if let Err(error) = result {
         // The client is dead; the server may not know it. A signal must not keep this from being done.
         let deaf = Deaf(running.reporter);
         if let Err(problem) = end_clones(&step.end, &Running { reporter: &deaf, ..*running }) {
@@ -112,14 +125,21 @@ pub(super) fn take_clone(step: &TakeClone, running: &Running<'_>) -> Result<Take
     Ok(Taken { times: (started, ended), between: before.zip(after), reset })
 }
 
-fn clone(step: &TakeClone, running: &Running<'_>) -> Result<(), ExecuteError> {
+/// Runs the client that asks for the clone; where it asks for a pipe, it is given the statements.
+pub(super) fn clone(step: &TakeClone, statements: Option<&Secret>, running: &Running<'_>) -> Result<(), ExecuteError> {
     let log = &step.launch.log;
     let start = files::length(log);
     let mut process = running.spawn(std::slice::from_ref(&step.launch))?;
+    if let (Some(mut input), Some(statements)) = (process.take_stdin(), statements) {
+        // A client that ended early has said why.
+        let _ = input.write_all(statements.expose().unwrap_or_default().as_bytes());
+    }
+    let mut watch = Watch { copied: 0, asked: running.clock.monotonic() };
     let exits = loop {
         if let Some(exits) = process.wait(Some(TICK))? {
             break exits;
         }
+        watch.look(&step.progress, log, running);
         if let Some(signal) = running.reporter.interrupted() {
             process.kill()?;
             return Err(ExecuteError::Interrupted { signal });
@@ -131,6 +151,32 @@ fn clone(step: &TakeClone, running: &Running<'_>) -> Result<(), ExecuteError> {
     let mut stderr = Vec::new();
     files::each_line(log, start, &mut |line| stderr.push(line.trim_end().to_owned()))?;
     Err(ExecuteError::Clone { problem: describe(&exits), stderr, log: log.clone() })
+}
+
+/// Tells how far a clone is, as far as the server says.
+struct Watch {
+    copied: u64,
+    asked: Duration,
+}
+
+impl Watch {
+    /// Asks now and then. An account that may not ask is told nothing, and clones all the same.
+    fn look(&mut self, progress: &CommandSpec, log: &Path, running: &Running<'_>) {
+        let now = running.clock.monotonic();
+        if now.saturating_sub(self.asked) < PROGRESS {
+            return;
+        }
+        self.asked = now;
+        let log = log.with_extension("progress.log");
+        let launch = Launch { command: progress.clone(), log: log.clone() };
+        if let Ok(Ok(answer)) = running.ask(launch, None)
+            && let Ok(copied) = parse_clone_progress(&answer)
+        {
+            running.reporter.report(&Event::Progress { bytes: copied.saturating_sub(self.copied) });
+            self.copied = self.copied.max(copied);
+        }
+        let _ = files::remove_file(&log);
+    }
 }
 
 /// Starts a private server on the copy, asks it, and shuts it down: where a clone stands is known only after its recovery.

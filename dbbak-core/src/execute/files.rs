@@ -5,10 +5,13 @@ use super::{error::ExecuteError, tree::sync_dir};
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, lchown},
     path::Path,
 };
 
+/// Offset of the low byte of the format description event's flags, whose lowest bit says that the file is in use. Its
+/// checksum is taken with the bit cleared.
+const IN_USE_OFFSET: u64 = 21;
 /// Lines of a log that errors show.
 const TAIL_LINES: usize = 20;
 /// Bytes of a log that are looked at for them.
@@ -106,6 +109,36 @@ pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
     }
+}
+
+/// Gives a tree to an owner: directories get 0750, files 0640. Links are not followed.
+pub(super) fn give_tree(path: &Path, uid: u32, gid: u32) -> Result<(), ExecuteError> {
+    let meta = fs::symlink_metadata(path).map_err(failed("read", path))?;
+    if meta.is_dir() {
+        for name in names_in(path)? {
+            give_tree(&path.join(name), uid, gid)?;
+        }
+    }
+    if !meta.is_symlink() {
+        let mode = if meta.is_dir() { 0o750 } else { 0o640 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
+    }
+    give(path, uid, gid)
+}
+
+/// Gives one file or directory to an owner.
+pub(super) fn give(path: &Path, uid: u32, gid: u32) -> Result<(), ExecuteError> {
+    lchown(path, Some(uid), Some(gid)).map_err(failed("give away", path))
+}
+
+/// Clears the bit in a binlog's first event that says that a server still writes the file.
+pub(super) fn mark_closed(path: &Path) -> Result<(), ExecuteError> {
+    let mut file = File::options().read(true).write(true).open(path).map_err(failed("open", path))?;
+    let mut flags = [0];
+    file.seek(SeekFrom::Start(IN_USE_OFFSET)).map_err(failed("read", path))?;
+    file.read_exact(&mut flags).map_err(failed("read", path))?;
+    file.seek(SeekFrom::Start(IN_USE_OFFSET)).map_err(failed("write", path))?;
+    file.write_all(&[flags[0] & !1]).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
 /// Opens a file for reading.

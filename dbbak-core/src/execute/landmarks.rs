@@ -2,7 +2,8 @@
 
 use crate::{
     binlog::{EndKind, Transaction, defines_event},
-    model::{BinlogName, BinlogPosition, Gtid, MysqlGtidSet},
+    model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet},
+    store::BinlogEntry,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,8 @@ pub(super) struct Landmarks {
     pub(super) end: Option<BinlogPosition>,
     /// MariaDB: the last transaction of each domain in log order, whatever its number: server and number.
     pub(super) position: BTreeMap<u32, (u32, u64)>,
+    /// MariaDB: what a binlog that follows the window would list as its history.
+    pub(super) state: Option<MariadbGtidState>,
     /// MySQL: the GTIDs of the window.
     pub(super) executed: MysqlGtidSet,
     /// Every so many transactions, how far the log was and when.
@@ -52,6 +55,20 @@ pub(super) struct Sample {
 impl Landmarks {
     pub(super) fn new(skip: &[Gtid]) -> Self {
         Landmarks { awaited: skip.iter().cloned().collect(), ..Landmarks::default() }
+    }
+
+    /// The next file begins, with this history.
+    pub(super) fn begin(&mut self, entry: &BinlogEntry) {
+        if let Some(Ok(GtidSet::Mariadb(state))) = entry.gtids_before.as_deref().map(str::parse) {
+            self.state = Some(state);
+        }
+    }
+
+    /// Takes a transaction of the history, be it in the window or before it.
+    pub(super) fn remember(&mut self, transaction: &Transaction) {
+        if let (Some(state), Some(Gtid::Mariadb { domain, server, seq })) = (&mut self.state, &transaction.gtid) {
+            state.insert(*domain, *server, *seq);
+        }
     }
 
     /// Takes the next transaction of the window; whether it is to be left out.

@@ -2,7 +2,7 @@
 
 use super::tree::TreeListing;
 use crate::{
-    model::{BinlogCoordinates, Lsn, TreeName},
+    model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
     plan::{Carried, ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
+    pub binlog_state: Option<MariadbGtidState>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
     /// How long each step took.
@@ -34,15 +36,32 @@ pub struct Outcome {
 impl Outcome {
     /// What a restore that goes on takes over. Each part is decided on here: one that a later step needs must not be lost.
     pub fn carried(&self) -> Carried {
-        let Outcome { listings: _, backup: _, server_files: _, shipped: _, indexed: _, replay, examination, phases: _ } =
-            self;
-        Carried { replay: replay.clone(), examination: examination.clone() }
+        let Outcome {
+            listings: _,
+            backup: _,
+            server_files: _,
+            shipped: _,
+            indexed: _,
+            replay,
+            binlog_state,
+            examination,
+            phases: _,
+        } = self;
+        let binlog_state = binlog_state.as_ref().map(|state| state.entries().collect());
+        Carried { replay: replay.clone(), binlog_state, examination: examination.clone() }
     }
 
     /// What the steps of a dead run have found out.
     pub fn taking_over(carried: Carried) -> Self {
-        let Carried { replay, examination } = carried;
-        Outcome { replay, examination, ..Outcome::default() }
+        let Carried { replay, binlog_state, examination } = carried;
+        let binlog_state = binlog_state.map(|entries| {
+            let mut state = MariadbGtidState::default();
+            for (domain, server, seq) in entries {
+                state.insert(domain, server, seq);
+            }
+            state
+        });
+        Outcome { replay, binlog_state, examination, ..Outcome::default() }
     }
 }
 
@@ -78,4 +97,25 @@ pub struct NewBackup {
     pub galera_info: Option<GaleraInfo>,
     /// How long the tool held its locks, in seconds.
     pub lock_seconds: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_carried_over_comes_back_from_a_journal() {
+        let mut state = MariadbGtidState::default();
+        for (domain, server, seq) in [(0, 2, 9), (7, 1, 3), (0, 1, 5)] {
+            state.insert(domain, server, seq);
+        }
+        let outcome = Outcome {
+            replay: Some(ReplayProof { transactions: 3 }),
+            binlog_state: Some(state),
+            examination: Some(ExaminationReport::default()),
+            ..Outcome::default()
+        };
+        let line = serde_json::to_value(outcome.carried()).unwrap();
+        assert_eq!(Outcome::taking_over(serde_json::from_value(line).unwrap()), outcome);
+    }
 }

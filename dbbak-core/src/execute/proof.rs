@@ -4,6 +4,7 @@ use super::{error::ExecuteError, files, landmarks::Landmarks};
 use crate::{
     binlog::{self, EndKind, Ending, Transaction},
     model::{BinlogName, Gtid},
+    store::BinlogEntry,
 };
 use std::{
     fs::File,
@@ -47,6 +48,16 @@ impl ExpectedLog {
             return Ok(());
         }
         writeln!(self.lines, "{}", line_of(transaction)).map_err(files::failed("write", &self.path))
+    }
+
+    /// Takes the next file of the window.
+    pub(super) fn begin(&mut self, entry: &BinlogEntry) {
+        self.landmarks.begin(entry);
+    }
+
+    /// Takes a transaction of the history, be it in the window or before it.
+    pub(super) fn remember(&mut self, transaction: &Transaction) {
+        self.landmarks.remember(transaction);
     }
 
     /// Writes out what is buffered.

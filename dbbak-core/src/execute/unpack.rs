@@ -2,7 +2,7 @@
 
 use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
 use crate::{
-    binlog,
+    binlog::{self, Transaction},
     plan::UnpackBinlogs,
     store::{BinlogEntry, Digest, StoreReader, open_binlog},
 };
@@ -28,7 +28,11 @@ pub(super) fn unpack_binlogs(
     for (position, entry) in step.files.iter().enumerate() {
         let start = if position == 0 { step.start } else { 0 };
         let stop = step.stop.filter(|_| position == last).unwrap_or(u64::MAX);
-        unpack_one(entry, &step.dir, (start, stop), store, expected, reporter)?;
+        expected.begin(entry);
+        copy_binlog(entry, &step.dir, (start, stop), store, reporter, &mut |transaction, inside| {
+            expected.remember(transaction);
+            if inside { expected.note(&entry.name, transaction) } else { Ok(()) }
+        })?;
     }
     if let Some(gtid) = expected.landmarks().not_met() {
         return Err(ExecuteError::SkipNotFound { gtid });
@@ -36,13 +40,19 @@ pub(super) fn unpack_binlogs(
     expected.finish()
 }
 
-fn unpack_one(
+/// Unpacks one file while verifying it; the sink gets each transaction that ends before the stop, and whether it lies behind
+/// the start.
+///
+/// # Errors
+///
+/// When the archived file is missing, differs from what was archived, or start or stop are no transaction boundaries.
+pub(super) fn copy_binlog(
     entry: &BinlogEntry,
     dir: &Path,
     (start, stop): (u64, u64),
     store: &dyn StoreReader,
-    expected: &mut ExpectedLog,
     reporter: &dyn Reporter,
+    sink: &mut dyn FnMut(&Transaction, bool) -> Result<(), ExecuteError>,
 ) -> Result<(), ExecuteError> {
     let path = dir.join(entry.name.as_str());
     let damaged = |problem: String| ExecuteError::ArchivedBinlog { stored_as: entry.stored_as.to_string(), problem };
@@ -57,12 +67,11 @@ fn unpack_one(
     let mut noted = Ok(());
     let mut cut_through = None;
     let scan = binlog::scan(&mut copy, &mut |transaction| {
-        if transaction.start >= start && transaction.end <= stop {
-            noted = expected.note(&entry.name, transaction);
-        } else if (transaction.start < start && transaction.end > start)
-            || (transaction.start < stop && transaction.end > stop)
-        {
+        let through = |place| transaction.start < place && transaction.end > place;
+        if through(start) || through(stop) {
             cut_through = Some(if transaction.start < start { start } else { stop });
+        } else if transaction.end <= stop {
+            noted = sink(transaction, transaction.start >= start);
         }
         if noted.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });

@@ -2,7 +2,7 @@
 
 use super::{
     Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, dump, examine, examine::Ended, fetch, files,
-    load, mend::mend_tree, proof::ExpectedLog, read_backup, reindex, replay, running::Running, ship,
+    load, mend::mend_tree, proof::ExpectedLog, read_backup, ready, reindex, replay, running::Running, ship,
     tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
@@ -142,6 +142,7 @@ impl<'a> Walk<'a> {
                     let found = expected.transactions();
                     return Err(ExecuteError::WindowDiffers { expected: planned, found });
                 }
+                self.outcome.binlog_state = expected.landmarks().state.clone();
                 self.expected = Some(expected);
             }
             Step::Replay(replay) => self.replay(replay)?,
@@ -149,6 +150,7 @@ impl<'a> Walk<'a> {
                 let ended = examine::run_examine(step, &self.running())?;
                 self.ended(ended);
             }
+            Step::MakeReady(ready) => ready::make_ready(ready, &self.outcome, effects.store, effects.reporter)?,
             Step::KeepServerFiles { files: paths, .. } => {
                 for path in paths {
                     let bytes = files::read_file(path)?.unwrap_or_default();

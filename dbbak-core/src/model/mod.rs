@@ -2,10 +2,12 @@
 
 mod backup_id;
 mod binlog_name;
+mod donor;
 mod gtid;
 mod gtid_mariadb;
 mod gtid_mysql;
 mod lsn;
+mod owner;
 mod stamp;
 mod target;
 mod times;
@@ -13,10 +15,12 @@ mod tree_name;
 
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition, BinlogPositionError};
+pub use donor::Donor;
 pub use gtid::{Gtid, GtidError, GtidSet};
 pub use gtid_mariadb::MariadbGtidState;
 pub use gtid_mysql::MysqlGtidSet;
 pub use lsn::{Lsn, LsnError};
+pub use owner::{OwnerName, OwnerNameError};
 pub use stamp::{Stamp, StampError};
 pub use target::{Goal, Target, TimeError, floor_time, parse_time};
 pub use times::{LogTime, LogTimeError};

@@ -4,7 +4,10 @@ use super::{
     Plan, PlanError, Summary,
     backup::{binlog_dir, free_stamp, program, server_record, tool},
     scratch::{self, Scratch},
-    step::{EndClones, OpenClone, PassTree, PrivateServer, RecordBackup, Step, SyncSide, TakeClone},
+    step::{
+        EndClones, InitDatadir, OpenClone, PassTree, PrivateServer, RecordBackup, RemoteClone, Step, SyncSide,
+        TakeClone,
+    },
 };
 use crate::{
     catalog::Catalog,
@@ -14,7 +17,10 @@ use crate::{
     model::{BackupId, TreeName},
     store::{LockScope, layout},
     survey::client_of,
-    tools::{Client, Dialect, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, carried_settings},
+    tools::{
+        Client, Dialect, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, ToolRole,
+        carried_settings, format_settings,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -100,7 +106,9 @@ pub(super) fn plan_clone(
         plan.warnings.push("the server writes no binlog: this backup cannot start a point-in-time recovery".into());
     }
     let below = scratch::scratch_root(config, facts, root)?;
-    plan.steps.push(Step::EndClones(Box::new(work.end_clones(below)?)));
+    if config.clone_donor.is_none() {
+        plan.steps.push(Step::EndClones(Box::new(work.end_clones(below)?)));
+    }
     for leftover in &facts.leftovers {
         plan.reasons.push(format!("{} was left by a run that died", leftover.display()));
         plan.steps.push(Step::RemoveTree { path: leftover.clone() });
@@ -108,6 +116,9 @@ pub(super) fn plan_clone(
     plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
     plan.steps.push(Step::CreateDir { path: work.scratch.clone() });
     plan.steps.push(Step::CreateDir { path: work.scratch.join("tmp") });
+    if config.clone_donor.is_some() {
+        plan.steps.push(Step::InitDatadir(Box::new(work.initialise()?)));
+    }
     let take = work.take()?;
     let command = take.launch.command.to_string();
     plan.steps.push(Step::TakeClone(Box::new(take)));
@@ -187,19 +198,98 @@ impl Work<'_> {
             false => None,
         };
         let end = self.end_clones(copy.clone())?;
-        let binlog_dir = binlog_dir(self.config, self.server);
-        Ok(TakeClone { binlog_dir, dir: copy, launch: Launch { command, log: self.log.clone() }, status, end })
+        let progress = |client: &Client| Ok::<_, PlanError>(client.query(Query::CloneProgress)?.spec().clone());
+        let take = TakeClone {
+            binlog_dir: self.binlog_dir(),
+            dir: copy,
+            launch: Launch { command, log: self.log.clone() },
+            status,
+            end,
+            progress: progress(&self.source())?,
+            remote: None,
+        };
+        let Some(donor) = &self.config.clone_donor else { return Ok(take) };
+        let option_file = self
+            .config
+            .mysql_option_file
+            .clone()
+            .ok_or_else(|| PlanError::NoDonorAccount { donor: String::from(donor.clone()) })?;
+        let server = self.private_server(&self.empty())?;
+        let client = self.private_client();
+        Ok(TakeClone {
+            launch: Launch { command: client.secret_statements()?, log: self.log.clone() },
+            progress: progress(&client)?,
+            remote: Some(Box::new(RemoteClone { server, donor: donor.clone(), option_file })),
+            ..take
+        })
+    }
+
+    /// The data directory of the private server that fetches a clone.
+    fn empty(&self) -> PathBuf {
+        self.scratch.join("empty")
+    }
+
+    /// The directory of the server's binlogs. One of that name here is another server's if the server is elsewhere.
+    fn binlog_dir(&self) -> Option<PathBuf> {
+        match self.config.clone_donor {
+            None => binlog_dir(self.config, self.server),
+            Some(_) => self.config.binlog_source_dir.clone(),
+        }
+    }
+
+    fn settings(&self) -> BTreeMap<String, String> {
+        carried_settings(Family::Mysql, self.server.version, &self.server.variables, &BTreeMap::new())
+    }
+
+    fn initialise(&self) -> Result<InitDatadir, PlanError> {
+        let datadir = self.empty();
+        let command = InitialiseCommand {
+            program: self.mysqld.to_owned(),
+            family: Family::Mysql,
+            datadir: datadir.clone(),
+            settings: format_settings(&self.settings()),
+            run_as: self.run_as(),
+        };
+        Ok(InitDatadir { datadir, launch: Launch { command: command.build()?, log: self.log.clone() } })
+    }
+
+    fn run_as(&self) -> Option<String> {
+        self.facts.host.root.then(|| "root".to_owned())
+    }
+
+    /// The client of the private server.
+    fn private_client(&self) -> Client {
+        let run_dir = self.run_dir();
+        Client {
+            program: self.client.to_owned(),
+            login: Login::OptionFile(run_dir.join("client.cnf")),
+            socket: Some(run_dir.join("s")),
+        }
     }
 
     fn open(&self) -> Result<OpenClone, PlanError> {
+        let client = self.private_client();
+        Ok(OpenClone {
+            datadir: self.copy(),
+            status: client.query(Query::CloneStatus)?.spec().clone(),
+            uncloned: client.query(Query::NotCloned)?.spec().clone(),
+            lsn: client.query(Query::InnodbLsn)?.spec().clone(),
+            binlog_dir: self.binlog_dir(),
+            binlog_enabled: self.server.log_bin,
+            server: self.private_server(&self.copy())?,
+        })
+    }
+
+    /// The server has the plugin also where the one that is cloned loads it by an option, and lists it in no table.
+    fn private_server(&self, datadir: &Path) -> Result<PrivateServer, PlanError> {
+        let plugin = "--plugin-load-add=mysql_clone.so".to_owned();
         let run_dir = self.run_dir();
-        let (socket, init_file, client_file) =
-            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
+        let (socket, init_file) = (run_dir.join("s"), run_dir.join("init.sql"));
         let command = PrivateServerCommand {
             program: self.mysqld.to_owned(),
             family: Family::Mysql,
             version: self.server.version,
-            datadir: self.copy(),
+            datadir: datadir.to_owned(),
             socket: socket.clone(),
             pid_file: run_dir.join("pid"),
             log_error: None,
@@ -207,45 +297,30 @@ impl Work<'_> {
             init_file: Some(init_file.clone()),
             log_bin: None,
             server_id: PRIVATE_SERVER_ID,
-            settings: carried_settings(Family::Mysql, self.server.version, &self.server.variables, &BTreeMap::new()),
+            settings: self.settings(),
             time_zone: None,
-            run_as: self.facts.host.root.then(|| "root".to_owned()),
+            run_as: self.run_as(),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
             relay: None,
-            extra: self.config.server.options.clone(),
+            extra: std::iter::once(plugin).chain(self.config.server.options.iter().cloned()).collect(),
         }
         .build()?;
-        let client = Client {
-            program: self.client.to_owned(),
-            login: Login::OptionFile(client_file.clone()),
-            socket: Some(socket.clone()),
-        };
+        let client = self.private_client();
         let account = "dbbak_clone".to_owned();
         let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
-        let log_dir = self.scratch.join("log");
-        Ok(OpenClone {
-            datadir: self.copy(),
-            status: client.query(Query::CloneStatus)?.spec().clone(),
-            uncloned: client.query(Query::NotCloned)?.spec().clone(),
-            lsn: client.query(Query::InnodbLsn)?.spec().clone(),
-            binlog_dir: binlog_dir(self.config, self.server),
-            binlog_enabled: self.server.log_bin,
-            server: PrivateServer {
-                launch: Launch { command, log: self.log.clone() },
-                ping: client.query(Query::Ping)?.spec().clone(),
-                statements: client.statements(farewell)?,
-                run_dir,
-                socket,
-                init_file,
-                client_file,
-                account,
-                log_dir,
-                log_name: "replay.000001"
-                    .parse()
-                    .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-                start_timeout_seconds: self.config.server.start_timeout_seconds,
-            },
+        Ok(PrivateServer {
+            launch: Launch { command, log: self.log.clone() },
+            ping: client.query(Query::Ping)?.spec().clone(),
+            statements: client.statements(farewell)?,
+            client_file: run_dir.join("client.cnf"),
+            run_dir,
+            socket,
+            init_file,
+            account,
+            log_dir: self.scratch.join("log"),
+            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
+            start_timeout_seconds: self.config.server.start_timeout_seconds,
         })
     }
 

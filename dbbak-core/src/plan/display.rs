@@ -50,7 +50,12 @@ impl fmt::Display for PlanText<'_> {
             writeln!(f, "  {:>2}. {}", number + 1, step.title())?;
             match step {
                 Step::RunTool(run) => writeln!(f, "      $ {}", run.launch.command)?,
-                Step::TakeClone(take) => writeln!(f, "      $ {}", take.launch.command)?,
+                Step::TakeClone(take) => {
+                    if let Some(remote) = &take.remote {
+                        writeln!(f, "      $ {} &", remote.server.launch.command)?;
+                    }
+                    writeln!(f, "      $ {}", take.launch.command)?;
+                }
                 Step::OpenClone(open) => writeln!(f, "      $ {} &", open.server.launch.command)?,
                 Step::TakeDump(take) => {
                     writeln!(f, "      $ {} > {}", take.launch.command, take.file.display())?;
@@ -79,6 +84,11 @@ impl fmt::Display for PlanText<'_> {
                     }
                     if let Some(examination) = &replay.examination {
                         writeln!(f, "      then {}", examination.line())?;
+                    }
+                }
+                Step::MakeReady(ready) => {
+                    for line in ready.lines() {
+                        writeln!(f, "      {line}")?;
                     }
                 }
                 Step::Examine(step) => {

@@ -3,7 +3,7 @@
 use super::whereabouts::{TimelineSpan, Whereabouts};
 use crate::{
     catalog::{Finding, Stitch},
-    model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, Stamp},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, OwnerName, Stamp},
     tools::{CommandError, ToolRole},
 };
 use chrono::{DateTime, Utc};
@@ -45,6 +45,12 @@ pub enum PlanError {
     NoClonePlugin {
         /// The plugin's state; `None`: it is not installed.
         state: Option<String>,
+    },
+    /// A clone from another machine needs an account that dbbak can name.
+    #[error("a clone from {donor} needs the account of an option file: mysql_option_file is not set")]
+    NoDonorAccount {
+        /// The server.
+        donor: String,
     },
     /// A clone would leave tables empty.
     #[error("a clone holds InnoDB's tables alone, and would leave these empty: {}", tables.join(", "))]
@@ -420,6 +426,20 @@ pub enum PlanError {
     /// The private server's own applier cannot replay this window.
     #[error("the window cannot be replayed with --replay relay: {reason}")]
     NoRelay {
+        /// Why.
+        reason: String,
+    },
+    /// Restored files cannot be given to the owner asked for.
+    #[error("the restored files cannot be given to {owner}: {reason}")]
+    NoOwner {
+        /// The owner.
+        owner: OwnerName,
+        /// Why.
+        reason: String,
+    },
+    /// The archived binlogs cannot be put back as the server's own history.
+    #[error("the binlogs cannot be put back as the server's own: {reason}")]
+    NoHistory {
         /// Why.
         reason: String,
     },

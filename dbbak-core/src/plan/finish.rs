@@ -10,8 +10,7 @@ use crate::tools::{CheckWay, Client};
 impl Restore<'_> {
     /// What the private server is asked before it is shut down.
     pub(super) fn examination(&self, client: Client) -> Examination {
-        let last = self.chain.last();
-        let base_gtid = last.and_then(|last| last.entry.binlog.as_ref()?.gtid.clone());
+        let base_gtid = self.base_gtid();
         Examination { client, family: self.family, check: self.request.finish.check, base_gtid }
     }
 

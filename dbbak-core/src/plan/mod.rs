@@ -19,6 +19,7 @@ mod load;
 mod origin;
 mod orphans;
 mod private_server;
+mod ready;
 mod reindex;
 mod replay;
 mod report;
@@ -41,7 +42,7 @@ pub use engines::{EngineReport, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{ExaminationReport, Phase, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use resume::{Carried, PlannedJournal, Resume, journal_of, pinned, plan_resume};
@@ -49,9 +50,9 @@ pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, OpenClone, PassTree,
-    PrivateServer, ReadBackup, RecordBackup, Relay, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone,
-    TakeDump, UnpackBinlogs,
+    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady, OpenClone,
+    Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -178,7 +179,12 @@ impl Step {
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),
             Step::EndClones(_) => "end clones that dead runs left at work".into(),
-            Step::TakeClone(_) => "have the server clone itself".into(),
+            Step::TakeClone(take) => match &take.remote {
+                None => "have the server clone itself".into(),
+                Some(remote) => {
+                    format!("fetch a clone from {}:{} through a private server", remote.donor.host, remote.donor.port)
+                }
+            },
             Step::OpenClone(_) => "start a private server on the clone, and ask it where it stands".into(),
             Step::TakeDump(_) => "dump all databases".into(),
             Step::InitDatadir(_) => "make an empty data directory".into(),
@@ -198,6 +204,7 @@ impl Step {
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
+            Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
         }
@@ -211,6 +218,9 @@ impl Step {
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),
             Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
+            Step::MakeReady(ready) => {
+                ready.history.as_ref().map(|place| place.files.iter().map(|file| file.size).sum())
+            }
             Step::Replay(replay) => Some(replay.bytes),
             _ => None,
         }

@@ -4,7 +4,7 @@ use super::request::ReplayWay;
 use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
-    model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, Stamp},
+    model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, OwnerName, Stamp},
     tools::CheckWay,
 };
 use chrono::{DateTime, Utc};
@@ -41,6 +41,9 @@ pub struct RestoreReport {
     pub finished_at: Option<DateTime<Utc>>,
     /// What was proven.
     pub proof: Option<ReplayProof>,
+    /// What lies where, for whoever takes the data into use.
+    #[serde(default)]
+    pub ready: Option<ReadyReport>,
     /// What the private server was asked at the end; none where no server was started on the data.
     #[serde(default)]
     pub examination: Option<ExaminationReport>,
@@ -130,6 +133,22 @@ pub struct ExaminationReport {
     pub account_dropped: bool,
     /// The last words in the server's error log.
     pub shutdown: String,
+}
+
+/// What lies where, for whoever takes restored data into use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyReport {
+    /// The file that says where the data stand in the source's binlogs.
+    pub coordinates: PathBuf,
+    /// The directory with what was kept of the source's settings; none where nothing was.
+    pub settings: Option<PathBuf>,
+    /// The directory with the server's binlogs and what belongs to them; none where nothing was put back.
+    pub binlogs: Option<PathBuf>,
+    /// Where the source had its binlogs, if that is another place than the data directory: the files must be taken there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binlogs_belong_to: Option<PathBuf>,
+    /// Whom the files belong to, where that was asked for.
+    pub owner: Option<OwnerName>,
 }
 
 /// How long a step took.

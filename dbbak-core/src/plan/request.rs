@@ -1,7 +1,7 @@
 //! What a user asks for, one type a command.
 
 use crate::{
-    model::{Goal, Gtid, Stamp, Target},
+    model::{Goal, Gtid, OwnerName, Stamp, Target},
     tools::CheckWay,
 };
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,12 @@ pub struct FinishRequest {
     /// How thoroughly their tables are checked.
     #[serde(default)]
     pub check: CheckWay,
+    /// Whom their files shall belong to; absent: whoever restores.
+    #[serde(default)]
+    pub owner: Option<OwnerName>,
+    /// Whether the window's binlogs are put back as the server's own history.
+    #[serde(default)]
+    pub with_binlogs: bool,
 }
 
 impl RestoreRequest {

@@ -53,6 +53,7 @@ pub fn plan_restore(
     restore.check_backups()?;
     restore.check_space()?;
     restore.bring_up(&mut plan)?;
+    restore.forget_identity(&mut plan);
     if selection.window.is_some() {
         let variables = restore.last_variables();
         plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
@@ -65,6 +66,7 @@ pub fn plan_restore(
         None => None,
     };
     restore.examine(&mut plan)?;
+    let ready = restore.make_ready(&mut plan, selection.window.as_ref().and_then(stop_of))?;
     let last = selection.chain.last();
     let begun = journal_of(request, facts)?.map(|journal| &journal.header);
     let report = RestoreReport {
@@ -84,6 +86,7 @@ pub fn plan_restore(
         datadir: restore.datadir(),
         finished_at: None,
         proof: None,
+        ready: Some(ready),
         examination: None,
         unproven: None,
         phases: Vec::new(),
@@ -284,9 +287,7 @@ impl<'a> Restore<'a> {
             return Ok(reported);
         }
         let files: Vec<BinlogEntry> = window.files.iter().map(|entry| (*entry).clone()).collect();
-        let last_file = window.files.last();
-        let whole = window.to_end && last_file.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
-        let stop = (!whole).then_some(window.cut.position);
+        let stop = stop_of(window);
         let dir = self.workdir.join("binlogs");
         let bytes = replay::bytes_between(&from, &window.cut, &files);
         let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
@@ -394,6 +395,13 @@ pub(super) fn stored<'a>(facts: &'a Facts, backup: &Backup) -> Result<&'a Stored
         .stored
         .get(&backup.id.to_string())
         .ok_or_else(|| PlanError::StoreUnusable { reason: format!("backup {} was not looked at", backup.ts()) })
+}
+
+/// Where the window's last file is cut off; none: it ends where it ends.
+fn stop_of(window: &Window<'_>) -> Option<u64> {
+    let last = window.files.last();
+    let whole = window.to_end && last.is_none_or(|last| last.partial.is_none() && last.damaged.is_none());
+    (!whole).then_some(window.cut.position)
 }
 
 /// What stands around the place where the restored state ends.

@@ -47,6 +47,7 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
             list_digest,
             outside_paths,
             settings: settings(store, backup)?,
+            server_files: server_files(store, backup)?,
             variables: variables(store, backup)?,
         };
         facts.stored.insert(backup.id.to_string(), stored);
@@ -71,6 +72,12 @@ fn settings(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String,
         Some(bytes) => Ok(parse_backup_cnf(&bytes).map_err(|error| bad(backup, name, &error))?.settings),
         None => Ok(BTreeMap::new()),
     }
+}
+
+/// What was kept of the server's settings.
+fn server_files(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<StoreKey>, SurveyError> {
+    let kept = store.list(&layout::server(&backup.id))?.into_iter();
+    Ok(kept.filter(|info| !info.is_prefix).map(|info| info.key).collect())
 }
 
 /// The server's variables as they were kept with the backup.

@@ -54,6 +54,8 @@ pub enum Query {
     NotTransactional,
     /// Where a clone that a server was started on stands: `parse_clone_status`.
     CloneStatus,
+    /// How many bytes a clone has copied so far: `parse_clone_progress`. Needs SELECT on it.
+    CloneProgress,
     /// What all sessions do; those of the account itself are always shown: `parse_clone_sessions`.
     Sessions,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
@@ -129,6 +131,7 @@ impl Query {
                 "SELECT STATE AS state, BINLOG_FILE AS file, BINLOG_POSITION AS position, GTID_EXECUTED AS gtids, \
                  @@GLOBAL.gtid_executed AS executed FROM performance_schema.clone_status"
             }
+            Query::CloneProgress => "SELECT DATA AS data FROM performance_schema.clone_progress",
             Query::Sessions => "SHOW FULL PROCESSLIST",
         }
     }

@@ -27,6 +27,7 @@ mod mysqlbinlog;
 mod mysqld;
 mod names;
 mod recorded;
+mod remote_clone;
 mod remote_reader;
 mod statement_mask;
 mod stderr_scan;
@@ -68,6 +69,7 @@ pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, ju
 pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings, format_settings};
 pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
+pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use statement_mask::masked_statement;
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};

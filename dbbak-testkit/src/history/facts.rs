@@ -12,7 +12,7 @@ use dbbak_core::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, TreeName},
     plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    store::BinlogEntry,
+    store::{BinlogEntry, layout},
     tools::Grants,
 };
 use std::{
@@ -105,6 +105,10 @@ impl History {
                 list_digest: None,
                 outside_paths: Vec::new(),
                 settings: BTreeMap::from([("innodb_page_size".into(), "16384".into())]),
+                server_files: vec![
+                    layout::server(&backup.id).child(&"etc__mysql__my.cnf".parse().expect("a name")),
+                    layout::server_variables(&backup.id),
+                ],
                 variables: self.server().variables,
             };
             facts.stored.insert(backup.id.to_string(), stored);

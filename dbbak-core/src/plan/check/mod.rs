@@ -43,6 +43,7 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     tools::private_server(plan, &mut broken);
     window::replay(plan, &mut broken);
     window::files(plan, &mut broken);
+    window::history(plan, &mut broken);
     shipped(plan, &mut broken);
     indexed(plan, &mut broken);
     fetch::fetched(plan, &mut broken);

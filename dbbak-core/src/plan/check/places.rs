@@ -61,7 +61,15 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
             }
-            Step::TakeClone(take) => copies.push(&take.dir),
+            Step::TakeClone(take) => {
+                if let Some(remote) = &take.remote {
+                    let datadir = option(&remote.server.launch.command, "--datadir").map(Path::new);
+                    if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
+                        broken(2, "the server that fetches a clone works on something else than its own".into());
+                    }
+                }
+                copies.push(&take.dir);
+            }
             Step::InitDatadir(init) => copies.push(&init.datadir),
             Step::LoadDump(load) => {
                 let datadir = option(&load.server.launch.command, "--datadir").map(Path::new);
@@ -111,6 +119,17 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
         match step {
             Step::CreateDir { path } | Step::RemoveTree { path } | Step::WriteReport { path, .. } => own(path),
             Step::PassTree(pass) => pass.to.iter().for_each(|to| own(to)),
+            Step::MakeReady(ready) => {
+                own(&ready.datadir);
+                own(&ready.coordinates);
+                ready.settings.values().chain(&ready.binlog_state).for_each(|path| own(path));
+                ready
+                    .history
+                    .iter()
+                    .for_each(|history| [&history.dir, &history.index].into_iter().for_each(|dir| own(dir)));
+                let owner = ready.owner.iter();
+                owner.flat_map(|owner| owner.trees.iter().chain([&owner.parent])).for_each(|tree| own(tree));
+            }
             Step::RunTool(run) => own(&run.dir),
             Step::MoveTree { to, .. } => own(to),
             Step::UnpackBinlogs(unpack) => [&unpack.dir, &unpack.expected_list].into_iter().for_each(|dir| own(dir)),

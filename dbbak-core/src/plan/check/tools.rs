@@ -43,6 +43,10 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
             Step::Replay(replay) => (&replay.server, Some(&replay.client)),
             Step::Examine(step) => (&step.server, None),
             Step::OpenClone(open) => (&open.server, None),
+            Step::TakeClone(take) => match &take.remote {
+                Some(remote) => (&remote.server, Some(&take.launch)),
+                None => continue,
+            },
             Step::LoadDump(load) => (&load.server, Some(&load.client)),
             _ => continue,
         };

@@ -123,3 +123,21 @@ pub(super) fn files(plan: &Plan, broken: Broken<'_>) {
         broken(6, format!("the window ends behind the good part of {}", last.name));
     }
 }
+
+/// Rules 5 and 6: what is put back as a server's own history is the window, and ends where the data do.
+pub(super) fn history(plan: &Plan, broken: Broken<'_>) {
+    for (number, step) in plan.steps.iter().enumerate() {
+        let Step::MakeReady(ready) = step else { continue };
+        if plan.steps[number..].iter().any(|later| matches!(later, Step::Replay(_) | Step::Examine(_))) {
+            broken(8, "a server is started on data that are ready to be taken into use".into());
+        }
+        let Some(history) = &ready.history else { continue };
+        let unpacked = unpacked(plan);
+        if unpacked.is_none_or(|(_, unpack)| history.files != unpack.files || history.stop != unpack.stop) {
+            broken(5, "the binlogs that are put back are not those that were replayed".into());
+        }
+        if unpacked.is_some_and(|(_, unpack)| !unpack.skip.is_empty()) {
+            broken(7, "binlogs are put back that hold what was left out".into());
+        }
+    }
+}

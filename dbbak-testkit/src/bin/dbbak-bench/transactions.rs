@@ -60,9 +60,11 @@ pub(crate) fn small_binlog(bytes: u64) -> Vec<u8> {
         log.commit = (micros, micros);
         log.gtid(source(), number);
         log.begin();
-        log.table_map(18, "shop", TABLES[random.below(12) as usize]);
+        let table = random.below(12);
+        // A server gives each table a number of its own.
+        log.table_map(18 + table, "shop", TABLES[table as usize]);
         let change = [RowChange::Insert, RowChange::Insert, RowChange::Delete][random.below(3) as usize];
-        log.rows(change, 18, &[(random.below(1 << 30) as i32, &TEXT[..10 + random.below(40) as usize])], true);
+        log.rows(change, 18 + table, &[(random.below(1 << 30) as i32, &TEXT[..10 + random.below(40) as usize])], true);
         log.xid(number);
     }
     log.rotate("mysql-bin.000002");

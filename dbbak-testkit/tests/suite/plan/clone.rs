@@ -36,6 +36,30 @@ fn full_by_clone() {
     assert_snapshot!("full_clone_local_store", text(&full(&local).unwrap()));
 }
 
+/// From another machine a private server fetches the data; the account stands in no command.
+#[test]
+fn full_by_a_clone_from_another_machine() {
+    let mut remote = asked_for();
+    remote.config.clone_donor = Some("db7.example.net:3307".parse().unwrap());
+    let plan = full(&remote).unwrap();
+    assert_snapshot!("full_clone_remote", text(&plan));
+    assert_eq!(check(&plan), []);
+    assert!(plan.steps.iter().all(|step| !matches!(step, Step::EndClones(_))));
+    let mut broken = plan;
+    for step in &mut broken.steps {
+        if let Step::TakeClone(take) = step {
+            let server = &mut take.remote.as_mut().unwrap().server;
+            server.launch.command.args.retain(|arg| arg.masked() != "--skip-networking");
+        }
+    }
+    assert!(check(&broken).iter().any(|violation| violation.rule == 8));
+    remote.config.mysql_option_file = None;
+    assert!(matches!(full(&remote), Err(PlanError::NoDonorAccount { .. })));
+    for bad in ["", ":3306", "db1:0", "db1:x", "a,b:1", "::1"] {
+        assert!(bad.parse::<dbbak_core::model::Donor>().is_err(), "{bad}");
+    }
+}
+
 #[test]
 fn auto_clones_only_where_no_backup_tool_suits() {
     let engine =

@@ -2,8 +2,9 @@
 
 use super::{Case, exact, restore_to, story, text};
 use dbbak_core::{
+    facts::{Facts, OwnerFact},
     model::Target,
-    plan::{Plan, RestoreRequest, Step, Summary},
+    plan::{FinishRequest, Plan, RestoreRequest, Step, Summary},
 };
 use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
@@ -70,6 +71,37 @@ fn pitr_as_json() {
     let json = serde_json::to_string_pretty(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
     assert_snapshot!("pitr_across_files_json", json);
+}
+
+/// Owner and history, where the server has its binlogs in its data directory and elsewhere.
+#[test]
+fn made_ready_to_be_taken_into_use() {
+    for (product, base, name) in [
+        (Product::Mariadb, "/var/lib/mysql/binlog", "ready_mariadb"),
+        (Product::Mysql84, "/var/log/mysql/binlog", "ready_mysql"),
+    ] {
+        let mut request = exact("04:41");
+        request.finish =
+            FinishRequest { owner: Some("mysql".parse().unwrap()), with_binlogs: true, ..FinishRequest::default() };
+        let known = |facts: &mut Facts| {
+            facts.host.root = true;
+            facts.owner = Some(Ok(OwnerFact { uid: 105, gid: 112 }));
+            for stored in facts.stored.values_mut() {
+                stored.variables.insert("log_bin_basename".into(), base.into());
+                stored.variables.insert("datadir".into(), "/var/lib/mysql/".into());
+            }
+        };
+        let plan = Case::of(story(product)).restore_where(&request, known).unwrap();
+        let Some(Step::MakeReady(ready)) = plan.steps.iter().rev().nth(1) else { panic!("{plan:?}") };
+        assert_eq!(serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(), plan);
+        let text = text(&plan);
+        let (_, end) = text.split_once(". make ").unwrap();
+        let why: Vec<&str> = text.lines().filter(|line| line.contains("had its binlogs in")).collect();
+        let history = ready.history.as_ref().unwrap();
+        let files: Vec<&str> = history.files.iter().map(|file| file.name.as_str()).collect();
+        let files = (files, history.stop, &history.index, &history.listed_in, &ready.stale_logs);
+        assert_snapshot!(name, format!("{}\n{end}\n{files:?}", why.join("\n")));
+    }
 }
 
 /// Row 27.

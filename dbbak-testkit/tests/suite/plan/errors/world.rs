@@ -1,6 +1,7 @@
 //! No plan because of programs, servers and directories.
 
 use super::*;
+use dbbak_core::{facts::OwnerFact, plan::FinishRequest};
 
 /// Row 35.
 #[test]
@@ -205,4 +206,40 @@ fn unusable_store_and_unusable_option() {
     case.config.extra_backup_options = vec!["--no-lock".into()];
     assert!(matches!(case.backup(&BackupRequest::Full), Err(PlanError::Command(_))));
     restore_where(|facts| facts.stored.clear(), "the store cannot be used: backup 2025-10-02T02-00Z was not looked at");
+}
+
+/// What is asked for at the end of a restore is checked before anything is written.
+#[test]
+fn an_end_that_cannot_be_reached() {
+    let finish = |owner: Option<&str>, with_binlogs| FinishRequest {
+        owner: owner.map(|owner| owner.parse().unwrap()),
+        with_binlogs,
+        ..FinishRequest::default()
+    };
+    let case = |request: &RestoreRequest, change: fn(&mut Facts), expected: &str| {
+        refused(&Case::of(mysql()).restore_where(request, change).unwrap_err(), expected);
+    };
+    let owned = RestoreRequest { finish: finish(Some("mysql:mysql"), false), ..exact("04:41") };
+    let known = |facts: &mut Facts| facts.owner = Some(Ok(OwnerFact { uid: 1, gid: 1 }));
+    case(&owned, known, "the restored files cannot be given to mysql:mysql: only root can give files away");
+    let unknown = |facts: &mut Facts| {
+        facts.host.root = true;
+        facts.owner = Some(Err("there is no user mysql in /etc/passwd".into()));
+    };
+    case(&owned, unknown, "the restored files cannot be given to mysql:mysql: there is no user mysql in /etc/passwd");
+
+    let no = "the binlogs cannot be put back as the server's own: ";
+    let with_binlogs = RestoreRequest { finish: finish(None, true), ..exact("04:41") };
+    let other = |facts: &mut Facts| {
+        for stored in facts.stored.values_mut() {
+            stored.variables.insert("log_bin_basename".into(), "/var/lib/mysql/other".into());
+        }
+    };
+    let said = format!("{no}binlog.000002 is not named other, as the server's own are");
+    case(&with_binlogs, other, &said);
+    let unsaid = |facts: &mut Facts| facts.stored.values_mut().for_each(|stored| stored.variables.clear());
+    case(&with_binlogs, unsaid, &format!("{no}the backup does not say where its server kept its binlogs"));
+    let backup = Some("2025-10-02T02-00Z".parse().unwrap());
+    let as_it_is = RestoreRequest { finish: finish(None, true), backup, ..restore_to(Target::Latest) };
+    case(&as_it_is, |_| (), &format!("{no}no binlogs are replayed"));
 }

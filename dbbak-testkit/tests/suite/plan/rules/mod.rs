@@ -9,8 +9,8 @@ use super::{Case, exact, restore_to, story};
 use dbbak_core::{
     model::{Lsn, Target},
     plan::{
-        BackupRequest, PassTree, Plan, Replay, RestoreReport, RestoreRequest, RunTool, ShipBinlog, ShipRequest, Step,
-        Summary, UnpackBinlogs, check,
+        BackupRequest, MakeReady, PassTree, Plan, Replay, RestoreReport, RestoreRequest, RunTool, ShipBinlog,
+        ShipRequest, Step, Summary, UnpackBinlogs, check,
     },
     store::BinlogDamage,
     tools::{Arg, CommandSpec},
@@ -74,6 +74,10 @@ macro_rules! steps {
 
 fn replay(plan: &mut Plan) -> &mut Replay {
     steps!(plan, Replay).next().unwrap()
+}
+
+fn ready(plan: &mut Plan) -> &mut MakeReady {
+    steps!(plan, MakeReady).map(|ready| &mut **ready).next().unwrap()
 }
 
 fn unpack(plan: &mut Plan) -> &mut UnpackBinlogs {

@@ -108,3 +108,53 @@ fn rule_7_a_replay_is_compared_with_what_it_should_bring() {
         ],
     );
 }
+
+/// What is put back as the server's own history is what was replayed, and nothing touches the data behind it.
+#[test]
+fn rules_5_7_and_8_history_and_owner() {
+    let mut request = exact("04:41");
+    request.finish.with_binlogs = true;
+    request.finish.owner = Some("1:2".parse().unwrap());
+    let known = |facts: &mut dbbak_core::facts::Facts| {
+        facts.host.root = true;
+        facts.owner = Some(Ok(dbbak_core::facts::OwnerFact { uid: 1, gid: 2 }));
+        for stored in facts.stored.values_mut() {
+            stored.variables.insert("log_bin_basename".into(), "/var/lib/mysql/binlog".into());
+            stored.variables.insert("datadir".into(), "/var/lib/mysql/".into());
+        }
+    };
+    let plan = Case::of(story(Product::Mysql84)).restore_where(&request, known).unwrap();
+    notices(
+        5,
+        &plan,
+        &[
+            ("a file less in the history", |plan| drop(ready(plan).history.as_mut().unwrap().files.pop())),
+            ("a history that goes on", |plan| ready(plan).history.as_mut().unwrap().stop = None),
+        ],
+    );
+    notices(
+        7,
+        &plan,
+        &[("left out of the data alone", |plan| {
+            unpack(plan).skip.push("3e11fa47-71ca-11e1-9e33-c80aa9429562:5".parse().unwrap());
+        })],
+    );
+    notices(
+        8,
+        &plan,
+        &[
+            ("another's files given away", |plan| {
+                ready(plan).owner.as_mut().unwrap().trees.push("/var/lib/mysql".into());
+            }),
+            ("binlogs put elsewhere", |plan| {
+                ready(plan).history.as_mut().unwrap().dir = "/var/log/mysql".into();
+            }),
+            ("a server on data that are ready", |plan| {
+                let at = place(plan, |step| matches!(step, Step::MakeReady(_)));
+                let ready = plan.steps.remove(at);
+                let at = place(plan, |step| matches!(step, Step::Replay(_)));
+                plan.steps.insert(at, ready);
+            }),
+        ],
+    );
+}

@@ -283,7 +283,7 @@ impl Stage {
         // Another run has another id.
         let request = RestoreRequest { id: uuid::Uuid::from_u128(0x99), ..self.request.clone() };
         let asked = pinned(&request, &with(None))?;
-        let aim = resolve_aim(config, catalog, *now, &asked)?;
+        let aim = resolve_aim(config, catalog, &with(None), *now, &asked)?;
         let goal = aim.goal();
         let mut facts = with(goal.as_ref());
         if let Some((timeline, at)) = select(catalog, &asked, &aim, &facts)?.ends_at(catalog) {

@@ -18,6 +18,7 @@ mod finish;
 mod load;
 mod origin;
 mod orphans;
+mod pass;
 mod private_server;
 mod ready;
 mod reindex;
@@ -42,6 +43,7 @@ pub use check::{Violation, check, check_resumed};
 pub use engines::{EngineReport, backup_tool_suits, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
+pub use pass::{PassTree, StoredTree, SyncSide};
 pub use reindex::plan_reindex;
 pub use report::{
     ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport,
@@ -55,8 +57,8 @@ pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady,
-    OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay,
-    RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    OpenClone, Ownership, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool,
+    ShipBinlog, Step, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};

@@ -6,6 +6,7 @@ mod across;
 mod aim;
 mod backup;
 mod base;
+mod catch_up;
 mod check;
 mod clone;
 mod display;
@@ -32,6 +33,7 @@ mod select;
 mod ship;
 mod start;
 mod step;
+mod taking;
 mod time_zone;
 mod touch;
 mod whereabouts;
@@ -46,7 +48,8 @@ pub use orphans::plan_orphans;
 pub use pass::{PassTree, StoredTree, SyncSide};
 pub use reindex::plan_reindex;
 pub use report::{
-    ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport,
+    CaughtUp, ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow,
+    RestoreReport,
 };
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
@@ -56,10 +59,11 @@ pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
-    BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady,
-    OpenClone, Ownership, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool,
-    ShipBinlog, Step, TakeClone, TakeDump, UnpackBinlogs,
+    BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir,
+    LoadDump, OpenClone, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog,
+    Step, TakeClone, TakeDump, UnpackBinlogs,
 };
+pub use taking::{MakeReady, Ownership, PlaceBinlogs};
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -210,6 +214,9 @@ impl Step {
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
+            Step::CatchUp(step) => {
+                format!("catch up from {}, until less than {} s behind", step.sources(), step.max_lag_seconds)
+            }
             Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),

@@ -1,14 +1,14 @@
 //! Plans how a restore that died goes on: what is kept, how that is checked, and what is done again.
 
 use super::{
-    ExaminationReport, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
+    CaughtUp, ExaminationReport, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
     error::utc,
     touch::{Touch, touch, works_on},
 };
 use crate::{
     facts::{Facts, JournalFact},
     journal::{JOURNAL, Journal, JournalError, JournalHeader, Pin, PinnedCut},
-    model::{Goal, Target},
+    model::{Goal, MariadbGtidState, Target},
     store::Digest,
     tools::ToolRole,
 };
@@ -49,10 +49,12 @@ pub struct Resume {
 pub struct Carried {
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
-    /// MariaDB: the GTIDs of the history up to the window's end: domain, server and number, in order.
-    pub binlog_state: Option<Vec<(u32, u32, u64)>>,
+    /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
+    pub binlog_state: Option<MariadbGtidState>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
+    /// Where the restored server stood after it had followed living sources.
+    pub caught_up: Vec<CaughtUp>,
 }
 
 /// The journal that a survey found, if it is that of the restore that is asked for.

@@ -1,8 +1,11 @@
 //! The closed vocabulary of steps that plans are made of.
 
-pub(super) use super::pass::{PassTree, StoredTree, SyncSide};
+pub(super) use super::{
+    pass::{PassTree, StoredTree, SyncSide},
+    taking::{MakeReady, Ownership, PlaceBinlogs},
+};
 use crate::{
-    model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
+    model::{BackupId, BinlogName, BinlogPosition, Gtid, SourceAddress, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
     tools::{Applier, CheckWay, Client, CommandSpec, Expected, Family, Launch, ReplayReader},
 };
@@ -89,6 +92,8 @@ pub enum Step {
     Replay(Box<Replay>),
     /// Starts a private server on a backup that is restored as it is, examines it and shuts it down again.
     Examine(Box<Examine>),
+    /// Has a private server follow living sources, examines it and shuts it down.
+    CatchUp(Box<CatchUp>),
     /// Makes a restored data directory ready to be taken into use.
     MakeReady(Box<MakeReady>),
     /// Writes the report of a restore.
@@ -426,62 +431,33 @@ pub struct Examine {
     pub examination: Examination,
 }
 
-/// Binlogs that are put back as a server's own history.
+/// A private server that follows living sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlaceBinlogs {
-    /// The directory that they are put into.
+pub struct CatchUp {
+    /// The private server.
+    pub server: PrivateServer,
+    /// The channels, one a source.
+    pub channels: Vec<Channel>,
+    /// The option file with the account for the sources. It is read when the step begins; what it says is told to the
+    /// private server on its client's standard input.
+    pub login: PathBuf,
+    /// How far behind the sources the server may be when it stops, in seconds.
+    pub max_lag_seconds: u32,
+    /// The directory of the relay logs, private to the run and removed after it.
     pub dir: PathBuf,
-    /// The files in log order.
-    pub files: Vec<BinlogEntry>,
-    /// Where the last one is cut off; none: it ends where it ends.
-    pub stop: Option<u64>,
-    /// The list of the files that the server reads.
-    pub index: PathBuf,
-    /// The directory under which the list names them: the source's own, or `.` for the data directory. A server takes a
-    /// relative name in its list from its data directory (seen on both vendors).
-    pub listed_in: PathBuf,
+    /// What the server is asked at the end.
+    pub examination: Examination,
 }
 
-/// What makes a restored data directory ready to be taken into use.
+/// A channel from one living source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MakeReady {
-    /// The directory that a server starts on.
-    pub datadir: PathBuf,
-    /// Base name and index of binlogs that a backup may have brought along, and that end before the data do: removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stale_logs: Option<(String, String)>,
-    /// The file that says where the data stand.
-    pub coordinates: PathBuf,
-    /// The timeline, and the place in its binlogs; none where that is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<(Option<String>, BinlogPosition)>,
-    /// The GTIDs of the backup, as it recorded them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_gtid: Option<String>,
-    /// What was kept of the source's settings, and where it goes.
-    pub settings: BTreeMap<StoreKey, PathBuf>,
-    /// MariaDB: the file from which the server learns which GTIDs stand in its history.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub binlog_state: Option<PathBuf>,
-    /// The window's binlogs, put back as the server's own history.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub history: Option<PlaceBinlogs>,
-    /// Whom the files shall belong to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Ownership>,
-}
-
-/// Whom files shall belong to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ownership {
-    /// The user's number.
-    pub uid: u32,
-    /// The group's number.
-    pub gid: u32,
-    /// The trees that are given away, with all that is in them: directories 0750, files 0640.
-    pub trees: Vec<PathBuf>,
-    /// The directory that they lie in, which the owner must be able to pass through.
-    pub parent: PathBuf,
+pub struct Channel {
+    /// Its name on the private server.
+    pub name: String,
+    /// The source.
+    pub source: SourceAddress,
+    /// Asks the source which GTIDs it has.
+    pub ask: CommandSpec,
 }
 
 /// What a private server is asked before it is shut down.

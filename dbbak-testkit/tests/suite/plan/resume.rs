@@ -202,6 +202,10 @@ impl World {
                 (true, None) => {}
                 (false, _) => drop(self.trees.remove(path)),
             },
+            Step::MakeReady(_) => {
+                self.trees.get_mut(plan.datadir()).unwrap().identity = false;
+                self.change(plan.datadir(), key, half);
+            }
             Step::WriteReport { .. } if !half => self.reported = Some(memory.replayed),
             Step::WriteReport { .. } => {}
             _ => self.change(plan.datadir(), key, half),

@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     journal::{FinishedStep, JournalLine, JournalSession, LeftTree, tree_state},
     plan::{Plan, PlannedJournal, Step, Touch, touch},
+    store::Digest,
 };
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ pub struct JournalWriter<'a> {
     boot: Option<String>,
     open: Option<Open>,
     number: usize,
+    keys: Vec<Digest>,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl<'a> JournalWriter<'a> {
     pub fn begin(plan: &'a Plan, clock: &'a dyn Clock) -> Result<Self, ExecuteError> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned());
         let planned = plan.journal.as_deref();
-        let mut writer = JournalWriter { plan, planned, clock, boot, open: None, number: 0 };
+        let mut writer = JournalWriter { plan, planned, clock, boot, open: None, number: 0, keys: plan.step_keys() };
         if let Some(planned) = planned
             && let Some(resume) = &planned.resume
         {
@@ -61,7 +63,7 @@ impl<'a> JournalWriter<'a> {
         if self.holds_back() {
             return Ok(());
         }
-        self.append(&JournalLine::Begun { step: step.key(), title: step.title() })
+        self.append(&JournalLine::Begun { step: self.key(step), title: step.title() })
     }
 
     /// Notes that a step was finished, and how it left what it changed.
@@ -79,8 +81,8 @@ impl<'a> JournalWriter<'a> {
         }
         let mut left = BTreeMap::new();
         if let Touch::Changes { tree } = touch(step, self.plan.datadir()) {
-            // A replay is dear: it is not to be lost in a power failure.
-            let synced = matches!(step, Step::Replay(_));
+            // A prepare is cheap, and what follows it changes the copy again. The rest is not to be lost in a power failure.
+            let synced = !matches!(step, Step::RunTool(_) | Step::RemoveTree { .. });
             if synced {
                 tree::sync_file_system(tree)?;
             }
@@ -89,13 +91,13 @@ impl<'a> JournalWriter<'a> {
         let phase = serde_json::json!(outcome.phases.last());
         let carried = serde_json::json!(outcome.carried());
         let (title, boot) = (step.title(), self.boot.clone());
-        self.append(&JournalLine::Done(FinishedStep { step: step.key(), title, phase, boot, left, carried }))
+        self.append(&JournalLine::Done(FinishedStep { step: self.key(step), title, phase, boot, left, carried }))
     }
 
     /// Notes why a step failed, as well as that goes.
     pub fn failed(&mut self, step: &Step, problem: &str, unproven: bool) {
         let problem = problem.to_owned();
-        let _ = self.append(&JournalLine::Failed { step: step.key(), problem, unproven });
+        let _ = self.append(&JournalLine::Failed { step: self.key(step), problem, unproven });
     }
 
     /// Removes the journal of a restore that is done.
@@ -108,6 +110,11 @@ impl<'a> JournalWriter<'a> {
             return Ok(());
         }
         self.planned.map_or(Ok(()), |planned| files::remove_file(&planned.path))
+    }
+
+    /// What tells the step that is being done apart.
+    fn key(&self, step: &Step) -> Digest {
+        self.keys.get(self.number.saturating_sub(1)).copied().unwrap_or_else(|| step.key())
     }
 
     /// The first steps of a restore that goes on only bring its directory in order.
@@ -155,7 +162,7 @@ impl<'a> JournalWriter<'a> {
 }
 
 /// The state of a tree, as a survey sees it.
-fn state_of(root: &Path) -> Result<crate::store::Digest, ExecuteError> {
+fn state_of(root: &Path) -> Result<Digest, ExecuteError> {
     let mut found = Vec::new();
     let mut open = vec![(root.to_owned(), String::new())];
     while let Some((dir, below)) = open.pop() {

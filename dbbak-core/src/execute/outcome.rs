@@ -98,3 +98,24 @@ pub struct NewBackup {
     /// How long the tool held its locks, in seconds.
     pub lock_seconds: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_carried_over_comes_back_from_a_journal() {
+        let mut state = MariadbGtidState::default();
+        for (domain, server, seq) in [(0, 2, 9), (7, 1, 3), (0, 1, 5)] {
+            state.insert(domain, server, seq);
+        }
+        let outcome = Outcome {
+            replay: Some(ReplayProof { transactions: 3 }),
+            binlog_state: Some(state),
+            examination: Some(ExaminationReport::default()),
+            ..Outcome::default()
+        };
+        let line = serde_json::to_value(outcome.carried()).unwrap();
+        assert_eq!(Outcome::taking_over(serde_json::from_value(line).unwrap()), outcome);
+    }
+}

@@ -183,6 +183,7 @@ fn identity_of(plan: &Plan, facts: &Facts) -> BTreeMap<String, String> {
             _ => {}
         }
     }
+    note("dbbak", env!("CARGO_PKG_VERSION").into());
     for role in [ToolRole::Backup, ToolRole::Server] {
         let version = facts.tool(role).and_then(|tool| tool.version.as_ref());
         note(&format!("{role:?}").to_lowercase(), version.map(|version| version.full.clone()).unwrap_or_default());
@@ -211,7 +212,9 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
         let steps = std::iter::once(Step::RemoveTree { path }).chain(fresh.steps).collect();
         return Plan { steps, ..fresh };
     };
-    let view = View { plan: &fresh, fact, journal, workdir: planned.path.parent().unwrap_or(Path::new("")) };
+    let keys = fresh.step_keys();
+    let workdir = planned.path.parent().unwrap_or(Path::new(""));
+    let view = View { plan: &fresh, keys: &keys, fact, journal, workdir };
     let way = view.way(&planned.header);
     let mut reasons =
         vec![format!("goes on with the restore of {}: {}", utc(&journal.header.began), journal.header.aim)];
@@ -225,7 +228,7 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
             header = journal.header.clone();
             let (preparing, rest) = view.steps_from(next, &mut reasons);
             resume.preparing = preparing.len();
-            for done in fresh.steps[..next].iter().filter_map(|step| journal.finished(&step.key())) {
+            for done in keys[..next].iter().filter_map(|key| journal.finished(key)) {
                 resume.phases.extend(serde_json::from_value::<Phase>(done.phase.clone()));
                 resume.carried = serde_json::from_value(done.carried.clone()).unwrap_or(resume.carried);
             }
@@ -246,6 +249,7 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
 
 struct View<'a> {
     plan: &'a Plan,
+    keys: &'a [Digest],
     fact: &'a JournalFact,
     journal: &'a Journal,
     workdir: &'a Path,
@@ -275,16 +279,16 @@ impl View<'_> {
         if !names.is_empty() {
             return Way::Anew(format!("not the same as then: {}", names.join(", ")));
         }
-        let done = |step: &Step| self.journal.finished(&step.key()).is_some();
-        let behind = steps.iter().skip(self.first()).position(|step| !done(step));
+        let behind = self.keys.iter().skip(self.first()).position(|key| self.journal.finished(key).is_none());
         // The report is written again in any case.
         let behind = behind.map_or(steps.len(), |at| at + self.first()).min(steps.len().saturating_sub(1));
         let mut next = behind;
         if let Some(begun) = &self.journal.begun {
-            let Some(at) = steps.iter().position(|step| step.key() == *begun) else {
+            let Some(at) = self.keys.iter().position(|key| key == begun) else {
                 return Way::Anew("it died in a step that this plan does not have".into());
             };
-            if matches!(self.touch(&steps[at]), Touch::Changes { .. }) {
+            let again = matches!(steps[at], Step::RemoveTree { .. });
+            if matches!(self.touch(&steps[at]), Touch::Changes { .. }) && !again {
                 return Way::Anew(format!("it died while it was to {}, which changes the copy", steps[at].title()));
             }
             next = next.min(at).max(self.first());
@@ -299,6 +303,12 @@ impl View<'_> {
         if let Some(step) = steps[next..behind].iter().find(changes) {
             return Way::Anew(format!("what had to be done before it was to {} is not finished", step.title()));
         }
+        let unreadable =
+            |done: &&crate::journal::FinishedStep| serde_json::from_value::<Carried>(done.carried.clone()).is_err();
+        let mut kept = self.keys[..next].iter().filter_map(|key| self.journal.finished(key));
+        if let Some(done) = kept.find(unreadable) {
+            return Way::Anew(format!("what the step to {} found out cannot be read", done.title));
+        }
         match self.spoilt(next) {
             Some(why) => Way::Anew(why),
             None => Way::From(next),
@@ -308,16 +318,16 @@ impl View<'_> {
     /// Why a tree that finished steps changed cannot be kept.
     fn spoilt(&self, next: usize) -> Option<String> {
         let steps = &self.plan.steps[..next];
-        let mut last: BTreeMap<&Path, &Step> = BTreeMap::new();
-        for step in steps {
+        let mut last: BTreeMap<&Path, &Digest> = BTreeMap::new();
+        for (step, key) in steps.iter().zip(self.keys) {
             match self.touch(step) {
-                Touch::Changes { tree } => drop(last.insert(tree, step)),
+                Touch::Changes { tree } => drop(last.insert(tree, key)),
                 Touch::Removes { tree } | Touch::Copies { tree, .. } => drop(last.remove(tree)),
                 Touch::Makes { .. } | Touch::Nothing => {}
             }
         }
-        last.into_iter().find_map(|(tree, step)| {
-            let done = self.journal.finished(&step.key())?;
+        last.into_iter().find_map(|(tree, key)| {
+            let done = self.journal.finished(key)?;
             let Some(left) = done.left.get(tree) else {
                 return Some(format!("how {} was left is not known", tree.display()));
             };

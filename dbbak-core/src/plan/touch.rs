@@ -2,7 +2,7 @@
 
 use super::{Plan, Step, Summary, UnpackBinlogs};
 use crate::{store::Digest, tools::Arg};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// What a step does to a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub fn touch<'a>(step: &'a Step, datadir: &'a Path) -> Touch<'a> {
         Step::RunTool(run) => Touch::Changes { tree: &run.dir },
         Step::CreateDir { path } => Touch::Makes { tree: path },
         Step::UnpackBinlogs(unpack) => Touch::Makes { tree: &unpack.dir },
+        // Something in the restored data, not the data.
+        Step::RemoveTree { path } if path != datadir && path.starts_with(datadir) => Touch::Changes { tree: datadir },
         Step::RemoveTree { path } => Touch::Removes { tree: path },
         Step::WriteReport { .. } => Touch::Nothing,
         _ => Touch::Changes { tree: datadir },
@@ -91,6 +93,25 @@ impl Step {
 }
 
 impl Plan {
+    /// What tells each step apart from the others, also from one that does the same. It is counted from the end: what goes on
+    /// with a restore ends as the whole one does.
+    pub fn step_keys(&self) -> Vec<Digest> {
+        let mut seen: BTreeMap<Digest, u32> = BTreeMap::new();
+        let mut keys: Vec<Digest> = self
+            .steps
+            .iter()
+            .rev()
+            .map(|step| {
+                let key = step.key();
+                let behind = seen.entry(key).or_default();
+                *behind += 1;
+                Digest::of(format!("{key} {behind}").as_bytes())
+            })
+            .collect();
+        keys.reverse();
+        keys
+    }
+
     /// The data directory that a restore makes; the empty path for every other plan.
     pub fn datadir(&self) -> &Path {
         match &self.summary {

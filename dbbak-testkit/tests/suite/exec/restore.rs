@@ -164,9 +164,9 @@ fn the_journal_says_how_far_a_restore_came_that_died() {
         assert!(died.is_err());
         let journal = fs::read_to_string(dir.path().join("work/dbbak-journal.jsonl")).unwrap();
         let journal = Journal::parse(&journal).unwrap();
-        assert_eq!(journal.begun, Some(plan.steps[dies_in - 1].key()), "step {dies_in}");
+        assert_eq!(journal.begun, Some(plan.step_keys()[dies_in - 1]), "step {dies_in}");
         let done: Vec<_> = journal.done.iter().map(|done| done.step).collect();
-        let wanted: Vec<_> = plan.steps[1..dies_in - 1].iter().map(Step::key).collect();
+        let wanted: Vec<_> = plan.step_keys()[1..dies_in - 1].to_vec();
         assert_eq!(done, wanted, "step {dies_in}");
         // What a prepare has left is known.
         assert_eq!(journal.done.iter().filter(|done| !done.left.is_empty()).count(), usize::from(dies_in == 4));

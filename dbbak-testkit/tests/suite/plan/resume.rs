@@ -34,6 +34,8 @@ struct World {
 struct Tree {
     went_through: Vec<Digest>,
     half: bool,
+    /// It has the identity of a server, which must not be given away.
+    identity: bool,
     /// Written, and not on disk yet.
     unsynced: bool,
 }
@@ -72,6 +74,7 @@ impl World {
             }
             self.note(&self.session());
         }
+        let keys = plan.step_keys();
         for (number, step) in plan.steps.iter().enumerate() {
             let dies = |at: Death| death == Some((number, at));
             let notes = noted && resume.is_none_or(|resume| number >= resume.preparing);
@@ -79,7 +82,7 @@ impl World {
                 return false;
             }
             if notes {
-                self.note(&JournalLine::Begun { step: step.key(), title: step.title() });
+                self.note(&JournalLine::Begun { step: keys[number], title: step.title() });
             }
             if dies(Death::BeforeItsWork) {
                 return false;
@@ -93,7 +96,7 @@ impl World {
                 self.note(&self.session());
                 noted = true;
             } else if notes {
-                let finished = self.finished(plan, step, &memory);
+                let finished = self.finished(plan, (step, keys[number]), &memory);
                 self.note(&JournalLine::Done(finished));
             }
             if dies(Death::AfterItsEnd) {
@@ -116,17 +119,17 @@ impl World {
         self.journal.push_str(&line.to_text());
     }
 
-    fn finished(&mut self, plan: &Plan, step: &Step, memory: &Memory) -> FinishedStep {
+    fn finished(&mut self, plan: &Plan, (step, key): (&Step, Digest), memory: &Memory) -> FinishedStep {
         let mut left = BTreeMap::new();
         if let Touch::Changes { tree } = touch(step, plan.datadir()) {
-            let synced = matches!(step, Step::Replay(_));
+            let synced = !matches!(step, Step::RunTool(_) | Step::RemoveTree { .. });
             let found = self.trees.get_mut(tree).unwrap();
             found.unsynced &= !synced;
             left.insert(tree.to_owned(), LeftTree { state: state(found), synced });
         }
         let replay = memory.replayed.then_some(ReplayProof { transactions: 5 });
         FinishedStep {
-            step: step.key(),
+            step: key,
             title: step.title(),
             phase: serde_json::json!({ "title": step.title(), "seconds": 1.0 }),
             boot: self.boot(),
@@ -143,10 +146,11 @@ impl World {
             Step::MendTree(_) => {
                 let Touch::Copies { tree, recorded } = touch(step, plan.datadir()) else { panic!("{step:?}") };
                 assert!(recorded, "{step:?}");
-                self.trees.insert(tree.to_owned(), Tree { went_through: vec![key], half, unsynced: true });
+                self.trees
+                    .insert(tree.to_owned(), Tree { went_through: vec![key], half, unsynced: true, ..Tree::default() });
             }
             Step::PassTree(pass) => {
-                let tree = Tree { went_through: vec![key], half, unsynced: true };
+                let tree = Tree { went_through: vec![key], half, unsynced: true, ..Tree::default() };
                 let before = self.trees.insert(pass.to.clone().unwrap(), tree);
                 assert_eq!(before, None, "a copy goes into a tree that is there");
             }
@@ -160,7 +164,7 @@ impl World {
                 self.change(&run.dir, key, half);
             }
             Step::UnpackBinlogs(unpack) => {
-                let tree = Tree { went_through: vec![key], half, unsynced: true };
+                let tree = Tree { went_through: vec![key], half, unsynced: true, ..Tree::default() };
                 assert_eq!(self.trees.insert(unpack.dir.clone(), tree), None, "binlogs are there already");
                 memory.expected = !half;
             }
@@ -182,16 +186,26 @@ impl World {
                 assert!(whole(self.trees.get(unpacked.unwrap())));
                 self.trees.entry(Path::new(WORKDIR).join("replay-log")).or_default();
                 self.change(plan.datadir(), key, half);
+                self.trees.get_mut(plan.datadir()).unwrap().identity = true;
                 if !half {
                     self.trees.remove(&Path::new(WORKDIR).join("replay-log"));
                     memory.replayed = true;
                 }
+            }
+            Step::RemoveTree { path } if path != plan.datadir() && path.starts_with(plan.datadir()) => {
+                let tree = self.trees.get_mut(plan.datadir()).expect("the data are there");
+                assert!(!tree.half, "something is removed from half-done data");
+                tree.identity &= half;
             }
             Step::RemoveTree { path } => match (half, self.trees.get_mut(path)) {
                 (true, Some(tree)) => tree.half = true,
                 (true, None) => {}
                 (false, _) => drop(self.trees.remove(path)),
             },
+            Step::MakeReady(_) => {
+                self.trees.get_mut(plan.datadir()).unwrap().identity = false;
+                self.change(plan.datadir(), key, half);
+            }
             Step::WriteReport { .. } if !half => self.reported = Some(memory.replayed),
             Step::WriteReport { .. } => {}
             _ => self.change(plan.datadir(), key, half),
@@ -234,7 +248,7 @@ impl World {
 }
 
 fn state(tree: &Tree) -> Digest {
-    Digest::of(format!("{:?}", tree.went_through).as_bytes())
+    Digest::of(format!("{:?} {}", tree.went_through, tree.identity).as_bytes())
 }
 
 fn request(target: RestoreRequest) -> RestoreRequest {
@@ -295,6 +309,8 @@ impl Stage {
         };
         assert_eq!(passed(world), passed(&wanted));
         assert_eq!(world.reported, wanted.reported);
+        let mariadb = self.case.history.product == Product::Mariadb;
+        assert!(mariadb || !world.trees[&Path::new(WORKDIR).join("data")].identity, "the identity is given away");
         assert_eq!(world.trees.len(), 1, "{:?}", world.trees);
     }
 

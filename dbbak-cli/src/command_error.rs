@@ -380,6 +380,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")),
             format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
         ],
+        PlanError::CannotCross { from, to, .. } => vec![
+            format!("what timeline {from} holds can be restored: add --timeline {from}"),
+            format!("a full backup of the server of timeline {to} makes the time after it restorable"),
+        ],
         PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
             Whereabouts::BeyondArchive { timeline, .. } => vec![
                 "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),

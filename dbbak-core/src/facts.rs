@@ -54,9 +54,51 @@ pub struct Facts {
     pub install_db: Option<PathBuf>,
     /// Coordinates whose place was looked at: whether they are a transaction boundary, and what follows.
     pub starts: Vec<StartFact>,
+    /// Where one server's binlogs go on in another's, as after a failover.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crossings: Vec<CrossingFact>,
     /// The journal of a restore that lies in the work directory.
     #[serde(default)]
     pub journal: Option<Box<JournalFact>>,
+}
+
+/// How a gap-free piece of one timeline stands to one of another server's timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossingFact {
+    /// The timeline that goes on.
+    pub from: String,
+    /// The last file of the piece of it.
+    pub last: BinlogName,
+    /// The timeline that it goes on in.
+    pub to: String,
+    /// The first file of the piece of that.
+    pub first: BinlogName,
+    /// The last place at which both hold the very same transactions, or why there is none.
+    pub place: Result<CrossingPlace, String>,
+}
+
+/// The last place at which the logs of two servers hold the very same transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrossingPlace {
+    /// Where the first log is left: the end of its last transaction that both have.
+    pub leave: BinlogPosition,
+    /// Transactions of that file before it.
+    pub leave_before: u64,
+    /// Up to here no further transaction stands in that file.
+    pub leave_until: u64,
+    /// Where the other log is entered.
+    pub enter: BinlogPosition,
+    /// Transactions of that file before it.
+    pub enter_before: u64,
+    /// The time of the newest transaction of either log before the place, as far as the archive has it.
+    pub newest: Option<LogTime>,
+    /// The GTIDs up to there.
+    pub gtids: String,
+    /// GTIDs of the first log that the other one lacks: its server never had them. `None`: there are none.
+    pub left_behind: Option<String>,
+    /// Whether the other log adds transactions of its own server: it took over, then, and did not only follow. What only
+    /// follows may lag behind: the end of its log says nothing of a moment.
+    pub promoted: bool,
 }
 
 /// The journal of a restore, and what is there of what it tells of.
@@ -403,6 +445,7 @@ impl Facts {
             non_transactional: None,
             install_db: None,
             starts: Vec::new(),
+            crossings: Vec::new(),
             journal: None,
         }
     }

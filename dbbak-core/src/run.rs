@@ -13,8 +13,8 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
-        ShipRequest, Step, Summary, Touch, check, family_of, pinned, plan_backup, plan_orphans, plan_reindex,
-        plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
+        ShipRequest, Step, Summary, Touch, backup_tool_suits, check, family_of, pinned, plan_backup, plan_orphans,
+        plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -96,8 +96,16 @@ impl Planning<'_> {
         usable_client(&facts)?;
         survey::server(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
-        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup, ToolRole::Server], family);
+        survey::tools(
+            &mut facts,
+            self.config,
+            self.probe,
+            &[ToolRole::Backup, ToolRole::Server, ToolRole::Dump],
+            family,
+        );
         survey::clone_facts(&mut facts, self.config, self.probe)?;
+        survey::dump_facts(&mut facts, self.config, self.probe)?;
+        survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
         match &facts.server {
             Some(Ok(server)) => Ok(report_engines(self.config, &catalog, &facts, server)),
             Some(Err(problem)) => Err(RunError::Plan(PlanError::ServerUnreachable {
@@ -127,7 +135,12 @@ impl Planning<'_> {
 
     /// Asks what a dump of the server needs, where a full may be taken by one.
     fn dump_facts(&self, facts: &mut Facts, request: &BackupRequest) -> Result<(), RunError> {
-        if self.config.engine == EngineChoice::Dump && *request == BackupRequest::Full {
+        let may = match self.config.engine {
+            EngineChoice::Dump => true,
+            EngineChoice::Auto => !backup_tool_suits(facts),
+            _ => false,
+        };
+        if may && *request == BackupRequest::Full {
             survey::tools(facts, self.config, self.probe, &[ToolRole::Dump], facts.server_family());
             survey::dump_facts(facts, self.config, self.probe)?;
         }
@@ -169,17 +182,21 @@ impl Planning<'_> {
         let mut facts = survey::host(self.probe);
         survey::journal(&mut facts, self.probe, request.workdir.as_deref())?;
         let (asked, request) = (request, &pinned(request, &facts)?);
-        let aim = resolve_aim(self.config, &catalog, now, request)?;
-        if let Some(goal) = aim.goal() {
-            survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
+        if !request.replays_nothing() {
+            facts.crossings = survey::crossings(self.store, &catalog);
         }
-        for goal in request.skip_goals() {
+        let aim = resolve_aim(self.config, &catalog, &facts, now, request)?;
+        let goals: Vec<_> = aim.goal().into_iter().chain(request.skip_goals()).collect();
+        for goal in goals {
             survey::cuts(&mut facts, self.store, &catalog, &goal, request.timeline.as_deref())?;
         }
         let selection = self.select(&catalog, request, &aim, &mut facts)?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
         if let Some((timeline, at)) = selection.ends_at(&catalog) {
-            let from = selection.window.as_ref().map(|window| window.coordinates.place());
+            let from = selection.window.as_ref().map(|window| match &window.lead {
+                Some(lead) => lead.place.enter.clone(),
+                None => window.coordinates.place(),
+            });
             let goal = aim.goal();
             survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }

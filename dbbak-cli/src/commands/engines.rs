@@ -28,6 +28,10 @@ fn text(engines: &[EngineReport]) -> String {
         let locks =
             engine.last_lock_seconds.map(|seconds| format!(", locked for {seconds} s last")).unwrap_or_default();
         let _ = writeln!(text, "{}{version}: {state}{incrementals}{locks}", engine.name);
+        if let Some(reason) = &engine.reason {
+            let _ = writeln!(text, "  because: {reason}");
+        }
+        let _ = writeln!(text, "  locks: {}", engine.locks);
         for missing in &engine.missing {
             let _ = writeln!(text, "  missing: {missing}");
         }

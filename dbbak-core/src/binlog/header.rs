@@ -67,6 +67,7 @@ pub(super) mod event_type {
     pub(crate) const UPDATE_ROWS_V1: u8 = 24;
     pub(crate) const DELETE_ROWS_V1: u8 = 25;
     pub(crate) const INCIDENT: u8 = 26;
+    pub(crate) const IGNORABLE: u8 = 28;
     pub(crate) const ROWS_QUERY: u8 = 29;
     pub(crate) const WRITE_ROWS: u8 = 30;
     pub(crate) const UPDATE_ROWS: u8 = 31;

@@ -105,7 +105,7 @@ fn by_hand(file: &BinlogEntry, before: &GtidSet, missing: Option<&GtidSet>, unkn
 }
 
 /// Whether a file's transactions can be counted by their GTIDs; one without a GTID is in no set.
-fn every_transaction_has_a_gtid(file: &BinlogEntry) -> bool {
+pub fn every_transaction_has_a_gtid(file: &BinlogEntry) -> bool {
     let added: Option<GtidSet> = file.gtids_added.as_deref().and_then(|text| text.parse().ok());
     match (added, file.transactions) {
         (Some(GtidSet::Mysql(added)), Some(transactions)) => added.count() >= transactions,
@@ -117,7 +117,7 @@ fn every_transaction_has_a_gtid(file: &BinlogEntry) -> bool {
 
 /// What one set holds and the other lacks; `None`: nothing. Of MariaDB the last GTID of each domain and server stands for
 /// all before it.
-pub(super) fn minus(one: &GtidSet, other: &GtidSet) -> Option<GtidSet> {
+pub fn minus(one: &GtidSet, other: &GtidSet) -> Option<GtidSet> {
     let rest = match (one, other) {
         (GtidSet::Mysql(one), GtidSet::Mysql(other)) => GtidSet::Mysql(one.subtract(other)),
         (GtidSet::Mysql(one), _) => GtidSet::Mysql(one.subtract(&MysqlGtidSet::default())),

@@ -7,6 +7,7 @@ mod continuity;
 mod entry;
 mod finding;
 mod findings;
+mod passage;
 #[cfg(test)]
 mod sample;
 mod stitch;
@@ -17,8 +18,9 @@ mod windows;
 use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
 pub use chain::ChainError;
-pub use continuity::{Continuity, continuity, same_server};
+pub use continuity::{Continuity, continuity, every_transaction_has_a_gtid, minus, same_server};
 pub use finding::Finding;
+pub use passage::Passage;
 pub use stitch::Stitch;
 pub use stretch::Stretch;
 pub use timeline::{Located, Run, RunEnd, Timeline};

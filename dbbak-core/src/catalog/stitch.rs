@@ -110,7 +110,7 @@ impl Catalog {
 
     /// Pairs of timelines of one server of which the later archived one uses GTIDs of the earlier one again: the server's
     /// GTIDs began anew. With each the first file of the later one.
-    fn reused(&self) -> Vec<(String, String, BinlogName)> {
+    pub(super) fn reused(&self) -> Vec<(String, String, BinlogName)> {
         let spans = self.spans();
         let mut found = Vec::new();
         for (place, one) in spans.iter().enumerate() {
@@ -183,7 +183,7 @@ fn overlap(one: &GtidSet, other: &GtidSet) -> Option<u64> {
 }
 
 /// Whether the last transaction of each domain has the highest number in it, as it has where numbers rise across servers.
-fn rises(set: &GtidSet) -> bool {
+pub(super) fn rises(set: &GtidSet) -> bool {
     let GtidSet::Mariadb(state) = set else { return true };
     let domain_rises =
         |state: &MariadbGtidState, domain: u32, seq: u64| state.last_in(domain).is_some_and(|(_, last)| seq <= last);

@@ -2,6 +2,7 @@
 
 use super::{Backup, Catalog, Finding, RunEnd, Stitch, Stretch, archive::Line};
 use crate::{
+    facts::CrossingFact,
     model::{BackupKind, BinlogName, BinlogPosition, LogTime, Stamp},
     store::BinlogSource,
 };
@@ -179,13 +180,16 @@ struct Span<'a> {
     until: DateTime<Utc>,
     stretch: Stretch<'a>,
     backup: &'a Backup,
+    /// Where a replay enters the stretch.
+    start: BinlogPosition,
 }
 
 /// What can be restored from a store.
 ///
 /// A moment lies in a window exactly where a restore to it finds a plan, as far as the index can tell: it knows times in
-/// whole seconds, and not whether a client made up the stamp of a transaction shortly before a backup's coordinates.
-pub fn timeline_report(catalog: &Catalog, now: DateTime<Utc>) -> TimelineReport {
+/// whole seconds, and not whether a client made up the stamp of a transaction shortly before a backup's coordinates. How
+/// timelines go on in others was read from the files.
+pub fn timeline_report(catalog: &Catalog, crossings: &[CrossingFact], now: DateTime<Utc>) -> TimelineReport {
     let mut spans = Vec::new();
     let mut backups = Vec::with_capacity(catalog.backups.len());
     for backup in &catalog.backups {
@@ -200,6 +204,7 @@ pub fn timeline_report(catalog: &Catalog, now: DateTime<Utc>) -> TimelineReport 
             pitr_until: found.as_ref().ok().map(|span| span.until),
             no_pitr: found.as_ref().err().cloned(),
         });
+        spans.extend(spans_across(catalog, backup, crossings, now));
         spans.extend(found);
     }
     let windows = windows(spans);
@@ -253,7 +258,28 @@ fn span_of<'a>(catalog: &'a Catalog, backup: &'a Backup, now: DateTime<Utc>) -> 
     if from > until {
         return Err("the binlogs before it hold later times: clocks differ".to_owned());
     }
-    Ok(Span { from, until, stretch, backup })
+    Ok(Span { from, until, stretch, backup, start: coordinates.place() })
+}
+
+/// The moments that a backup reaches in timelines of other servers.
+fn spans_across<'a>(
+    catalog: &'a Catalog,
+    backup: &'a Backup,
+    crossings: &[CrossingFact],
+    now: DateTime<Utc>,
+) -> Vec<Span<'a>> {
+    let (true, Ok(coordinates)) = (catalog.is_whole(backup.ts()), backup.coordinates()) else { return Vec::new() };
+    let Ok(own) = catalog.stretch(coordinates, backup.entry.binlog_head.as_ref()) else { return Vec::new() };
+    let over = |fact: &CrossingFact| {
+        let place = fact.place.as_ref().ok().filter(|_| fact.leads(backup, &own).is_ok())?;
+        let stretch = catalog.stretch_from(&fact.to, &place.enter.file)?;
+        let newest = stretch.newest().map(|newest| newest.at());
+        let held = stretch.reaches().map(|reach| reach.at()).filter(|_| place.promoted);
+        let from = place.newest.map_or(backup.ended_at, |newest| newest.end_of_second().at().max(backup.ended_at));
+        let until = held.max(newest)?.min(now);
+        (from <= until).then(|| Span { from, until, stretch, backup, start: place.enter.clone() })
+    };
+    crossings.iter().filter(|fact| fact.goes_on_from(&own)).filter_map(over).collect()
 }
 
 /// Joins what the backups before each gap-free piece reach.
@@ -281,10 +307,7 @@ fn windows(mut spans: Vec<Span<'_>>) -> Vec<RestoreWindow> {
 }
 
 fn window(spans: &[Span<'_>], until: DateTime<Utc>) -> Option<RestoreWindow> {
-    let earliest = spans
-        .iter()
-        .filter_map(|span| Some((span.backup.coordinates().ok()?.place(), span)))
-        .min_by(|one, other| one.0.cmp(&other.0))?;
+    let earliest = spans.iter().map(|span| (span.start.clone(), span)).min_by(|one, other| one.0.cmp(&other.0))?;
     let (first, stretch) = (earliest.0, earliest.1.stretch);
     let mut chains: BTreeMap<Stamp, ServingChain> = BTreeMap::new();
     for span in spans {

@@ -32,6 +32,10 @@ impl Engine for Clone {
         false
     }
 
+    fn locks(&self) -> &'static str {
+        "nothing; before 8.0.27 DDL for the whole clone"
+    }
+
     /// `tool` is the server program that opens the copy: another version than the server's own would upgrade it.
     fn suits(&self, tool: &ToolVersion, flavor: Flavor, server: Version) -> Result<(), Misfit> {
         if flavor == Flavor::Mariadb || server < FIRST {

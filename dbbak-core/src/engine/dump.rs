@@ -36,6 +36,10 @@ impl Engine for Dump {
         true
     }
 
+    fn locks(&self) -> &'static str {
+        "MySQL: all tables for a moment; MariaDB: nothing; with non_transactional: lock, all tables for the whole dump"
+    }
+
     /// The other vendor's program, or an older one, asks for what the server does not have, and leaves out what it has.
     fn suits(&self, tool: &ToolVersion, flavor: Flavor, server: Version) -> Result<(), Misfit> {
         let kind = match flavor {

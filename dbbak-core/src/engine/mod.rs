@@ -42,6 +42,11 @@ pub trait Engine: Debug + Sync {
         false
     }
 
+    /// What it locks, and for how long.
+    fn locks(&self) -> &'static str {
+        "DDL for the whole copy or at its end, tables of other engines than InnoDB while they are copied"
+    }
+
     /// Whether this version of the tool suits a server.
     ///
     /// # Errors

@@ -157,6 +157,16 @@ pub(super) fn truncate(path: &Path, length: u64) -> Result<(), ExecuteError> {
     file.set_len(length).map_err(failed("cut", path))
 }
 
+/// Writes over a part of a file, with what `write` brings.
+pub(super) fn overwrite(
+    path: &Path,
+    at: u64,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), ExecuteError> {
+    let mut file = File::options().write(true).open(path).map_err(failed("open", path))?;
+    file.seek(SeekFrom::Start(at)).and_then(|_| write(&mut file)).map_err(failed("write", path))
+}
+
 /// Goes through the event headers of a binlog whose events were verified before: offset and server id of each, until the
 /// sink has seen enough.
 pub(super) fn each_event(path: &Path, sink: &mut dyn FnMut(u64, u32) -> bool) -> Result<(), ExecuteError> {

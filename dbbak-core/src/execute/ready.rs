@@ -88,7 +88,9 @@ fn place_binlogs(step: &PlaceBinlogs, store: &dyn StoreReader, reporter: &dyn Re
         let stop = step.stop.filter(|_| number == last);
         let path = step.dir.join(entry.name.as_str());
         files::remove_file(&path)?;
-        copy_binlog(entry, &step.dir, (0, stop.unwrap_or(u64::MAX)), store, reporter, &mut |_, _| Ok(()))?;
+        copy_binlog(entry, (&step.dir, &entry.name), (0, stop.unwrap_or(u64::MAX)), store, reporter, &mut |_, _| {
+            Ok(())
+        })?;
         if let Some(stop) = stop {
             files::truncate(&path, stop)?;
         }

@@ -2,8 +2,9 @@
 
 use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
 use crate::{
-    binlog::{self, Transaction},
-    plan::UnpackBinlogs,
+    binlog::{self, FileHead, Transaction},
+    model::BinlogName,
+    plan::{BinlogCopy, UnpackBinlogs},
     store::{BinlogEntry, Digest, StoreReader, open_binlog},
 };
 use std::{
@@ -24,15 +25,16 @@ pub(super) fn unpack_binlogs(
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
     files::create_private_dir(&step.dir)?;
-    let last = step.files.len().saturating_sub(1);
-    for (position, entry) in step.files.iter().enumerate() {
-        let start = if position == 0 { step.start } else { 0 };
-        let stop = step.stop.filter(|_| position == last).unwrap_or(u64::MAX);
+    for (position, (entry, name)) in step.files.iter().zip(step.names()).enumerate() {
         expected.begin(entry);
-        copy_binlog(entry, &step.dir, (start, stop), store, reporter, &mut |transaction, inside| {
+        let (place, span) = ((step.dir.as_path(), &name), step.span_of(position));
+        let found = copy_binlog(entry, place, span, store, reporter, &mut |transaction, inside| {
             expected.remember(transaction);
-            if inside { expected.note(&entry.name, transaction) } else { Ok(()) }
+            if inside { expected.note(&name, transaction) } else { Ok(()) }
         })?;
+        if let Some(copy) = step.copies.get(position) {
+            fit(&step.dir.join(name.as_str()), copy, &found)?;
+        }
     }
     if let Some(gtid) = expected.landmarks().not_met() {
         return Err(ExecuteError::SkipNotFound { gtid });
@@ -48,13 +50,13 @@ pub(super) fn unpack_binlogs(
 /// When the archived file is missing, differs from what was archived, or start or stop are no transaction boundaries.
 pub(super) fn copy_binlog(
     entry: &BinlogEntry,
-    dir: &Path,
+    (dir, name): (&Path, &BinlogName),
     (start, stop): (u64, u64),
     store: &dyn StoreReader,
     reporter: &dyn Reporter,
     sink: &mut dyn FnMut(&Transaction, bool) -> Result<(), ExecuteError>,
-) -> Result<(), ExecuteError> {
-    let path = dir.join(entry.name.as_str());
+) -> Result<Unpacked, ExecuteError> {
+    let path = dir.join(name.as_str());
     let damaged = |problem: String| ExecuteError::ArchivedBinlog { stored_as: entry.stored_as.to_string(), problem };
     let mut copy = Copy {
         input: open_binlog(store, entry)?,
@@ -66,6 +68,7 @@ pub(super) fn copy_binlog(
     };
     let mut noted = Ok(());
     let mut cut_through = None;
+    let mut last_end = 0;
     let scan = binlog::scan(&mut copy, &mut |transaction| {
         let through = |place| transaction.start < place && transaction.end > place;
         if through(start) || through(stop) {
@@ -73,6 +76,7 @@ pub(super) fn copy_binlog(
         } else if transaction.end <= stop {
             noted = sink(transaction, transaction.start >= start);
         }
+        last_end = transaction.end;
         if noted.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     noted?;
@@ -105,7 +109,29 @@ pub(super) fn copy_binlog(
     if scan.good_end < stop.min(entry.good_bytes()) {
         return Err(damaged(format!("whole transactions end at byte {}", scan.good_end)));
     }
-    Ok(())
+    let end = last_end.max(scan.head.length);
+    Ok(Unpacked { head: scan.head, end })
+}
+
+/// What was seen of a file that was unpacked.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    head: FileHead,
+    /// The end of its last whole transaction, or of its head.
+    end: u64,
+}
+
+/// Makes a copy ready to be one of several that are read as one log.
+fn fit(path: &Path, copy: &BinlogCopy, found: &Unpacked) -> Result<(), ExecuteError> {
+    if let Some(enter) = copy.enter {
+        let from = found.head.length;
+        files::overwrite(path, from, |output| binlog::fill(&found.head, from, enter, output))?;
+    }
+    match copy.leave {
+        Some(leave) => files::truncate(path, leave),
+        None if copy.trim => files::truncate(path, found.end),
+        None => Ok(()),
+    }
 }
 
 struct Copy<'a> {

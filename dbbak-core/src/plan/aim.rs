@@ -3,12 +3,14 @@
 use super::{
     error::PlanError,
     request::RestoreRequest,
-    select::{candidates, locate, no_backup_before, unknown_backup},
+    select::{candidates, no_backup_before, unknown_backup},
+    start::{led_to, locate},
     whereabouts::TimelineSpan,
 };
 use crate::{
     catalog::{Backup, Catalog, Stretch},
     config::Config,
+    facts::Facts,
     model::{Goal, Stamp, Target, floor_time},
 };
 use chrono::{DateTime, Utc};
@@ -66,7 +68,7 @@ impl Aim {
     }
 }
 
-/// Resolves what was asked for to what is aimed at.
+/// Resolves what was asked for to what is aimed at. Of the facts, only how timelines go on in others is looked at.
 ///
 /// # Errors
 ///
@@ -74,6 +76,7 @@ impl Aim {
 pub fn resolve_aim(
     config: &Config,
     catalog: &Catalog,
+    facts: &Facts,
     now: DateTime<Utc>,
     request: &RestoreRequest,
 ) -> Result<Aim, PlanError> {
@@ -103,15 +106,18 @@ pub fn resolve_aim(
         (Target::Cut(goal), _) => Ok(Aim::Cut { goal: goal.clone() }),
         (Target::End, Some(ts)) => {
             let backup = catalog.backup(ts).ok_or_else(|| unknown_backup(catalog, ts))?;
-            let timeline = locate(catalog, backup)?.timeline().to_owned();
+            let own = locate(catalog, backup)?;
+            let timeline = own.timeline().to_owned();
             match &request.timeline {
-                Some(id) if *id != timeline => {
-                    Err(PlanError::NoBackupInTimeline { timeline: id.clone(), target: "its end".into() })
+                Some(id) if *id == timeline => Ok(Aim::End { timeline, asked: true }),
+                Some(id) if led_to(catalog, facts, backup, &own).iter().any(|(run, _)| run.timeline() == id) => {
+                    Ok(Aim::End { timeline: id.clone(), asked: true })
                 }
-                _ => Ok(Aim::End { timeline, asked: true }),
+                Some(id) => Err(PlanError::NoBackupInTimeline { timeline: id.clone(), target: "its end".into() }),
+                None => Ok(Aim::End { timeline, asked: true }),
             }
         }
-        (Target::End, None) => end_aim(catalog, now, request.timeline.as_deref(), true),
+        (Target::End, None) => end_aim((catalog, facts), now, request.timeline.as_deref(), true),
         // `--backup TS` alone restores that backup as it is.
         (Target::Latest | Target::NoPitr { .. }, Some(ts)) => Ok(Aim::Backup { ts, why: NoReplay::Asked }),
         (Target::NoPitr { at }, None) => {
@@ -122,15 +128,36 @@ pub fn resolve_aim(
                 None => Err(no_backup_before(catalog, at)),
             }
         }
-        (Target::Latest, None) => latest_aim(config, catalog, now, request.timeline.as_deref()),
+        (Target::Latest, None) => latest_aim(config, (catalog, facts), now, request.timeline.as_deref()),
     }
 }
 
-/// Usable backups whose place in the archive is known, the newest first.
-fn placed<'a>(catalog: &'a Catalog, now: DateTime<Utc>, timeline: Option<&str>) -> Vec<(&'a Backup, Stretch<'a>)> {
+/// A usable backup and a gap-free piece that it leads to.
+struct Placed<'a> {
+    backup: &'a Backup,
+    run: Stretch<'a>,
+    /// Up to where the piece holds everything.
+    reach: Option<DateTime<Utc>>,
+    /// Where the piece is another server's: the timeline that is left for it, if that has nothing that the other one lacks.
+    ends: Option<String>,
+}
+
+/// Usable backups whose place in the archive is known, the newest first, and what they lead to.
+fn placed<'a>((catalog, facts): (&'a Catalog, &Facts), now: DateTime<Utc>, timeline: Option<&str>) -> Vec<Placed<'a>> {
     let usable = candidates(catalog, now).into_iter().filter(|backup| catalog.is_whole(backup.ts()));
-    let placed = usable.filter_map(|backup| Some((backup, locate(catalog, backup).ok()?)));
-    placed.filter(|(_, run)| timeline.is_none_or(|id| run.timeline() == id)).collect()
+    let mut placed = Vec::new();
+    for backup in usable {
+        let Ok(own) = locate(catalog, backup) else { continue };
+        let reach = own.reaches().map(|reach| reach.at());
+        placed.push(Placed { backup, run: own, reach, ends: None });
+        for (run, place) in led_to(catalog, facts, backup, &own) {
+            let reach = if place.promoted { run.reaches() } else { run.newest() };
+            let ends = place.left_behind.is_none().then(|| own.timeline().to_owned());
+            placed.push(Placed { backup, run, reach: reach.map(|reach| reach.at()), ends });
+        }
+    }
+    placed.retain(|placed| timeline.is_none_or(|id| placed.run.timeline() == id));
+    placed
 }
 
 /// The latest reachable moment, floored: where the binlogs after some usable backup end. Where nothing is floored, or no
@@ -138,13 +165,13 @@ fn placed<'a>(catalog: &'a Catalog, now: DateTime<Utc>, timeline: Option<&str>) 
 /// second. Where nothing is archived after the newest backup, it is that backup.
 fn latest_aim(
     config: &Config,
-    catalog: &Catalog,
+    (catalog, facts): (&Catalog, &Facts),
     now: DateTime<Utc>,
     timeline: Option<&str>,
 ) -> Result<Aim, PlanError> {
-    let reaches: Vec<(DateTime<Utc>, DateTime<Utc>)> = placed(catalog, now, timeline)
+    let reaches: Vec<(DateTime<Utc>, DateTime<Utc>)> = placed((catalog, facts), now, timeline)
         .into_iter()
-        .filter_map(|(backup, run)| Some((backup.ended_at, run.reaches()?.at())))
+        .filter_map(|placed| Some((placed.backup.ended_at, placed.reach?)))
         .filter(|(ended, reach)| reach >= ended)
         .collect();
     let newest = candidates(catalog, now).into_iter().find(|backup| catalog.is_whole(backup.ts()));
@@ -156,15 +183,20 @@ fn latest_aim(
             if reachable && floored != reach {
                 return Ok(Aim::Moment { at: floored, asked: Some(reach), latest: true });
             }
-            end_aim(catalog, now, timeline, false)
+            end_aim((catalog, facts), now, timeline, false)
         }
-        _ => end_aim(catalog, now, timeline, false),
+        _ => end_aim((catalog, facts), now, timeline, false),
     }
 }
 
 /// The end of the archive: of the timeline of the newest usable backup, or of the one that goes on behind that backup.
-fn end_aim(catalog: &Catalog, now: DateTime<Utc>, timeline: Option<&str>, asked: bool) -> Result<Aim, PlanError> {
-    let placed = placed(catalog, now, timeline);
+fn end_aim(
+    (catalog, facts): (&Catalog, &Facts),
+    now: DateTime<Utc>,
+    timeline: Option<&str>,
+    asked: bool,
+) -> Result<Aim, PlanError> {
+    let placed = placed((catalog, facts), now, timeline);
     if let Some(id) = timeline {
         return match placed.is_empty() {
             true => Err(PlanError::NoBackupInTimeline { timeline: id.to_owned(), target: "its end".into() }),
@@ -176,13 +208,23 @@ fn end_aim(catalog: &Catalog, now: DateTime<Utc>, timeline: Option<&str>, asked:
     };
     // A timeline that goes on behind the newest backup belongs to a server that was live then.
     let mut live: Vec<&str> = Vec::new();
-    for (backup, run) in &placed {
-        let behind = run.reaches().is_some_and(|reach| reach.at() > newest.ended_at);
-        if (backup.ts() == newest.ts() || behind) && !live.contains(&run.timeline()) {
+    let mut ended: Vec<&str> = Vec::new();
+    for Placed { backup, run, reach, ends } in &placed {
+        let behind = reach.is_some_and(|reach| reach > newest.ended_at);
+        let own = ends.is_none()
+            && backup.ts() == newest.ts()
+            && locate(catalog, backup).is_ok_and(|own| own.timeline() == run.timeline());
+        if (own || behind) && !live.contains(&run.timeline()) {
             live.push(run.timeline());
         }
+        if behind {
+            ended.extend(ends.as_deref());
+        }
     }
-    let spans = TimelineSpan::named(catalog, |_| true);
+    // All of what goes on without a loss in another server's binlogs is there too.
+    live.retain(|id| !ended.contains(id));
+    let mut spans = TimelineSpan::named(catalog, |_| true);
+    spans.retain(|span| !ended.contains(&span.id.as_str()));
     match live.as_slice() {
         [] if asked && spans.iter().any(|span| span.to.is_some_and(|to| to.at() > newest.ended_at)) => {
             Err(locate(catalog, newest).err().unwrap_or_else(|| no_backup_before(catalog, now)))

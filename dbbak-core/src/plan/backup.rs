@@ -2,6 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary, clone, dump,
+    engines::choose,
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     catalog::{Backup, Catalog},
-    config::{Config, EngineChoice},
+    config::Config,
     engine::{BackupJob, Engine, PrepareJob, engine_for, engine_named},
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
@@ -32,13 +33,14 @@ pub fn plan_backup(
     request: &BackupRequest,
 ) -> Result<Plan, PlanError> {
     let server = server(facts)?;
-    if *request == BackupRequest::Full
-        && let Some(reason) = clone::reason(config, facts, server)
-    {
-        return clone::plan_clone((config, catalog, facts), server, now, reason);
-    }
-    if *request == BackupRequest::Full && config.engine == EngineChoice::Dump {
-        return dump::plan_dump((config, catalog, facts), server, now, "the engine dump was asked for".into());
+    let choice = (*request == BackupRequest::Full).then(|| choose(config, facts, server));
+    let reason = choice.as_ref().and_then(|choice| choice.reason.clone());
+    match choice.and_then(|choice| choice.engine) {
+        Some("clone") => {
+            return clone::plan_clone((config, catalog, facts), server, now, reason.unwrap_or_default());
+        }
+        Some("dump") => return dump::plan_dump((config, catalog, facts), server, now, reason.unwrap_or_default()),
+        _ => {}
     }
     let parent = parent(catalog, server, request)?;
     let (tool, version) = tool(facts, ToolRole::Backup)?;
@@ -61,6 +63,7 @@ pub fn plan_backup(
         .ok_or_else(|| PlanError::StoreUnusable { reason: "the backup tools need a directory to write into".into() })?;
     let mut plan = Plan::new("backup", now);
     plan.locks = vec![LockScope::Backups];
+    plan.reasons.extend(reason);
     let ts = free_stamp(catalog, now)?;
     let id = match parent {
         None => BackupId::full(ts),

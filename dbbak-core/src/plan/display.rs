@@ -135,7 +135,18 @@ fn window_line(f: &mut fmt::Formatter<'_>, window: &ReportedWindow) -> fmt::Resu
         f,
         "  replay {count} transactions in {} binlogs, from {} to {} (timeline {})",
         window.files, window.from, window.cut, window.timeline
-    )
+    )?;
+    for segment in &window.segments {
+        writeln!(
+            f,
+            "    timeline {}: {} to {} in {} binlogs",
+            segment.timeline, segment.from, segment.until, segment.files
+        )?;
+        if let Some(lost) = &segment.left_behind {
+            writeln!(f, "      without {lost}, which timeline {} never had", segment.timeline)?;
+        }
+    }
+    Ok(())
 }
 
 fn edge_lines(f: &mut fmt::Formatter<'_>, edges: &EdgeFact) -> fmt::Result {

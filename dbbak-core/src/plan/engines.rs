@@ -1,12 +1,12 @@
 //! What each engine needs to take a full of the server, and what of it is missing.
 
-use super::{backup::tool, clone};
+use super::{backup::tool, clone, dump};
 use crate::{
     catalog::Catalog,
-    config::Config,
-    engine::{can_clone, engine_for, engines},
+    config::{Config, NonTransactional},
+    engine::{can_clone, engine_for, engine_named, engines},
     facts::{Facts, ServerFacts},
-    tools::ToolRole,
+    tools::{ToolRole, ToolVersion},
 };
 use serde::Serialize;
 
@@ -23,32 +23,87 @@ pub struct EngineReport {
     pub incrementals: bool,
     /// Whether a full would be taken by it now.
     pub chosen: bool,
+    /// Why it is this one.
+    pub reason: Option<String>,
+    /// What it locks, and for how long.
+    pub locks: String,
     /// How long its newest backup in the store kept its locks, in seconds, where that is recorded.
     pub last_lock_seconds: Option<f64>,
 }
 
+/// The engine of a full, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// Its name; `None`: the backup tool's own, whatever it is.
+    pub(super) engine: Option<&'static str>,
+    /// Why it is this one.
+    pub(super) reason: Option<String>,
+}
+
+/// More data than this are not dumped unless a dump is asked for: loading them takes hours.
+const DUMP_LIMIT: u64 = 100 << 30;
+
+/// Chooses how a full is taken: by the backup tool where one suits the server (files are copied while it works, and
+/// incrementals can follow), else by a clone, else by a dump.
+pub(super) fn choose(config: &Config, facts: &Facts, server: &ServerFacts) -> Choice {
+    if let Some(name) = config.engine.name() {
+        let reason = matches!(name, "clone" | "dump").then(|| format!("the engine {name} was asked for"));
+        return Choice { engine: Some(name), reason };
+    }
+    let (flavor, number) = (server.flavor, server.version);
+    if let Some(version) = suitable_tool(facts, server) {
+        let reason = format!("engine auto: {version} suits {flavor} {number}, and can take incrementals");
+        return Choice { engine: None, reason: Some(reason) };
+    }
+    let clone = clone::reason(config, facts, server);
+    if clone.is_some() && lacks(facts, server).is_empty() {
+        return Choice { engine: Some("clone"), reason: clone };
+    }
+    let bytes = facts.sizes.get(&server.datadir).map(|size| size.bytes);
+    if dump_lacks(config, facts, server).1.is_empty() && bytes.is_none_or(|bytes| bytes <= DUMP_LIMIT) {
+        let tool = match tool(facts, ToolRole::Backup) {
+            Ok((_, version)) => format!("{version} does not suit {flavor} {number}"),
+            Err(_) => "no backup tool was found".to_owned(),
+        };
+        let size = bytes.map_or_else(String::new, |bytes| format!(", its data directory holds {bytes} bytes"));
+        let reason = format!("engine auto: {tool}, the server cannot be cloned, and it can be dumped{size}");
+        return Choice { engine: Some("dump"), reason: Some(reason) };
+    }
+    // Nothing does: what is said then is what the tool lacks, or the clone.
+    Choice { engine: clone.as_ref().map(|_| "clone"), reason: clone }
+}
+
+/// The backup tool, where it suits the server.
+fn suitable_tool<'a>(facts: &'a Facts, server: &ServerFacts) -> Option<&'a ToolVersion> {
+    let (_, version) = tool(facts, ToolRole::Backup).ok()?;
+    let engine = engine_for(version.kind)?;
+    engine.suits(version, server.flavor, server.version).is_ok().then_some(version)
+}
+
+/// Whether the backup tool that was found suits the server that answered.
+pub fn backup_tool_suits(facts: &Facts) -> bool {
+    matches!(&facts.server, Some(Ok(server)) if suitable_tool(facts, server).is_some())
+}
+
 /// What each engine needs for a full of the server, and what is missing. The facts are those of a plan for a full.
 pub fn report_engines(config: &Config, catalog: &Catalog, facts: &Facts, server: &ServerFacts) -> Vec<EngineReport> {
-    let by_clone = clone::reason(config, facts, server).is_some();
+    let choice = choose(config, facts, server);
     let found = tool(facts, ToolRole::Backup).ok().map(|(_, version)| version);
-    let report = |name: &'static str| {
-        let (version, missing) = if name == "clone" {
-            (
-                Some(server.version_text.clone()).filter(|_| can_clone(server.flavor, server.version)),
-                lacks(facts, server),
-            )
-        } else {
-            match found.filter(|version| engine_for(version.kind).is_some_and(|engine| engine.name() == name)) {
-                None => (None, vec![format!("{name} was not found")]),
-                Some(version) => {
-                    let misfit = engine_for(version.kind)
-                        .and_then(|engine| engine.suits(version, server.flavor, server.version).err());
-                    let missing = misfit.map(|misfit| format!("{} is needed, found {}", misfit.expected, misfit.found));
-                    (Some(version.full.clone()), missing.into_iter().collect())
-                }
+    let report = |name: &'static str| match name {
+        "clone" => (
+            Some(server.version_text.clone()).filter(|_| can_clone(server.flavor, server.version)),
+            lacks(facts, server),
+        ),
+        "dump" => dump_lacks(config, facts, server),
+        _ => match found.filter(|version| engine_for(version.kind).is_some_and(|engine| engine.name() == name)) {
+            None => (None, vec![format!("{name} was not found")]),
+            Some(version) => {
+                let misfit = engine_for(version.kind)
+                    .and_then(|engine| engine.suits(version, server.flavor, server.version).err());
+                let missing = misfit.map(|misfit| format!("{} is needed, found {}", misfit.expected, misfit.found));
+                (Some(version.full.clone()), missing.into_iter().collect())
             }
-        };
-        (version, missing)
+        },
     };
     let newest = |name: &str| {
         let taken = catalog.backups.iter().filter(|backup| backup.entry.engine.as_deref() == Some(name));
@@ -59,20 +114,46 @@ pub fn report_engines(config: &Config, catalog: &Catalog, facts: &Facts, server:
         .map(|engine| {
             let name = engine.name();
             let (version, missing) = report(name);
-            let wanted = match config.engine.name() {
+            let wanted = match choice.engine {
                 Some(wanted) => wanted == name,
-                None => by_clone == (name == "clone"),
+                None => found.and_then(|found| engine_for(found.kind)).is_some_and(|engine| engine.name() == name),
             };
+            let chosen = wanted && missing.is_empty();
             EngineReport {
                 name: name.to_owned(),
-                chosen: wanted && missing.is_empty(),
+                chosen,
+                reason: choice.reason.clone().filter(|_| chosen),
                 version,
                 missing,
                 incrementals: engine.has_incrementals(),
+                locks: engine.locks().to_owned(),
                 last_lock_seconds: newest(name),
             }
         })
         .collect()
+}
+
+/// The dump program's version, and what is missing to dump the server.
+fn dump_lacks(config: &Config, facts: &Facts, server: &ServerFacts) -> (Option<String>, Vec<String>) {
+    let Ok((_, version)) = tool(facts, ToolRole::Dump) else {
+        return (None, vec!["mysqldump or mariadb-dump was not found".into()]);
+    };
+    let mut missing = Vec::new();
+    if let Some(engine) = engine_named("dump")
+        && let Err(misfit) = engine.suits(version, server.flavor, server.version)
+    {
+        missing.push(format!("{} is needed, found {}", misfit.expected, misfit.found));
+    }
+    missing.extend(dump::missing_privileges(server).into_iter().map(|lacked| format!("the account lacks {lacked}")));
+    match &facts.non_transactional {
+        None => missing.push("the server did not say which of its tables have transactions".into()),
+        Some(tables) if !tables.is_empty() && config.non_transactional == NonTransactional::Refuse => {
+            let tables: Vec<String> = tables.iter().map(ToString::to_string).collect();
+            missing.push(format!("tables without transactions are in no snapshot: {}", tables.join(", ")));
+        }
+        Some(_) => {}
+    }
+    (Some(version.full.clone()), missing)
 }
 
 /// What is missing to clone the server.

@@ -127,9 +127,9 @@ pub enum PlanError {
         /// The timeline that was looked at.
         timeline: String,
     },
-    /// The target lies beyond the end of a timeline that goes on in another server's binlogs.
+    /// The target lies beyond the end of a timeline that goes on in another server's binlogs, to which no restore can go over.
     #[error(
-        "the target {} lies beyond the end of timeline {} ({}); timeline {} goes on there from {}, but a restore does not cross from one server's binlogs to another's",
+        "the target {} lies beyond the end of timeline {} ({}); timeline {} goes on there from {}, but no restore can go over to it: {reason}",
         utc(target), stitch.from, latest.as_ref().map_or("unknown".into(), utc), stitch.to, stitch.file
     )]
     OtherTimeline {
@@ -139,6 +139,20 @@ pub enum PlanError {
         latest: Option<DateTime<Utc>>,
         /// What the GTID sets prove.
         stitch: Box<Stitch>,
+        /// Why no restore can go over.
+        reason: String,
+    },
+    /// A backup does not lead from its own server's timeline to another server's.
+    #[error("backup {backup} of timeline {from} does not lead to timeline {to}: {reason}")]
+    CannotCross {
+        /// The backup.
+        backup: Stamp,
+        /// The timeline that it was taken in.
+        from: String,
+        /// The timeline that was looked at.
+        to: String,
+        /// Why not.
+        reason: String,
     },
     /// Binlogs between the backup and the target are missing.
     #[error("{} (backup {backup})", gap(after, finding.as_deref()))]

@@ -73,7 +73,7 @@ fn explain_aim(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, (config, c
                 plan.warnings.push(format!("no backup leads to what is archived later ({span})"));
             }
             let backup = selection.chain.last();
-            let run = backup.and_then(|backup| super::select::locate(catalog, backup).ok());
+            let run = backup.and_then(|backup| super::start::locate(catalog, backup).ok());
             if let Some(RunEnd::Gap { next, .. }) = run.map(|run| run.end()) {
                 plan.warnings.push(format!(
                     "binlogs are missing behind {}: {next} and what follows is not replayed",

@@ -29,6 +29,7 @@ mod resume;
 mod scratch;
 mod select;
 mod ship;
+mod start;
 mod step;
 mod time_zone;
 mod touch;
@@ -38,21 +39,24 @@ pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use base::family_of;
 pub use check::{Violation, check};
-pub use engines::{EngineReport, report_engines};
+pub use engines::{EngineReport, backup_tool_suits, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
-pub use report::{ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedWindow, RestoreReport};
+pub use report::{
+    ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport,
+};
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
-pub use select::{Selection, Window, candidates, select};
+pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
+pub use start::Lead;
 pub use step::{
-    EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady, OpenClone,
-    Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool,
-    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady,
+    OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay,
+    RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};

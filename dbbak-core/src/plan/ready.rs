@@ -127,6 +127,9 @@ impl Restore<'_> {
         let window = self.window.filter(|window| window.coordinates.place() != window.cut);
         let window = window.ok_or_else(|| no("no binlogs are replayed".into()))?;
         let place = place.ok_or_else(|| no("the backup does not say where its server kept its binlogs".into()))?;
+        if window.lead.is_some() {
+            return Err(no("they are those of two servers".into()));
+        }
         if !self.request.skip.is_empty() {
             return Err(no("they hold transactions that are left out of the data".into()));
         }

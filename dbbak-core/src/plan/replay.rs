@@ -3,13 +3,12 @@
 use super::{
     PlanError,
     request::{ReplayWay, RestoreRequest},
-    select::Window,
-    step::{Feeder, Relay},
+    select::{Segment, Window},
+    step::{BinlogCopy, Feeder, Relay},
 };
 use crate::{
     facts::CutFact,
     model::{BinlogName, BinlogPosition, Goal, GtidSet},
-    store::BinlogEntry,
     tools::{
         Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version,
     },
@@ -21,6 +20,8 @@ use std::{
 
 /// The base name of the relay logs that a MariaDB server writes.
 const RELAY_BASE: &str = "relay";
+/// The base name of the copies in a window of two servers' binlogs.
+const STITCHED_BASE: &str = "stitched";
 /// Workers of MySQL's applier.
 const MYSQL_WORKERS: u32 = 4;
 
@@ -75,9 +76,12 @@ pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &
     let from = window.coordinates.place();
     for gtid in &request.skip {
         let goal = Goal::Before(gtid.clone());
-        let places = cuts.iter().filter(|fact| fact.timeline == window.timeline && fact.goal == goal);
-        let mut places = places.filter_map(|fact| fact.cut.as_ref().map(|cut| &cut.at));
-        if !places.any(|at| holds(window, &from, at)) {
+        let is_in = |segment: &Segment<'_, '_>| {
+            let places = cuts.iter().filter(|fact| fact.timeline == segment.timeline && fact.goal == goal);
+            let mut places = places.filter_map(|fact| fact.cut.as_ref().map(|cut| &cut.at));
+            places.any(|at| holds(segment, at))
+        };
+        if !window.segments(&from).iter().any(is_in) {
             let (gtid, cut) = (gtid.to_string(), window.cut.clone());
             return Err(PlanError::SkipNotInWindow { gtid, from, cut });
         }
@@ -85,17 +89,38 @@ pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &
     Ok(())
 }
 
-/// Whether a transaction that begins at a place is in the window.
-fn holds(window: &Window<'_>, from: &BinlogPosition, at: &BinlogPosition) -> bool {
-    window.files.iter().any(|file| file.name == at.file)
-        && (at.file != from.file || at.position >= from.position)
-        && (at.file != window.cut.file || at.position < window.cut.position)
+/// Whether a transaction that begins at a place is in a part of the window.
+fn holds(segment: &Segment<'_, '_>, at: &BinlogPosition) -> bool {
+    segment.files.iter().any(|file| file.name == at.file)
+        && (at.file != segment.from.file || at.position >= segment.from.position)
+        && (at.file != segment.until.file || at.position < segment.until.position)
+}
+
+/// How the files of a window of two servers' binlogs are copied; empty for one of a single timeline.
+///
+/// Two servers may have equal file names, and one reader, or one applier, goes through all copies: so they are numbered
+/// anew, and end where nothing more is wanted.
+pub(super) fn copies(window: &Window<'_>) -> Result<Vec<BinlogCopy>, PlanError> {
+    let Some(lead) = &window.lead else { return Ok(Vec::new()) };
+    let (before, last) = (lead.files.len(), window.files.len().saturating_sub(1));
+    let copy = |place: usize| {
+        let name = format!("{STITCHED_BASE}.{:06}", place + 1);
+        let name =
+            name.parse().map_err(|_| PlanError::StoreUnusable { reason: format!("no binlog can be named {name}") })?;
+        Ok(BinlogCopy {
+            name,
+            enter: (place == before).then_some(lead.place.enter.position),
+            leave: (place + 1 == before).then_some(lead.leave.position),
+            trim: place != last,
+        })
+    };
+    (0..window.files.len()).map(copy).collect()
 }
 
 /// Why the applier cannot replay, if so.
 fn hindrance(dialect: Dialect, window: &Window<'_>) -> Option<String> {
     let bases: BTreeSet<&str> = window.files.iter().map(|file| file.name.base()).collect();
-    if bases.len() > 1 {
+    if bases.len() > 1 && window.lead.is_none() {
         return Some(format!("the binlogs change their name: {}", bases.into_iter().collect::<Vec<_>>().join(", ")));
     }
     if let Some(file) = window.files.iter().find(|file| file.decrypted == Some(true)) {
@@ -127,9 +152,14 @@ pub(super) fn free_server_ids(window: &Window<'_>) -> (u32, u32) {
 }
 
 /// The bytes of a window, from its start to its end.
-pub(super) fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: &[BinlogEntry]) -> u64 {
-    let before_last: u64 = files.iter().take(files.len().saturating_sub(1)).map(|file| file.size).sum();
-    (before_last + cut.position).saturating_sub(from.position)
+pub(super) fn bytes_between(window: &Window<'_>) -> u64 {
+    let from = window.coordinates.place();
+    let of = |segment: &Segment<'_, '_>| {
+        let before_last = segment.files.iter().take(segment.files.len().saturating_sub(1));
+        let before_last: u64 = before_last.map(|file| file.size).sum();
+        (before_last + segment.until.position).saturating_sub(segment.from.position)
+    };
+    window.segments(&from).iter().map(of).sum()
 }
 
 /// What planning a relay needs to know.
@@ -137,6 +167,8 @@ pub(super) fn bytes_between(from: &BinlogPosition, cut: &BinlogPosition, files: 
 pub(super) struct RelayJob<'a> {
     pub family: Family,
     pub window: &'a Window<'a>,
+    /// The names of the unpacked files, in order.
+    pub copies: Vec<BinlogName>,
     pub workdir: &'a Path,
     pub run_dir: &'a Path,
     /// The eight digits that tell the run apart.
@@ -154,7 +186,10 @@ pub(super) fn relay_settings(family: Family, workdir: &Path, window: &Window<'_>
     match family {
         Family::Mariadb => RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0 },
         Family::Mysql => {
-            let base = window.files.last().map_or(RELAY_BASE, |last| last.name.base());
+            let base = match &window.lead {
+                Some(_) => STITCHED_BASE,
+                None => window.files.last().map_or(RELAY_BASE, |last| last.name.base()),
+            };
             RelayReplay { dir: workdir.join("binlogs"), base: base.to_owned(), workers: MYSQL_WORKERS }
         }
     }
@@ -175,7 +210,7 @@ impl RelayJob<'_> {
     /// [`PlanError::Command`]: a path that is no text.
     pub(super) fn plan(self) -> Result<Relay, PlanError> {
         let binlogs = self.workdir.join("binlogs");
-        let files: Vec<BinlogName> = self.window.files.iter().map(|file| file.name.clone()).collect();
+        let files = self.copies.clone();
         let base = files.last().map_or(RELAY_BASE, |last| last.base());
         let index = binlogs.join(format!("{base}.index"));
         let (applier, feeder) = match self.family {

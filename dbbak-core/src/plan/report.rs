@@ -1,6 +1,6 @@
 //! What a restore says of itself, before and after.
 
-use super::request::ReplayWay;
+use super::{request::ReplayWay, select::Window};
 use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
@@ -89,6 +89,46 @@ pub struct ReportedWindow {
     /// Transactions that are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Gtid>,
+    /// Where it goes over from one server's binlogs to another's: its parts, in order. Empty where it is of one timeline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<ReportedSegment>,
+}
+
+/// A part of a window, of one timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedSegment {
+    /// The timeline.
+    pub timeline: String,
+    /// Where it starts.
+    pub from: BinlogPosition,
+    /// Where it ends.
+    pub until: BinlogPosition,
+    /// How many binlogs it spans.
+    pub files: usize,
+    /// The GTIDs that both servers had where this part begins; none for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gtids_before: Option<String>,
+    /// Transactions of the part before that this one's server never had: they are not in the restored state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<String>,
+}
+
+impl ReportedSegment {
+    /// The parts of a window that goes over to another server's binlogs; else none.
+    pub(super) fn of(window: &Window<'_>) -> Vec<Self> {
+        let Some(lead) = &window.lead else { return Vec::new() };
+        let from = window.coordinates.place();
+        let segments = window.segments(&from);
+        let reported = segments.iter().enumerate().map(|(number, segment)| ReportedSegment {
+            timeline: segment.timeline.to_owned(),
+            from: segment.from.clone(),
+            until: segment.until.clone(),
+            files: segment.files.len(),
+            gtids_before: (number > 0).then(|| lead.place.gtids.clone()),
+            left_behind: lead.place.left_behind.clone().filter(|_| number > 0),
+        });
+        reported.collect()
+    }
 }
 
 impl ReportedBackup {

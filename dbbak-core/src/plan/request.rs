@@ -74,6 +74,11 @@ pub struct FinishRequest {
 }
 
 impl RestoreRequest {
+    /// Whether a backup is asked for as it is.
+    pub fn replays_nothing(&self) -> bool {
+        matches!(self.target, Target::NoPitr { .. })
+    }
+
     /// The places of the transactions that are left out, which a survey has to look for.
     pub fn skip_goals(&self) -> impl Iterator<Item = Goal> {
         self.skip.iter().cloned().map(Goal::Before)

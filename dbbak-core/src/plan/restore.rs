@@ -9,7 +9,7 @@ use super::{
     base::{base_tree, engine_of, family_of},
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
-    report::{ReportedBackup, ReportedWindow, RestoreReport},
+    report::{ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
     resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     engine::{Engine, PrepareJob, engine_for},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
-    model::TreeName,
+    model::{BinlogName, BinlogPosition, TreeName},
     store::{BinlogEntry, LockScope},
     tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
 };
@@ -42,7 +42,7 @@ pub fn plan_restore(
     request: &RestoreRequest,
 ) -> Result<Plan, PlanError> {
     let pinned = pinned(request, facts)?;
-    let aim = resolve_aim(config, catalog, now, &pinned)?;
+    let aim = resolve_aim(config, catalog, facts, now, &pinned)?;
     let selection = select(catalog, &pinned, &aim, facts)?;
     let request = &RestoreRequest { id: pinned.id, ..request.clone() };
     let edges = edges_of(catalog, facts, &selection)?;
@@ -281,17 +281,17 @@ impl<'a> Restore<'a> {
             transactions: self.transactions(window),
             replay: ReplayWay::Pipe,
             skipped: self.request.skip.clone(),
+            segments: ReportedSegment::of(window),
         };
-        if from == window.cut {
+        if from == window.cut && window.lead.is_none() {
             plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
             return Ok(reported);
         }
         let files: Vec<BinlogEntry> = window.files.iter().map(|entry| (*entry).clone()).collect();
         let stop = stop_of(window);
         let dir = self.workdir.join("binlogs");
-        let bytes = replay::bytes_between(&from, &window.cut, &files);
-        let names: Vec<PathBuf> = files.iter().map(|file| dir.join(file.name.as_str())).collect();
-        plan.steps.push(Step::UnpackBinlogs(UnpackBinlogs {
+        let bytes = replay::bytes_between(window);
+        let unpack = UnpackBinlogs {
             dir: dir.clone(),
             files,
             start: from.position,
@@ -299,7 +299,17 @@ impl<'a> Restore<'a> {
             transactions: reported.transactions,
             expected_list: self.workdir.join("expected-transactions"),
             skip: self.request.skip.clone(),
-        }));
+            copies: replay::copies(window)?,
+        };
+        let copies = unpack.names();
+        // Where each file is a copy under its own name, these are the places themselves.
+        let at = |copy: Option<&BinlogName>, place: &BinlogPosition| BinlogPosition {
+            file: copy.unwrap_or(&place.file).clone(),
+            position: place.position,
+        };
+        let (from, cut) = (at(copies.first(), &from), at(copies.last(), &window.cut));
+        let names: Vec<PathBuf> = copies.iter().map(|name| dir.join(name.as_str())).collect();
+        plan.steps.push(Step::UnpackBinlogs(unpack));
         let (_, server_version) = self.family_tool(ToolRole::Server)?;
         let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
         let choice = replay::choose(self.request, window, Dialect { family: self.family, version })?;
@@ -338,6 +348,7 @@ impl<'a> Restore<'a> {
                 workdir: &self.workdir,
                 run_dir: &server.run_dir,
                 id: &short(&self.request.id),
+                copies,
                 server_program: program(mysqld)?,
                 run_as: self.run_as(),
                 stop,
@@ -363,7 +374,7 @@ impl<'a> Restore<'a> {
             reader: Launch { command: reader, log: self.workdir.join("replay-reader.log") },
             client: Launch { command: client, log: self.workdir.join("replay-client.log") },
             from,
-            cut: window.cut.clone(),
+            cut,
             bytes,
             examination,
         })));
@@ -377,11 +388,15 @@ impl<'a> Restore<'a> {
     fn transactions(&self, window: &Window<'_>) -> Option<u64> {
         let last_backup = self.chain.last()?;
         let start = self.facts.starts.iter().find(|start| start.backup == last_backup.ts())?;
-        let mut all = 0;
+        let mut all: u64 = 0;
         for file in &window.files {
             all += file.transactions?;
         }
-        if window.cut == window.coordinates.place() {
+        if let Some(lead) = &window.lead {
+            // What stands behind the place that is left, and before the one that is entered.
+            let left = lead.files.last()?.transactions?.checked_sub(lead.place.leave_before)?;
+            all = all.checked_sub(left)?.checked_sub(lead.place.enter_before)?;
+        } else if window.cut == window.coordinates.place() {
             return Some(0);
         }
         let behind_cut = match (window.transactions_before, window.files.last()) {

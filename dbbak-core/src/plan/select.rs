@@ -1,15 +1,16 @@
 //! Chooses the chain and the window of a restore.
 
 use super::{
-    across::across,
+    across::explained,
     aim::Aim,
-    error::{PlanError, ReplayEnd},
+    error::PlanError,
     request::RestoreRequest,
+    start::{Lead, Start, blocked, locate},
     whereabouts::{TimelineSpan, whereabouts},
 };
 use crate::{
-    catalog::{Backup, Catalog, ChainError, RunEnd, Stretch},
-    facts::{CutFact, CutFlaw, CutPlace, Facts},
+    catalog::{Backup, Catalog, ChainError, Stretch},
+    facts::{CutFact, CutFlaw, Facts},
     model::{BackupKind, BinlogCoordinates, BinlogPosition, Goal, GtidSet, Stamp},
     store::BinlogEntry,
 };
@@ -38,10 +39,41 @@ pub struct Window<'a> {
     pub cut: BinlogPosition,
     /// Whether the last file is gone through up to its end, as far as it is good.
     pub to_end: bool,
-    /// The files from the coordinates' to the cut's.
+    /// The files from the coordinates' to the cut's; where the window goes over to another server's binlogs, those of the
+    /// first one come first.
     pub files: Vec<&'a BinlogEntry>,
     /// Transactions of the cut's file before the cut, where the cut was looked for.
     pub transactions_before: Option<u64>,
+    /// The part before the place where the window goes over to another server's binlogs; the coordinates are in it.
+    pub lead: Option<Lead<'a>>,
+}
+
+/// A part of a window that is of one timeline.
+#[derive(Debug, Clone, Copy)]
+pub struct Segment<'w, 'a> {
+    /// The timeline.
+    pub timeline: &'w str,
+    /// Where it starts.
+    pub from: &'w BinlogPosition,
+    /// Where it ends.
+    pub until: &'w BinlogPosition,
+    /// The files.
+    pub files: &'w [&'a BinlogEntry],
+    /// Whether the end is that of its last file.
+    pub to_end: bool,
+}
+
+impl<'a> Window<'a> {
+    /// The parts of it, in the order in which they are replayed. `from` is the place of the coordinates.
+    pub fn segments<'w>(&'w self, from: &'w BinlogPosition) -> Vec<Segment<'w, 'a>> {
+        let (timeline, until, files, to_end) = (self.timeline.as_str(), &self.cut, self.files.as_slice(), self.to_end);
+        let Some(lead) = &self.lead else {
+            return vec![Segment { timeline, from, until, files, to_end }];
+        };
+        let (before, files) = files.split_at(lead.files.len().min(files.len()));
+        let first = Segment { timeline: &lead.timeline, from, until: &lead.leave, files: before, to_end: false };
+        vec![first, Segment { timeline, from: &lead.place.enter, until, files, to_end }]
+    }
 }
 
 impl Selection<'_> {
@@ -91,7 +123,7 @@ fn select_moment<'a>(
     at: DateTime<Utc>,
     facts: &Facts,
 ) -> Result<Selection<'a>, PlanError> {
-    let mut candidates = match named(catalog, request)? {
+    let candidates = match named(catalog, request)? {
         Some(backup) if backup.ended_at > at => {
             return Err(PlanError::BackupAfterTarget { backup: backup.ts(), ended: backup.ended_at, target: at });
         }
@@ -101,34 +133,53 @@ fn select_moment<'a>(
     if candidates.is_empty() {
         return Err(no_backup_before(catalog, at));
     }
-    if let Some(id) = &request.timeline {
-        candidates.retain(|backup| locate(catalog, backup).is_ok_and(|run| run.timeline() == id));
-        if candidates.is_empty() {
-            let target = super::error::utc(&at);
-            return Err(PlanError::NoBackupInTimeline { timeline: id.clone(), target });
-        }
+    let wanted = |id: &str| request.timeline.as_deref().is_none_or(|named| named == id);
+    let mut own = candidates.clone();
+    if request.timeline.is_some() {
+        own.retain(|backup| locate(catalog, backup).is_ok_and(|run| wanted(run.timeline())));
     }
-    let reach = |backup: &'a Backup| -> Result<(Vec<&'a Backup>, Window<'a>), PlanError> {
+    let reach = |backup: &'a Backup| -> Result<Reached<'a>, PlanError> {
         let start = Start::of(catalog, backup, facts)?;
         let window = start.to_moment(at, &facts.cuts)?;
         Ok((start.chain, window))
     };
-    let selection =
-        first_that_reaches(&candidates, reach).map_err(|all| across(catalog, most_telling(all, catalog, at)))?;
-    // Servers that were live at the same time may both have been archived: which one is meant would be a guess.
-    if let (Some(window), None, None) = (&selection.window, &request.timeline, request.backup) {
+    let across = reach_across(catalog, &candidates, facts, &wanted, |start| start.to_moment(at, &facts.cuts));
+    let selection = match first_that_reaches(&own, reach) {
+        Ok(selection) => selection,
+        Err(mut reasons) => {
+            return match one_timeline(catalog, &across.reached, super::error::utc(&at))? {
+                Some(selection) => Ok(selection),
+                None if own.is_empty() && across.refused.is_empty() => {
+                    let timeline = request.timeline.clone().unwrap_or_default();
+                    Err(PlanError::NoBackupInTimeline { timeline, target: super::error::utc(&at) })
+                }
+                None => {
+                    reasons.extend(across.refused.iter().cloned());
+                    Err(explained(catalog, most_telling(reasons, catalog, at), &across.refused))
+                }
+            };
+        }
+    };
+    // Servers that were live at the same time may both have been archived, and after a failover two may have gone on: which one
+    // is meant would be a guess.
+    if let (Some(window), None) = (&selection.window, &request.timeline) {
         let mut several = vec![window.timeline.clone()];
-        for backup in candidates {
-            let Ok(run) = locate(catalog, backup) else { continue };
-            if !several.iter().any(|id| id == run.timeline()) && reach(backup).is_ok() {
-                several.push(run.timeline().to_owned());
+        if request.backup.is_none() {
+            for backup in candidates {
+                let Ok(run) = locate(catalog, backup) else { continue };
+                if !several.iter().any(|id| id == run.timeline()) && reach(backup).is_ok() {
+                    several.push(run.timeline().to_owned());
+                }
+            }
+        }
+        for (_, start, other) in &across.reached {
+            let known = several.contains(&other.timeline);
+            if !known && !is_the_same(window, start, other) {
+                several.push(other.timeline.clone());
             }
         }
         if several.len() > 1 {
-            return Err(PlanError::AmbiguousTimeline {
-                target: super::error::utc(&at),
-                candidates: TimelineSpan::named(catalog, |id| several.iter().any(|other| other == id)),
-            });
+            return Err(ambiguous(catalog, super::error::utc(&at), &several));
         }
     }
     Ok(selection)
@@ -142,49 +193,78 @@ fn select_cut<'a>(
 ) -> Result<Selection<'a>, PlanError> {
     let named = named(catalog, request)?;
     let own = match named {
-        Some(backup) => Some(locate(catalog, backup)?.timeline()),
+        Some(backup) => Some(locate(catalog, backup)?),
         None => None,
     };
-    let wanted =
-        |id: &str| request.timeline.as_deref().is_none_or(|named| named == id) && own.is_none_or(|own| own == id);
-    let held: Vec<&CutFact> = facts
-        .cuts
-        .iter()
-        .filter(|fact| fact.goal == *goal && (fact.cut.is_some() || fact.flaw.is_some()) && wanted(&fact.timeline))
-        .collect();
+    let wanted = |id: &str| request.timeline.as_deref().is_none_or(|named| named == id);
+    // Whether the named backup leads there is told later, with the reason why not.
+    let is_led_to = |id: &str| {
+        let goes_on = |run: &Stretch<'_>| facts.crossings.iter().any(|fact| fact.to == id && fact.goes_on_from(run));
+        own.as_ref().is_none_or(|run| run.timeline() == id || goes_on(run))
+    };
+    let is_there = |fact: &&CutFact| {
+        fact.goal == *goal
+            && (fact.cut.is_some() || fact.flaw.is_some())
+            && wanted(&fact.timeline)
+            && is_led_to(&fact.timeline)
+    };
+    let mut held: Vec<&CutFact> = facts.cuts.iter().filter(is_there).collect();
+    // The timeline that the named backup was taken in comes before those that it leads to.
+    if let Some(run) = &own
+        && held.iter().any(|fact| fact.timeline == run.timeline())
+    {
+        held.retain(|fact| fact.timeline == run.timeline());
+    }
     let fact = match held.as_slice() {
-        [] => return Err(not_found(catalog, named, goal, wanted)),
+        [] => return Err(not_found(catalog, named, goal, |id| wanted(id) && is_led_to(id))),
         [fact] => *fact,
         several => {
-            return Err(PlanError::AmbiguousTimeline {
-                target: goal.to_string(),
-                candidates: TimelineSpan::named(catalog, |id| several.iter().any(|fact| fact.timeline == id)),
-            });
+            let several: Vec<String> = several.iter().map(|fact| fact.timeline.clone()).collect();
+            return Err(ambiguous(catalog, goal.to_string(), &several));
         }
     };
     let place = match (&fact.cut, &fact.flaw) {
         (Some(place), _) => place,
         (None, flaw) => return Err(flawed(goal, flaw.as_ref())),
     };
+    let is_own = |backup: &Backup| locate(catalog, backup).is_ok_and(|run| run.timeline() == fact.timeline);
     let before = |backup: &&'a Backup| {
         let place_of = backup.coordinates().ok().filter(|coordinates| coordinates.place() <= place.until);
-        place_of.is_some() && locate(catalog, backup).is_ok_and(|run| run.timeline() == fact.timeline)
+        place_of.is_some() && is_own(backup)
     };
     let candidates = match named {
-        Some(backup) if !before(&backup) => {
+        Some(backup) if !before(&backup) && is_own(backup) => {
             let coordinates = backup.coordinates().map(BinlogCoordinates::place);
             let coordinates =
                 coordinates.map_err(|reason| PlanError::BackupWithoutPitr { backup: backup.ts(), reason })?;
             return Err(PlanError::BackupHoldsTarget { backup: backup.ts(), target: goal.to_string(), coordinates });
         }
-        Some(backup) => vec![backup],
+        Some(backup) => Some(backup).filter(before).into_iter().collect(),
         None => by_place(catalog.backups.iter().filter(before).collect()),
     };
+    let reach = |backup: &'a Backup| -> Result<Reached<'a>, PlanError> {
+        let start = Start::of(catalog, backup, facts)?;
+        let window = start.to_place(place)?;
+        Ok((start.chain, window))
+    };
+    let reasons = match first_that_reaches(&candidates, reach) {
+        Ok(selection) => return Ok(selection),
+        Err(reasons) => reasons,
+    };
+    let others = named.map_or_else(|| newest_first(catalog), |backup| vec![backup]);
+    let is_target = |id: &str| id == fact.timeline;
+    let across = reach_across(catalog, &others, facts, &is_target, |start| match start.is_behind(&place.until) {
+        true => Err(start.behind(&place.at)),
+        false => start.to_place(place),
+    });
+    if let Some(selection) = one_timeline(catalog, &across.reached, goal.to_string())? {
+        return Ok(selection);
+    }
     if candidates.is_empty() {
-        let placed = catalog
-            .backups
-            .iter()
-            .filter(|backup| locate(catalog, backup).is_ok_and(|run| run.timeline() == fact.timeline));
+        if let Some((_, error)) = across.refused.into_iter().next() {
+            return Err(error);
+        }
+        let placed = catalog.backups.iter().filter(|backup| is_own(backup));
         let oldest = by_place(placed.collect()).pop();
         return Err(PlanError::NoBackupBefore {
             target: goal.to_string(),
@@ -193,12 +273,7 @@ fn select_cut<'a>(
             oldest: oldest.and_then(|backup| Some(Box::new((backup.ts(), backup.coordinates().ok()?.place())))),
         });
     }
-    let reach = |backup: &'a Backup| -> Result<(Vec<&'a Backup>, Window<'a>), PlanError> {
-        let start = Start::of(catalog, backup, facts)?;
-        let window = start.to_place(place)?;
-        Ok((start.chain, window))
-    };
-    first_that_reaches(&candidates, reach).map_err(|all| first_of(all, catalog))
+    Err(first_of(reasons, catalog))
 }
 
 fn select_end<'a>(
@@ -207,36 +282,115 @@ fn select_end<'a>(
     (timeline, asked): (&str, bool),
     facts: &Facts,
 ) -> Result<Selection<'a>, PlanError> {
-    let candidates = match named(catalog, request)? {
-        Some(backup) => vec![backup],
-        None => by_place(
-            catalog
-                .backups
-                .iter()
-                .filter(|backup| locate(catalog, backup).is_ok_and(|run| run.timeline() == timeline))
-                .collect(),
-        ),
+    let named = named(catalog, request)?;
+    let is_own = |backup: &&'a Backup| locate(catalog, backup).is_ok_and(|run| run.timeline() == timeline);
+    let candidates = match named {
+        Some(backup) => Some(backup).filter(|backup| is_own(backup)).into_iter().collect(),
+        None => by_place(catalog.backups.iter().filter(is_own).collect()),
     };
     let timelines = catalog.timelines();
     let last = timelines.iter().find(|line| line.id == timeline).and_then(|line| line.files.last());
-    let reach = |backup: &'a Backup| -> Result<(Vec<&'a Backup>, Window<'a>), PlanError> {
-        let start = Start::of(catalog, backup, facts)?;
+    let to_end = |start: &Start<'a>| -> Result<Window<'a>, PlanError> {
         // What was asked for is every transaction: those behind a gap are missing then.
         if asked && last.is_some_and(|last| last.name != start.run.last().name) {
-            return Err(blocked(backup, &start.run, start.latest()));
+            return Err(blocked(start.backup, &start.run, start.latest()));
         }
-        let end = end_of(&start.run).position;
         // A backup that stands behind the end holds everything that is archived.
-        let own = start.coordinates.place();
-        let window = if end < own {
-            let Some(place) = start.run.find(&own.file) else { return Err(blocked(backup, &start.run, None)) };
-            start.window(own, false, start.run.files(place + 1))
-        } else {
-            start.to_the_end()?
-        };
+        start.to_the_end_or_nothing()
+    };
+    let reach = |backup: &'a Backup| -> Result<Reached<'a>, PlanError> {
+        let start = Start::of(catalog, backup, facts)?;
+        let window = to_end(&start)?;
         Ok((start.chain, window))
     };
-    first_that_reaches(&candidates, reach).map_err(|all| first_of(all, catalog))
+    let mut reasons = match first_that_reaches(&candidates, reach) {
+        Ok(selection) => return Ok(selection),
+        Err(reasons) => reasons,
+    };
+    let others = named.map_or_else(|| newest_first(catalog), |backup| vec![backup]);
+    let across = reach_across(catalog, &others, facts, &|id| id == timeline, to_end);
+    match one_timeline(catalog, &across.reached, "the end of the archive".into())? {
+        Some(selection) => Ok(selection),
+        None => {
+            reasons.extend(across.refused);
+            Err(first_of(reasons, catalog))
+        }
+    }
+}
+
+/// A chain and the window behind it.
+type Reached<'a> = (Vec<&'a Backup>, Window<'a>);
+
+/// What backups reach in other servers' timelines than their own.
+struct Across<'a> {
+    reached: Vec<(Stamp, Start<'a>, Window<'a>)>,
+    refused: Vec<(Stamp, PlanError)>,
+}
+
+/// Tries to reach an aim in timelines that others than the backups' own go on in.
+fn reach_across<'a>(
+    catalog: &'a Catalog,
+    candidates: &[&'a Backup],
+    facts: &Facts,
+    wanted: &dyn Fn(&str) -> bool,
+    reach: impl Fn(&Start<'a>) -> Result<Window<'a>, PlanError>,
+) -> Across<'a> {
+    let mut across = Across { reached: Vec::new(), refused: Vec::new() };
+    if facts.crossings.is_empty() {
+        return across;
+    }
+    for backup in candidates {
+        let Ok(start) = Start::of(catalog, backup, facts) else { continue };
+        for (to, over) in start.across(catalog, facts) {
+            if !wanted(&to) {
+                continue;
+            }
+            match over.and_then(|over| reach(&over).map(|window| (over, window))) {
+                Ok((over, window)) => across.reached.push((backup.ts(), over, window)),
+                Err(error) => across.refused.push((backup.ts(), error)),
+            }
+        }
+    }
+    across
+}
+
+/// The first of the windows, if all are of one timeline.
+fn one_timeline<'a>(
+    catalog: &Catalog,
+    reached: &[(Stamp, Start<'a>, Window<'a>)],
+    target: String,
+) -> Result<Option<Selection<'a>>, PlanError> {
+    let Some((_, start, window)) = reached.first() else { return Ok(None) };
+    let mut several: Vec<String> = Vec::new();
+    for (_, _, window) in reached {
+        if !several.contains(&window.timeline) {
+            several.push(window.timeline.clone());
+        }
+    }
+    match several.len() {
+        1 => {
+            let (chain, window) = (start.chain.clone(), Some(window.clone()));
+            Ok(Some(Selection { chain, window, passed_over: Vec::new() }))
+        }
+        _ => Err(ambiguous(catalog, target, &several)),
+    }
+}
+
+/// Whether a window that goes over to another timeline brings the very state of one that does not.
+fn is_the_same(window: &Window<'_>, start: &Start<'_>, other: &Window<'_>) -> bool {
+    let Some(lead) = &other.lead else { return false };
+    let until = BinlogPosition { position: lead.place.leave_until, ..lead.place.leave.clone() };
+    let at_leave = window.timeline == lead.timeline && window.cut >= lead.place.leave && window.cut <= until;
+    at_leave && start.brings_nothing(other)
+}
+
+fn ambiguous(catalog: &Catalog, target: String, several: &[String]) -> PlanError {
+    let candidates = TimelineSpan::named(catalog, |id| several.iter().any(|other| other == id));
+    PlanError::AmbiguousTimeline { target, candidates }
+}
+
+fn newest_first(catalog: &Catalog) -> Vec<&Backup> {
+    candidates(catalog, DateTime::<Utc>::MAX_UTC)
 }
 
 /// The backup that the request names.
@@ -312,138 +466,6 @@ fn most_telling(reasons: Vec<(Stamp, PlanError)>, catalog: &Catalog, at: DateTim
     let furthest = reasons.iter().filter_map(|(_, error)| latest(error)).max();
     let chosen = reasons.iter().position(|(_, error)| latest(error) == furthest).unwrap_or(0);
     reasons.into_iter().nth(chosen).map_or_else(|| no_backup_before(catalog, at), |(_, error)| error)
-}
-
-/// A backup that a replay may start from.
-struct Start<'a> {
-    backup: &'a Backup,
-    chain: Vec<&'a Backup>,
-    coordinates: &'a BinlogCoordinates,
-    run: Stretch<'a>,
-}
-
-impl<'a> Start<'a> {
-    fn of(catalog: &'a Catalog, backup: &'a Backup, facts: &Facts) -> Result<Self, PlanError> {
-        if !catalog.is_whole(backup.ts()) {
-            catalog.chain(backup.ts()).map_err(chain_error)?;
-        }
-        let run = locate(catalog, backup)?;
-        let without = |reason| PlanError::BackupWithoutPitr { backup: backup.ts(), reason };
-        let coordinates = backup.coordinates().map_err(without)?;
-        if facts.starts.iter().any(|start| start.backup == backup.ts() && !start.boundary) {
-            return Err(PlanError::NotABoundary { position: coordinates.place() });
-        }
-        let chain = catalog.chain(backup.ts()).map_err(chain_error)?;
-        Ok(Start { backup, chain, coordinates, run })
-    }
-
-    /// What is held from the backup on reaches up to here; a backup's own end proves nothing of the binlogs.
-    fn latest(&self) -> Option<DateTime<Utc>> {
-        self.run.reaches().map(|reach| reach.at()).filter(|reach| *reach >= self.backup.ended_at)
-    }
-
-    fn to_moment(&self, at: DateTime<Utc>, cuts: &[CutFact]) -> Result<Window<'a>, PlanError> {
-        let run = &self.run;
-        let wanted = |fact: &&CutFact| fact.timeline == run.timeline() && fact.goal == Goal::Moment(at);
-        let Some(fact) = cuts.iter().find(wanted) else {
-            return Err(self.without(format!("timeline {} was not searched for the target", run.timeline())));
-        };
-        let latest = self.latest();
-        match &fact.cut {
-            // A backup ended before the target, yet holds transactions of the target's time or later: clocks differ.
-            Some(place) if place.at < self.coordinates.place() => {
-                Err(self.without(format!("it already holds transactions from {} on", place.at)))
-            }
-            Some(place) if run.find(&place.at.file).is_some() => self.to_place(place),
-            // Nothing from the target on is in the gap-free piece, and it reaches up to the target: it ends there.
-            _ if latest.is_some_and(|latest| at <= latest) => self.to_the_end(),
-            None if run.end() == RunEnd::ArchiveEnds => {
-                let timeline = run.timeline().to_owned();
-                Err(PlanError::TargetBeyondBinlogs { target: at, latest, timeline })
-            }
-            _ => Err(blocked(self.backup, run, latest)),
-        }
-    }
-
-    /// The window to a place in the same timeline.
-    fn to_place(&self, place: &CutPlace) -> Result<Window<'a>, PlanError> {
-        let run = &self.run;
-        let own = self.coordinates.place();
-        // No transaction stands between the cut and coordinates behind it: the caller has made sure of that.
-        let (cut, before) =
-            if own > place.at { (own, None) } else { (place.at.clone(), Some(place.transactions_before)) };
-        let Some(last) = run.find(&cut.file) else { return Err(blocked(self.backup, run, self.latest())) };
-        let is_last = last + 1 == run.count();
-        if let (RunEnd::Incomplete { what, last_good }, true) = (run.end(), is_last)
-            && cut.position > last_good
-        {
-            return Err(damaged(run, what, last_good, self.latest()));
-        }
-        let files = run.files(last + 1);
-        let whole = files
-            .last()
-            .is_some_and(|file| file.partial.is_none() && file.damaged.is_none() && file.size == cut.position);
-        Ok(Window { transactions_before: before, ..self.window(cut, whole, files) })
-    }
-
-    /// The window to the end of what follows without a gap.
-    fn to_the_end(&self) -> Result<Window<'a>, PlanError> {
-        let end = end_of(&self.run).position;
-        if end < self.coordinates.place() {
-            return Err(self.without(format!("the archive holds {} only up to byte {}", end.file, end.position)));
-        }
-        Ok(self.window(end, true, self.run.files(self.run.count())))
-    }
-
-    fn window(&self, cut: BinlogPosition, to_end: bool, files: Vec<&'a BinlogEntry>) -> Window<'a> {
-        Window {
-            timeline: self.run.timeline().to_owned(),
-            coordinates: self.coordinates.clone(),
-            cut,
-            to_end,
-            files,
-            transactions_before: None,
-        }
-    }
-
-    fn without(&self, reason: String) -> PlanError {
-        PlanError::BackupWithoutPitr { backup: self.backup.ts(), reason }
-    }
-}
-
-/// The gap-free piece of the archive that begins with the file of a backup's coordinates.
-pub(super) fn locate<'a>(catalog: &'a Catalog, backup: &Backup) -> Result<Stretch<'a>, PlanError> {
-    let without = |reason| PlanError::BackupWithoutPitr { backup: backup.ts(), reason };
-    let coordinates = backup.coordinates().map_err(without)?;
-    match catalog.stretch(coordinates, backup.entry.binlog_head.as_ref()) {
-        Ok(stretch) => Ok(stretch),
-        Err(candidates) if candidates > 0 => {
-            let file = coordinates.file.clone();
-            Err(PlanError::AmbiguousBinlog { backup: backup.ts(), file, candidates })
-        }
-        Err(_) => Err(PlanError::CoordinatesNotArchived { backup: backup.ts(), coordinates: coordinates.clone() }),
-    }
-}
-
-fn blocked(backup: &Backup, run: &Stretch<'_>, latest: Option<DateTime<Utc>>) -> PlanError {
-    let finding = match run.end() {
-        RunEnd::Incomplete { what, last_good } => return damaged(run, what, last_good, latest),
-        RunEnd::Gap { finding, .. } => Some(finding),
-        RunEnd::ArchiveEnds => None,
-    };
-    let end = Box::new(end_of(run));
-    PlanError::BinlogGap { backup: backup.ts(), after: run.last().name.clone(), finding, latest, end }
-}
-
-fn damaged(run: &Stretch<'_>, what: String, last_good: u64, latest: Option<DateTime<Utc>>) -> PlanError {
-    PlanError::DamagedBinlog { file: run.last().name.clone(), last_good, what, latest, end: Box::new(end_of(run)) }
-}
-
-/// The end of what can be replayed.
-fn end_of(run: &Stretch<'_>) -> ReplayEnd {
-    let last = run.last();
-    let position = BinlogPosition { file: last.name.clone(), position: last.good_bytes() };
-    ReplayEnd { position, timeline: run.timeline().to_owned() }
 }
 
 /// Backups that ended at or before a moment, the newest first.

@@ -399,6 +399,47 @@ pub struct UnpackBinlogs {
     /// Transactions that are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<Gtid>,
+    /// Where the window is of two servers' binlogs: how each of the files is copied, in the same order. Otherwise each is
+    /// copied as it is, under its own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<BinlogCopy>,
+}
+
+/// How a binlog is copied into a window of two servers' binlogs, so that all copies can be read as one log: under a name of a
+/// common numbering, with nothing behind its last transaction, and with what is not wanted at its start blanked out. Every
+/// event that is left keeps its offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinlogCopy {
+    /// The copy's name.
+    pub name: BinlogName,
+    /// The place at which the file is entered: events between its head and here are blanked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enter: Option<u64>,
+    /// The place at which the file is left: it is cut off there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<u64>,
+    /// Whether it is cut off behind its last transaction, since another copy follows: the name of the next file, which it ends
+    /// with, is not that of the next copy.
+    pub trim: bool,
+}
+
+impl UnpackBinlogs {
+    /// The name of each file's copy, in order.
+    pub fn names(&self) -> Vec<BinlogName> {
+        match self.copies.as_slice() {
+            [] => self.files.iter().map(|file| file.name.clone()).collect(),
+            copies => copies.iter().map(|copy| copy.name.clone()).collect(),
+        }
+    }
+
+    /// The part of a file that belongs to the window, from and to.
+    pub fn span_of(&self, place: usize) -> (u64, u64) {
+        let copy = self.copies.get(place);
+        let start = if place == 0 { self.start } else { copy.and_then(|copy| copy.enter).unwrap_or(0) };
+        let last = place + 1 == self.files.len();
+        let stop = copy.and_then(|copy| copy.leave).or(self.stop.filter(|_| last));
+        (start, stop.unwrap_or(u64::MAX))
+    }
 }
 
 /// A replay on a private server: through a pipe of reader and client, or by the server's own applier.

@@ -1,5 +1,6 @@
 //! Asks the world and the store what must be known before deciding, and keeps the answers as facts.
 
+mod crossing;
 mod cut;
 mod edges;
 mod indexes;
@@ -27,7 +28,7 @@ pub use tools::{install_db, tools};
 use crate::{
     binlog::{self, BinlogError, Transaction},
     catalog::Catalog,
-    facts::Facts,
+    facts::{CrossingFact, Facts},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, Stamp},
     probe::{Probe, ProbeError},
     store::{BinlogEntry, StoreError, StoreReader, open_binlog},
@@ -99,7 +100,7 @@ pub fn host(probe: &dyn Probe) -> Facts {
     Facts::of_host(probe.host())
 }
 
-/// Finds where a goal cuts each timeline of the archive, or the one that is named.
+/// Finds where a goal cuts each timeline of the archive, or the one that is named and those that go on in it.
 ///
 /// # Errors
 ///
@@ -112,11 +113,18 @@ pub fn cuts(
     timeline: Option<&str>,
 ) -> Result<(), SurveyError> {
     for line in catalog.timelines() {
-        if timeline.is_none_or(|id| line.id == id) {
+        let goes_on = |id: &str| facts.crossings.iter().any(|fact| fact.from == line.id && fact.to == id);
+        if timeline.is_none_or(|id| line.id == id || goes_on(id)) {
             facts.cuts.push(cut::find_cut(store, &line, goal)?);
         }
     }
     Ok(())
+}
+
+/// Finds where one server's binlogs go on in another's, for each pair of gap-free pieces of which the index allows it. A
+/// binlog that cannot be read proves nothing, and that is what the fact says then.
+pub fn crossings(store: &dyn StoreReader, catalog: &Catalog) -> Vec<CrossingFact> {
+    catalog.passages().iter().map(|passage| crossing::find_crossing(store, catalog, passage)).collect()
 }
 
 /// Looks at what stands on both sides of a place in a timeline, the place that a restore ends at. With `from`, where the

@@ -49,10 +49,16 @@ impl History {
         request: &RestoreRequest,
         change: impl FnOnce(&mut Facts),
     ) -> Result<Plan, PlanError> {
-        let aim = resolve_aim(config, catalog, now, request)?;
-        let goal = aim.goal();
-        let mut facts = self.restore_facts(catalog, goal.as_ref());
+        let mut facts = self.restore_facts(catalog, None);
+        let known = resolve_aim(config, catalog, &facts, now, request).ok().and_then(|aim| aim.goal());
+        facts = self.restore_facts(catalog, known.as_ref());
         change(&mut facts);
+        // What was changed may be how timelines go on, and so what is aimed at.
+        let aim = resolve_aim(config, catalog, &facts, now, request)?;
+        let goal = aim.goal();
+        if goal != known {
+            facts.cuts.extend(self.restore_facts(catalog, goal.as_ref()).cuts);
+        }
         if let Some((timeline, at)) = select(catalog, request, &aim, &facts)?.ends_at(catalog) {
             facts.edges.push(self.edges(catalog, &timeline, &at, goal.as_ref()));
         }

@@ -109,7 +109,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("engine", &["config", "model", "tools"]),
     ("journal", &["model", "store"]),
     ("facts", &["binlog", "journal", "model", "probe", "store", "tools"]),
-    ("catalog", &["model", "store", "tools"]),
+    ("catalog", &["facts", "model", "store", "tools"]),
     ("survey", &["binlog", "catalog", "config", "facts", "journal", "model", "probe", "store", "tools"]),
     ("find", &["binlog", "catalog", "model", "probe", "store", "survey", "tools"]),
     ("plan", &["catalog", "config", "engine", "facts", "journal", "model", "probe", "store", "survey", "tools"]),

@@ -12,12 +12,14 @@ use crate::{CommandError, args::TimelineArgs, context::Context, exit_code, outpu
 use dbbak_core::{
     catalog::{Catalog, timeline_report},
     clock::Clock,
+    survey,
 };
 use std::io::IsTerminal;
 
 pub(super) fn run(context: &Context, args: &TimelineArgs) -> Result<u8, CommandError> {
     let catalog = Catalog::load(&context.store)?;
-    let report = timeline_report(&catalog, context.clock.now());
+    let crossings = survey::crossings(&context.store, &catalog);
+    let report = timeline_report(&catalog, &crossings, context.clock.now());
     if let Some(path) = &args.html {
         let page = html::page(&report, &context.root().display().to_string());
         std::fs::write(path, page).map_err(|source| CommandError::Page { path: path.clone(), source })?;

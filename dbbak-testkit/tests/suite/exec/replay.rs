@@ -79,6 +79,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         transactions: Some(window.len() as u64),
         expected_list: path("expected"),
         skip: Vec::new(),
+        copies: Vec::new(),
     };
     let launch = |program: &str| Launch {
         command: CommandSpec::new(format!("/bin/{program}")),

@@ -141,3 +141,28 @@ fn the_rules_notice_broken_plans() {
     broken(8, &|load| replace(&mut load.server.launch.command, "--event-scheduler=OFF", "--event-scheduler=ON"));
     broken(8, &|load| replace(&mut load.client.command, "--socket=", "--socket=/var/run/mysqld"));
 }
+
+#[test]
+fn auto_dumps_where_nothing_else_suits() {
+    let mut case = asked_for(Product::Mysql84);
+    case.config.engine = EngineChoice::Auto;
+    let first = |case: &Case| text(&full(case).unwrap()).lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+    let [engine, why] = first(&case).try_into().unwrap();
+    assert!(engine.ends_with("with xtrabackup"), "{engine}");
+    assert!(why.contains("because: engine auto: xtrabackup 8.4.0-1 suits MySQL 8.4"), "{why}");
+    case.facts.tools.retain(|tool| tool.role != ToolRole::Backup);
+    let [engine, why] = first(&case).try_into().unwrap();
+    assert!(engine.ends_with("with dump"), "{engine}");
+    assert!(
+        why.contains("no backup tool was found, the server cannot be cloned, and it can be dumped, its data directory holds 10000 bytes"),
+        "{why}"
+    );
+    // What a dump lacks, or more data than anybody wants to load, and what is said is what the best engine lacks.
+    let mut large = asked_for(Product::Mysql84);
+    large.config.engine = EngineChoice::Auto;
+    large.facts.tools.retain(|tool| tool.role != ToolRole::Backup);
+    large.facts.sizes.values_mut().for_each(|size| size.bytes = 200 << 30);
+    assert!(matches!(full(&large), Err(PlanError::Tool { role: ToolRole::Backup, .. })));
+    case.facts.non_transactional = Some(vec![old()]);
+    assert!(matches!(full(&case), Err(PlanError::Tool { role: ToolRole::Backup, .. })));
+}

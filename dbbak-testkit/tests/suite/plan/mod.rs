@@ -4,6 +4,7 @@ mod backup;
 mod clone;
 mod dump;
 mod errors;
+mod failover;
 mod restore;
 mod rules;
 mod ship;

@@ -328,7 +328,7 @@ fn servers_that_were_live_at_once_need_a_timeline() {
     case.catalog = both;
     case.now = at("04:00");
     let chosen = |request: &RestoreRequest| {
-        let aim = resolve_aim(&case.config, &case.catalog, case.now, request)?;
+        let aim = resolve_aim(&case.config, &case.catalog, &case.facts, case.now, request)?;
         let goal = aim.goal();
         let mut facts = case.history.restore_facts(&case.catalog, goal.as_ref());
         let more = second.history.restore_facts(&case.catalog, goal.as_ref());
@@ -368,7 +368,7 @@ fn times_that_go_back_are_a_reason_line() {
     let case = Case::of(story(Product::Mariadb));
     let mut facts = case.history.restore_facts(&case.catalog, None);
     let request = end();
-    let aim = resolve_aim(&case.config, &case.catalog, case.now, &request).unwrap();
+    let aim = resolve_aim(&case.config, &case.catalog, &facts, case.now, &request).unwrap();
     let (timeline, place) = select(&case.catalog, &request, &aim, &facts).unwrap().ends_at(&case.catalog).unwrap();
     let mut edges = case.history.edges(&case.catalog, &timeline, &place, None);
     let time = |text: &str| text.parse().unwrap();

@@ -222,9 +222,9 @@ fn a_target_behind_a_failover_names_both_timelines() {
     assert_eq!((*latest, stitch.from.as_str(), stitch.to.as_str()), (Some(at("05:10")), "t1", "t2"));
     assert_eq!(
         error.to_string(),
-        "the target 2025-10-02 05:40:00 UTC lies beyond the end of timeline t1 (2025-10-02 05:10:00 UTC); timeline t2 goes on there from replica-bin.000007, but a restore does not cross from one server's binlogs to another's"
+        "the target 2025-10-02 05:40:00 UTC lies beyond the end of timeline t1 (2025-10-02 05:10:00 UTC); timeline t2 goes on there from replica-bin.000007, but no restore can go over to it: no place is proven at which both held the very same transactions"
     );
-    let report = timeline_report(&case.catalog, case.now);
+    let report = timeline_report(&case.catalog, &[], case.now);
     assert_eq!(report.holes.last().unwrap().goes_on_in.as_deref(), Some("t2"));
     let text = dbbak_cli::timeline_text(&report, false);
     assert!(text.contains("Timeline t1 goes on in timeline t2 from replica-bin.000007"), "{text}");

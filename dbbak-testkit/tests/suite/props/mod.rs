@@ -1,5 +1,6 @@
 //! The planner of restores against an oracle, over random histories.
 
+mod crossings;
 mod oracle;
 mod places;
 mod planted;

@@ -7,7 +7,7 @@ use dbbak_testkit::history::{History, Product, at};
 use proptest::prelude::*;
 
 fn report(history: &History) -> TimelineReport {
-    timeline_report(&history.catalog(), history.now + TimeDelta::hours(1))
+    timeline_report(&history.catalog(), &[], history.now + TimeDelta::hours(1))
 }
 
 fn is_restorable(report: &TimelineReport, at: DateTime<Utc>) -> bool {

@@ -84,7 +84,6 @@ fn restores_to_all_that_it_had(options: Options) {
     assert!(tree.join("dump/dump.sql.gz").is_file() && !tree.join("raw").exists());
 
     let restored = scenario.restore(&["--no-pitr"]);
-    assert!(!restored.datadir.join("auto.cnf").exists());
     let found = content_of(&scenario, &restored.datadir, "--event-scheduler=OFF");
     assert_eq!(found, wanted);
     scenario.nothing_survives();

@@ -7,6 +7,7 @@ mod damage;
 mod disk_full;
 mod dump;
 mod exact;
+mod failover;
 mod find;
 mod from_server;
 mod histories;

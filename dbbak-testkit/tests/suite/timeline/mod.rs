@@ -8,7 +8,7 @@ use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
 
 fn report(history: &History) -> TimelineReport {
-    timeline_report(&history.catalog(), history.now)
+    timeline_report(&history.catalog(), &[], history.now)
 }
 
 /// The report's text; no line may be longer than a terminal of 80 columns.
@@ -169,7 +169,7 @@ fn a_hundred_thousand_binlogs() {
     let mut catalog = catalog.clone();
     catalog.binlogs = binlogs.collect();
     let began = std::time::Instant::now();
-    let report = timeline_report(&catalog, at("00:00") + TimeDelta::days(70));
+    let report = timeline_report(&catalog, &[], at("00:00") + TimeDelta::days(70));
     let page = dbbak_cli::timeline_page(&report, "/backup");
     println!("report and page of {} binlogs: {:?}, {} bytes", catalog.binlogs.len(), began.elapsed(), page.len());
     assert_eq!(report.timelines[0].pieces.len(), 200);

@@ -75,16 +75,15 @@ pub struct FinishedStep {
     pub step: Digest,
     /// What it did.
     pub title: String,
-    /// Seconds that it took.
-    pub seconds: f64,
+    /// How long it took.
+    pub phase: serde_json::Value,
     /// The start of the machine under which it ended.
     pub boot: Option<String>,
     /// How it left the trees that it changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left: BTreeMap<PathBuf, LeftTree>,
-    /// What it has proven.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proof: Option<serde_json::Value>,
+    /// What it and the steps before it found out for later ones.
+    pub carried: serde_json::Value,
 }
 
 /// How a step left a tree.
@@ -272,10 +271,10 @@ mod tests {
         JournalLine::Done(FinishedStep {
             step: Digest::of(name.as_bytes()),
             title: name.into(),
-            seconds: 1.5,
+            phase: serde_json::Value::Null,
             boot: None,
             left: BTreeMap::new(),
-            proof: None,
+            carried: serde_json::Value::Null,
         })
     }
 

@@ -13,8 +13,8 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
-        ShipRequest, Step, Summary, Touch, backup_tool_suits, check, family_of, pinned, plan_backup, plan_orphans,
-        plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
+        ShipRequest, Step, Summary, Touch, backup_tool_suits, check, check_resumed, family_of, pinned, plan_backup,
+        plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
     },
     probe::Probe,
     record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
@@ -213,7 +213,11 @@ impl Planning<'_> {
             survey::owner(&mut facts, owner, self.probe)?;
         }
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
-        Ok(plan_resume(plan, &facts))
+        let resumed = plan_resume(plan.clone(), &facts);
+        match check_resumed(&plan, &resumed).into_iter().next() {
+            Some(violation) => Err(RunError::Broken(violation)),
+            None => Ok(resumed),
+        }
     }
 
     /// Chooses chain and window. Whether a backup's coordinates are a transaction boundary is looked up for the one that
@@ -407,8 +411,7 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
             .and_then(|()| record(step, &walk, session, clock, &mut finished))
             .and_then(|()| Ok(journal.done(step, walk.outcome())?));
         if let Err(error) = result {
-            let unproven = matches!(&error, RunError::Execute(error) if error.is_unproven());
-            journal.failed(step, &error.to_string(), unproven);
+            journal.failed(step, &error.to_string(), is_unproven(&error));
             clean_up((plan, step), running, &error, walk.outcome());
             return Err(error);
         }
@@ -474,6 +477,14 @@ fn record(
         _ => {}
     }
     Ok(())
+}
+
+/// Whether what was restored was looked at, and is not what was planned. A server that could not be asked, or did not end
+/// well, is no such look: a full disk does that too, and the restore may begin anew.
+fn is_unproven(error: &RunError) -> bool {
+    let ended =
+        |error: &ExecuteError| matches!(error, ExecuteError::Examination { .. } | ExecuteError::ServerStop { .. });
+    matches!(error, RunError::Execute(error) if error.is_unproven() && !ended(error))
 }
 
 /// Whether a restore that failed in a step may go on from what it has: a place was full, say, and has room again.

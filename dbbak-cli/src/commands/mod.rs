@@ -23,7 +23,6 @@ use crate::{
 };
 use clap::Parser;
 use dbbak_core::{
-    execute::ExecuteError,
     plan::{Plan, Remedy},
     run::{Command as Locking, Finished, RunError},
     store::Session,
@@ -137,8 +136,7 @@ fn plan_and_run(
 
 /// Says how a restore that failed goes on, where it has kept what to go on from.
 fn say_how_to_go_on(plan: &Plan, error: &RunError) {
-    let unproven =
-        matches!(error, RunError::Execute(ExecuteError::ProofFailed { .. } | ExecuteError::PositionDiffers { .. }));
+    let unproven = matches!(error, RunError::Execute(error) if error.is_unproven());
     let kept = |journal: &Path| journal.exists() && plan.datadir().exists() && !unproven;
     let Some(journal) = plan.journal.as_ref().map(|journal| &journal.path).filter(|path| kept(path)) else { return };
     let dir = journal.parent().unwrap_or(journal).display();

@@ -86,13 +86,10 @@ impl<'a> JournalWriter<'a> {
             }
             left.insert(tree.to_owned(), LeftTree { state: state_of(tree)?, synced });
         }
-        let proof = match step {
-            Step::Replay(_) => outcome.replay.as_ref().and_then(|proof| serde_json::to_value(proof).ok()),
-            _ => None,
-        };
-        let seconds = outcome.phases.last().map_or(0.0, |phase| phase.seconds);
+        let phase = serde_json::json!(outcome.phases.last());
+        let carried = serde_json::json!(outcome.carried());
         let (title, boot) = (step.title(), self.boot.clone());
-        self.append(&JournalLine::Done(FinishedStep { step: step.key(), title, seconds, boot, left, proof }))
+        self.append(&JournalLine::Done(FinishedStep { step: step.key(), title, phase, boot, left, carried }))
     }
 
     /// Notes why a step failed, as well as that goes.

@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
-    plan::{ExaminationReport, Phase, ReplayProof},
+    plan::{Carried, ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
@@ -31,6 +31,30 @@ pub struct Outcome {
     pub examination: Option<ExaminationReport>,
     /// How long each step took.
     pub phases: Vec<Phase>,
+}
+
+impl Outcome {
+    /// What a restore that goes on takes over. Each part is decided on here: one that a later step needs must not be lost.
+    pub fn carried(&self) -> Carried {
+        let Outcome {
+            listings: _,
+            backup: _,
+            server_files: _,
+            shipped: _,
+            indexed: _,
+            replay,
+            binlog_state,
+            examination,
+            phases: _,
+        } = self;
+        Carried { replay: replay.clone(), binlog_state: binlog_state.clone(), examination: examination.clone() }
+    }
+
+    /// What the steps of a dead run have found out.
+    pub fn taking_over(carried: Carried) -> Self {
+        let Carried { replay, binlog_state, examination } = carried;
+        Outcome { replay, binlog_state, examination, ..Outcome::default() }
+    }
 }
 
 /// An archived binlog that was read for the index.

@@ -53,7 +53,7 @@ impl<'a> Walk<'a> {
 
     /// A walk that takes over what the steps of a dead run have found out.
     pub fn go_on(effects: Effects<'a>, resume: &Resume) -> Self {
-        let outcome = Outcome { replay: resume.proof.clone(), phases: resume.phases.clone(), ..Outcome::default() };
+        let outcome = Outcome { phases: resume.phases.clone(), ..Outcome::taking_over(resume.carried.clone()) };
         Walk { outcome, ..Walk::new(effects) }
     }
 

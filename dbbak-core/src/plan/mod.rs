@@ -38,7 +38,7 @@ mod whereabouts;
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use base::family_of;
-pub use check::{Violation, check};
+pub use check::{Violation, check, check_resumed};
 pub use engines::{EngineReport, backup_tool_suits, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
@@ -48,7 +48,7 @@ pub use report::{
 };
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
-pub use resume::{PlannedJournal, Resume, journal_of, pinned, plan_resume};
+pub use resume::{Carried, PlannedJournal, Resume, journal_of, pinned, plan_resume};
 pub use scratch::{SCRATCH_PREFIX, scratch_root};
 pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;

@@ -1,14 +1,14 @@
 //! Plans how a restore that died goes on: what is kept, how that is checked, and what is done again.
 
 use super::{
-    Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
+    ExaminationReport, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
     error::utc,
     touch::{Touch, touch, works_on},
 };
 use crate::{
     facts::{Facts, JournalFact},
     journal::{JOURNAL, Journal, JournalError, JournalHeader, Pin, PinnedCut},
-    model::{Goal, Target},
+    model::{Goal, MariadbGtidState, Target},
     store::Digest,
     tools::ToolRole,
 };
@@ -39,8 +39,20 @@ pub struct Resume {
     pub preparing: usize,
     /// How long the finished steps took.
     pub phases: Vec<Phase>,
-    /// What was proven.
-    pub proof: Option<ReplayProof>,
+    /// What they found out.
+    pub carried: Carried,
+}
+
+/// What the steps of a restore find out for later ones and for the report.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Carried {
+    /// What the replay was proven to have done.
+    pub replay: Option<ReplayProof>,
+    /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
+    pub binlog_state: Option<MariadbGtidState>,
+    /// What a private server said of the restored data at the end.
+    pub examination: Option<ExaminationReport>,
 }
 
 /// The journal that a survey found, if it is that of the restore that is asked for.
@@ -204,7 +216,7 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
     if let Some(cut) = &journal.header.pin.cut {
         reasons.push(format!("it ends at {}, as it was to end then: what was archived since is left out", cut.at));
     }
-    let mut resume = Resume { restart: false, preparing: 0, phases: Vec::new(), proof: None };
+    let mut resume = Resume { restart: false, preparing: 0, phases: Vec::new(), carried: Carried::default() };
     let mut header = planned.header.clone();
     let steps = match way {
         Way::From(next) => {
@@ -212,9 +224,8 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
             let (preparing, rest) = view.steps_from(next, &mut reasons);
             resume.preparing = preparing.len();
             for done in fresh.steps[..next].iter().filter_map(|step| journal.finished(&step.key())) {
-                resume.phases.push(Phase { title: done.title.clone(), seconds: done.seconds, parts: Vec::new() });
-                let proof = done.proof.clone().and_then(|proof| serde_json::from_value(proof).ok());
-                resume.proof = proof.or(resume.proof);
+                resume.phases.extend(serde_json::from_value::<Phase>(done.phase.clone()));
+                resume.carried = serde_json::from_value(done.carried.clone()).unwrap_or(resume.carried);
             }
             [preparing, rest].concat()
         }

@@ -34,7 +34,7 @@ pub fn journal(facts: &mut Facts, probe: &dyn Probe, workdir: Option<&Path>) -> 
         Ok(journal) => trees_of(journal, probe)?,
         Err(_) => BTreeMap::new(),
     };
-    let living = living(probe, workdir, &names, journal.as_ref(), boot.as_deref());
+    let living = living(probe, workdir, journal.as_ref(), boot.as_deref());
     // What is there is used again, or makes room.
     facts.sizes.insert(workdir.to_owned(), probe.tree_size(workdir)?);
     facts.journal = Some(Box::new(JournalFact { path, journal, boot, living, trees, names }));
@@ -59,13 +59,9 @@ fn trees_of(journal: &Journal, probe: &dyn Probe) -> Result<BTreeMap<PathBuf, cr
 fn living(
     probe: &dyn Probe,
     workdir: &Path,
-    names: &[String],
     journal: Result<&Journal, &JournalError>,
     boot: Option<&str>,
 ) -> Vec<LivingProcess> {
-    let dirs = names.iter().map(|name| workdir.join(name));
-    let dirs: Vec<PathBuf> =
-        dirs.filter(|dir| matches!(probe.path_state(dir), Ok(PathState::Directory { .. }))).collect();
     let last = journal.ok().and_then(|journal| journal.sessions.last());
     let mut found = Vec::new();
     // A system without /proc does not tell.
@@ -75,19 +71,18 @@ fn living(
         let program = arguments.next().unwrap_or_default();
         let program =
             Path::new(program).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if works_in(arguments, &dirs) || last.is_some_and(|last| is_that(last, pid, &program, &command, boot)) {
+        if works_in(arguments, workdir) || last.is_some_and(|last| is_that(last, pid, &program, &command, boot)) {
             found.push(LivingProcess { pid, program });
         }
     }
     found
 }
 
-/// Whether a program was given one of the directories as a whole argument or as the value of an option.
-fn works_in<'a>(arguments: impl Iterator<Item = &'a str>, dirs: &[PathBuf]) -> bool {
-    arguments.into_iter().any(|argument| {
-        let value = Path::new(argument.split_once('=').map_or(argument, |(_, value)| value));
-        argument.starts_with("--") && dirs.iter().any(|dir| value.starts_with(dir))
-    })
+/// Whether a program was given something in a work directory as the value of an option.
+fn works_in<'a>(mut arguments: impl Iterator<Item = &'a str>, workdir: &Path) -> bool {
+    let inside = |value: &str| Path::new(value) != workdir && Path::new(value).starts_with(workdir);
+    arguments
+        .any(|argument| argument.starts_with("--") && argument.split_once('=').is_some_and(|(_, value)| inside(value)))
 }
 
 /// Whether a process is the one that a journal names: of the same run of the machine, and a restore.

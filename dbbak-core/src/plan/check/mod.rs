@@ -3,8 +3,11 @@
 mod chain;
 mod fetch;
 mod places;
+mod resumed;
 mod tools;
 mod window;
+
+pub use resumed::check_resumed;
 
 use super::{Plan, Step, Summary};
 use crate::{

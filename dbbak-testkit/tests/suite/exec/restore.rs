@@ -4,7 +4,8 @@ use super::{Trouble, Watcher, directory};
 use dbbak_core::{
     clock::Clock,
     execute::{ExecuteError, ExitStatus},
-    plan::{PassTree, Plan, RestoreReport, RunTool, Step, Summary, SyncSide},
+    journal::{Journal, JournalHeader, Pin},
+    plan::{Carried, PassTree, Plan, PlannedJournal, RestoreReport, Resume, RunTool, Step, Summary, SyncSide},
     run::{self, Finished, RunError, Running},
     tools::{CommandSpec, Expected, Launch, ToolKind},
 };
@@ -13,7 +14,7 @@ use dbbak_testkit::{
     fake_executor::{FakeExecutor, Script},
     mem_store::MemStore,
 };
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, panic, path::Path};
 use uuid::Uuid;
 
 /// Copies a stored tree, prepares the copy, and reports.
@@ -133,6 +134,69 @@ fn no_report_and_no_copy_after_a_failure() {
         assert_eq!(error.signal(), Some(15), "{trouble:?}");
         assert!(!dir.path().join("work").exists(), "{trouble:?}");
     }
+}
+
+/// A plan that keeps a journal.
+fn with_journal(root: &Path) -> Plan {
+    let path = root.join("work/dbbak-journal.jsonl");
+    let header = JournalHeader {
+        journal: JournalHeader::FORMAT,
+        restore: Uuid::from_u128(1),
+        began: FakeClock::default().now(),
+        aim: "a backup as it is".into(),
+        target: None,
+        request: serde_json::json!({}),
+        pin: Pin { backup: "2025-10-02T02-00Z".parse().unwrap(), cut: None },
+        identity: BTreeMap::new(),
+    };
+    Plan { journal: Some(Box::new(PlannedJournal { path, header, resume: None })), ..plan(root) }
+}
+
+#[test]
+fn the_journal_says_how_far_a_restore_came_that_died() {
+    for dies_in in 2..=4 {
+        let dir = directory();
+        stored(dir.path());
+        let plan = with_journal(dir.path());
+        let executor = FakeExecutor::new([prepares(dir.path())]);
+        let died = panic::catch_unwind(|| run_plan(&plan, &executor, Trouble::Panic(dies_in)));
+        assert!(died.is_err());
+        let journal = fs::read_to_string(dir.path().join("work/dbbak-journal.jsonl")).unwrap();
+        let journal = Journal::parse(&journal).unwrap();
+        assert_eq!(journal.begun, Some(plan.steps[dies_in - 1].key()), "step {dies_in}");
+        let done: Vec<_> = journal.done.iter().map(|done| done.step).collect();
+        let wanted: Vec<_> = plan.steps[1..dies_in - 1].iter().map(Step::key).collect();
+        assert_eq!(done, wanted, "step {dies_in}");
+        // What a prepare has left is known.
+        assert_eq!(journal.done.iter().filter(|done| !done.left.is_empty()).count(), usize::from(dies_in == 4));
+    }
+}
+
+#[test]
+fn the_journal_of_a_restore_that_is_done_is_removed() {
+    let dir = directory();
+    stored(dir.path());
+    let executor = FakeExecutor::new([prepares(dir.path())]);
+    run_plan(&with_journal(dir.path()), &executor, Trouble::Never).unwrap();
+    assert!(dir.path().join("work/dbbak-restore.json").exists());
+    assert!(!dir.path().join("work/dbbak-journal.jsonl").exists());
+}
+
+#[test]
+fn a_second_run_in_a_work_directory_is_refused() {
+    let dir = directory();
+    stored(dir.path());
+    let plan = with_journal(dir.path());
+    let executor = FakeExecutor::new([prepares(dir.path())]);
+    assert!(panic::catch_unwind(|| run_plan(&plan, &executor, Trouble::Panic(3))).is_err());
+    let held = fs::File::open(dir.path().join("work")).unwrap();
+    held.lock().unwrap();
+    let resume = Resume { restart: true, preparing: 0, phases: Vec::new(), carried: Carried::default() };
+    let journal = PlannedJournal { resume: Some(resume), ..*plan.journal.clone().unwrap() };
+    let again = Plan { journal: Some(Box::new(journal)), ..plan };
+    let error = run_plan(&again, &executor, Trouble::Never).unwrap_err();
+    assert!(matches!(error, RunError::Execute(ExecuteError::WorkdirBusy { .. })), "{error:?}");
+    assert!(dir.path().join("work/data/ibdata1").exists(), "the other run's copy is gone");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod dump;
 mod errors;
 mod failover;
 mod restore;
+mod resume;
 mod rules;
 mod ship;
 mod targets;

@@ -9,11 +9,11 @@ use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::Options;
 
 /// A small file system of its own, unmounted at the end.
-struct SmallDisk(PathBuf);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounted by root, or by whoever is allowed to `sudo` without a password.
-    fn mount(at: &Path, megabytes: u32) -> Self {
+    pub(super) fn mount(at: &Path, megabytes: u32) -> Self {
         let options = format!("size={megabytes}m,mode=0777");
         let mounted = as_root("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"], at);
         assert!(mounted, "this test mounts a tmpfs, for which it must be root or have sudo without a password");

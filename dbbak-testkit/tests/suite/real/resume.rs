@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::disk_full::SmallDisk;
 use dbbak_core::plan::RestoreReport;
 use dbbak_testkit::cli::Ran;
 use dbbak_testkit::real::{require_mysql, require_servers};
@@ -138,9 +139,29 @@ impl Stage {
         while self.kill_at_new_step(&workdir, &mut known) {
             let shown = self.dry_run(&workdir);
             assert!(shown.contains("goes on with the restore of") || !journal(&workdir).exists(), "{shown}");
+            if known.len() == 3 {
+                self.refuses_while_somebody_is_at_work(&workdir);
+            }
         }
         self.is_right(&workdir, None, "killed at each step");
         known.len()
+    }
+
+    /// A server, say, that outlived its dbbak.
+    #[track_caller]
+    fn refuses_while_somebody_is_at_work(&self, workdir: &Path) {
+        let datadir = format!("--datadir={}", workdir.join("data").display());
+        let mut server = std::process::Command::new("sh")
+            .args(["-c", "read line", "mariadbd", &datadir])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let before = names(workdir);
+        let ran = self.run(workdir).exits(8);
+        assert!(ran.stderr.contains(&format!("process {} (sh) is at work in", server.id())), "{ran}");
+        assert_eq!(names(workdir), before);
+        drop(server.stdin.take());
+        server.wait().unwrap();
     }
 
     /// Kills a restore again and again until it is done.
@@ -212,4 +233,66 @@ fn real_mysql_restore_goes_on_after_kills_at_any_moment() {
 fn seeds(few: u64) -> impl Iterator<Item = u64> {
     let count = if std::env::var_os("DBBAK_SOAK").is_some() { 20 } else { few };
     (1..=count).map(|number| number * 0x5EED)
+}
+
+/// Runs until a step begins, fills the disk, and waits for the end; a server may wait for room, and gets it then.
+#[track_caller]
+fn fills_in(stage: &Stage, workdir: &Path, title: &str) -> bool {
+    let args = stage.args(workdir);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let filler = workdir.parent().unwrap().join("filler");
+    let mut child = stage.scenario.command(&args).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let (mut line, mut said) = (String::new(), String::new());
+    while lines.read_line(&mut line).unwrap() > 0 {
+        said.push_str(&line);
+        if line.split_once("] ").is_some_and(|(_, rest)| rest.starts_with(title)) {
+            break;
+        }
+        line.clear();
+    }
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    let reader = std::thread::spawn(move || {
+        let mut rest = String::new();
+        let _ = lines.read_to_string(&mut rest);
+        rest
+    });
+    let mut waited = 0;
+    while child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(50));
+        waited += 1;
+        if waited == 200 {
+            fs::remove_file(&filler).unwrap();
+        }
+    }
+    let status = child.wait().unwrap();
+    said.push_str(&reader.join().unwrap());
+    let _ = fs::remove_file(&filler);
+    assert!(matches!(status.code(), Some(0 | 4 | 6)), "{title}: {status}\n{said}");
+    stage.scenario.nothing_survives();
+    !status.success()
+}
+
+#[test]
+fn real_restore_goes_on_after_a_full_disk() {
+    if !require_servers() {
+        return;
+    }
+    let mut stage = Stage::new(Options::default(), "relay", 174);
+    let disk = stage.scenario.root().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let _disk = SmallDisk::mount(&disk, 400);
+    let mut failures = 0;
+    for title in ["copy the full", "prepare the copy", "apply incremental", "unpack", "replay"] {
+        let workdir = disk.join("work");
+        if fills_in(&stage, &workdir, title) {
+            failures += 1;
+            stage.go_on(&workdir, &format!("the disk was full in {title:?}"));
+        }
+        fs::remove_dir_all(&workdir).unwrap();
+    }
+    // A short step may be done before the disk is full.
+    assert!(failures >= 2, "{failures}");
 }

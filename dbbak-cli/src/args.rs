@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{BinlogPosition, Donor, Gtid, OwnerName, Stamp, parse_time},
+    model::{BinlogPosition, Donor, Gtid, OwnerName, SourceAddress, Stamp, parse_time},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -218,6 +218,19 @@ pub struct RestoreArgs {
     /// Put the archived binlogs of the window back as the restored server's own, the last one cut off at the target.
     #[arg(long, conflicts_with = "no_pitr")]
     pub with_binlogs: bool,
+
+    /// Then follow this living server up to now; may be given more than once. Without a target the restore goes to the end
+    /// of the archive first.
+    #[arg(long, value_name = "HOST[:PORT]", conflicts_with_all = ["time", "gtid", "before_gtid", "position"])]
+    pub catch_up_from: Vec<SourceAddress>,
+
+    /// The option file with user and password for the living servers, when it is not mysql_option_file.
+    #[arg(long, value_name = "FILE", requires = "catch_up_from")]
+    pub catch_up_login: Option<PathBuf>,
+
+    /// Stop following when less than so many seconds behind.
+    #[arg(long, value_name = "SECONDS", requires = "catch_up_from", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub max_lag: Option<u32>,
 
     /// Whether to act.
     #[command(flatten)]

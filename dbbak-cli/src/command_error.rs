@@ -569,6 +569,10 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             ),
             "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
         ],
+        ExecuteError::CatchUp { log, .. } => vec![
+            format!("the private server's log is {}", log.display()),
+            "the account in the option file needs REPLICATION SLAVE there; without --catch-up-from the restore ends at the archive's end".into(),
+        ],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {

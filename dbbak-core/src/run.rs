@@ -209,7 +209,7 @@ impl Planning<'_> {
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
         survey::live_server(&mut facts, self.config, self.probe);
         survey::restore_paths(&mut facts, self.config, &catalog, self.probe, request.workdir.as_deref())?;
-        if let Some(owner) = &request.finish.owner {
+        if let Some(owner) = &asked.finish.owner {
             survey::owner(&mut facts, owner, self.probe)?;
         }
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
@@ -467,6 +467,7 @@ fn record(
             let report = RestoreReport {
                 finished_at: Some(clock.now()),
                 proof: outcome.replay.clone(),
+                caught_up: outcome.caught_up.clone(),
                 examination: outcome.examination.clone(),
                 phases: outcome.phases.clone(),
                 ..(**report).clone()

@@ -53,6 +53,12 @@ fn finish_of(args: &RestoreArgs) -> FinishRequest {
         },
         owner: args.owner.clone(),
         with_binlogs: args.with_binlogs,
+        catch_up: args.catch_up_from.clone(),
+        catch_up_login: args
+            .catch_up_login
+            .as_ref()
+            .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        max_lag_seconds: args.max_lag,
     }
 }
 
@@ -65,6 +71,7 @@ fn target_of(args: &RestoreArgs) -> Target {
         RestoreArgs { before_gtid: Some(gtid), .. } => Target::Cut(Goal::Before(gtid.clone())),
         RestoreArgs { position: Some(position), .. } => Target::Cut(Goal::Position(position.clone())),
         RestoreArgs { latest: true, .. } => Target::End,
+        _ if !args.catch_up_from.is_empty() && args.backup.is_none() => Target::End,
         _ => Target::Latest,
     }
 }

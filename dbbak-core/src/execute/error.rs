@@ -246,6 +246,16 @@ pub enum ExecuteError {
         /// The server's error log.
         log: PathBuf,
     },
+    /// The restored server could not follow a living source.
+    #[error("the restored server could not catch up from {from}: {problem}")]
+    CatchUp {
+        /// The source.
+        from: String,
+        /// What the server says, without statements.
+        problem: String,
+        /// Its error log.
+        log: PathBuf,
+    },
     /// Transactions of the window carry the private server's own id: its applier would skip them without a word.
     #[error("transaction {transaction} carries server id {server_id}, which the private server was to have")]
     ServerIdTaken {

@@ -139,11 +139,25 @@ impl Examiner<'_> {
         process: &mut dyn Process,
         parts: &mut Parts<'_>,
     ) -> Result<ExaminationReport, ExecuteError> {
-        let mut report = ExaminationReport { check: self.step.check, ..ExaminationReport::default() };
-        report.gtids = match self.step.family {
+        match self.step.family {
             Family::Mariadb => self.settle_position()?,
             Family::Mysql => self.settle_executed()?,
         };
+        self.look(process, parts)
+    }
+
+    /// Looks for what is prepared, and checks the tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`examine`](Self::examine).
+    pub(super) fn look(
+        &self,
+        process: &mut dyn Process,
+        parts: &mut Parts<'_>,
+    ) -> Result<ExaminationReport, ExecuteError> {
+        let mut report = ExaminationReport { check: self.step.check, ..ExaminationReport::default() };
+        report.gtids = self.gtids()?;
         report.prepared = parse_prepared(&self.ask(ask_prepared(self.step.family))?).map_err(|e| self.unread(&e))?;
         if !report.prepared.is_empty() {
             let text = format!(
@@ -211,6 +225,14 @@ impl Examiner<'_> {
             return Err(self.differs(&expected.to_string(), &settled));
         }
         Err(self.differs(&expected.to_string(), &found))
+    }
+
+    /// The GTIDs that the server has.
+    pub(super) fn gtids(&self) -> Result<String, ExecuteError> {
+        self.position(match self.step.family {
+            Family::Mariadb => "gtid_slave_pos",
+            Family::Mysql => "gtid_executed",
+        })
     }
 
     fn differs(&self, expected: &str, found: &str) -> ExecuteError {
@@ -302,7 +324,8 @@ impl Examiner<'_> {
         rows
     }
 
-    fn ask(&self, statements: &str) -> Result<String, ExecuteError> {
+    /// Statements to the private server; what they answer.
+    pub(super) fn ask(&self, statements: &str) -> Result<String, ExecuteError> {
         let command = self.step.client.secret_statements();
         let command = command.map_err(|error| ExecuteError::BadPlan { problem: error.to_string() })?;
         let log = self.server.run_dir.join("examine.log");

@@ -1,5 +1,6 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
+mod catch_up;
 mod clone;
 mod dump;
 mod error;

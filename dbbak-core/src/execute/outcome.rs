@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
-    plan::{Carried, ExaminationReport, Phase, ReplayProof},
+    plan::{Carried, CaughtUp, ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo},
 };
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub replay: Option<ReplayProof>,
     /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
     pub binlog_state: Option<MariadbGtidState>,
+    /// What was caught up from living sources.
+    pub caught_up: Vec<CaughtUp>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
     /// How long each step took.
@@ -45,15 +47,21 @@ impl Outcome {
             replay,
             binlog_state,
             examination,
+            caught_up,
             phases: _,
         } = self;
-        Carried { replay: replay.clone(), binlog_state: binlog_state.clone(), examination: examination.clone() }
+        Carried {
+            replay: replay.clone(),
+            binlog_state: binlog_state.clone(),
+            examination: examination.clone(),
+            caught_up: caught_up.clone(),
+        }
     }
 
     /// What the steps of a dead run have found out.
     pub fn taking_over(carried: Carried) -> Self {
-        let Carried { replay, binlog_state, examination } = carried;
-        Outcome { replay, binlog_state, examination, ..Outcome::default() }
+        let Carried { replay, binlog_state, examination, caught_up } = carried;
+        Outcome { replay, binlog_state, examination, caught_up, ..Outcome::default() }
     }
 }
 

@@ -49,6 +49,9 @@ pub(super) fn make_ready(
             files::write_replacing(path, &bytes)?;
         }
     }
+    for path in &step.identity {
+        files::remove_file(path)?;
+    }
     if let Some((base, index)) = &step.stale_logs {
         for name in files::names_in(&step.datadir)? {
             let numbered = name.strip_prefix(base.as_str()).and_then(|rest| rest.strip_prefix('.'));

@@ -1,8 +1,8 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, clone, dump, examine, examine::Ended, fetch, files,
-    load, mend::mend_tree, proof::ExpectedLog, read_backup, ready, reindex, replay, running::Running, ship,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, catch_up, clone, dump, examine, examine::Ended, fetch,
+    files, load, mend::mend_tree, proof::ExpectedLog, read_backup, ready, reindex, replay, running::Running, ship,
     tree::ExpectedFiles, unpack, walk_tree,
 };
 use crate::{
@@ -149,6 +149,11 @@ impl<'a> Walk<'a> {
             Step::Examine(step) => {
                 let ended = examine::run_examine(step, &self.running())?;
                 self.ended(ended);
+            }
+            Step::CatchUp(step) => {
+                let (ended, reached) = catch_up::run_catch_up(step, &self.running())?;
+                self.ended(ended);
+                self.outcome.caught_up = reached;
             }
             Step::MakeReady(ready) => ready::make_ready(ready, &self.outcome, effects.store, effects.reporter)?,
             Step::KeepServerFiles { files: paths, .. } => {

@@ -86,6 +86,11 @@ impl fmt::Display for PlanText<'_> {
                         writeln!(f, "      then {}", examination.line())?;
                     }
                 }
+                Step::CatchUp(step) => {
+                    writeln!(f, "      $ {} &", step.server.launch.command)?;
+                    writeln!(f, "      with the account in {}", step.login.display())?;
+                    writeln!(f, "      then {}", step.examination.line())?;
+                }
                 Step::MakeReady(ready) => {
                     for line in ready.lines() {
                         writeln!(f, "      {line}")?;

@@ -451,6 +451,12 @@ pub enum PlanError {
         /// Why.
         reason: String,
     },
+    /// Living sources cannot be followed.
+    #[error("the restored server cannot catch up: {reason}")]
+    NoCatchUp {
+        /// Why.
+        reason: String,
+    },
     /// The archived binlogs cannot be put back as the server's own history.
     #[error("the binlogs cannot be put back as the server's own: {reason}")]
     NoHistory {

@@ -9,9 +9,15 @@ use crate::tools::{CheckWay, Client};
 
 impl Restore<'_> {
     /// What the private server is asked before it is shut down.
-    pub(super) fn examination(&self, client: Client) -> Examination {
+    pub(super) fn examination(&self, client: Client, check: CheckWay) -> Examination {
         let base_gtid = self.base_gtid();
-        Examination { client, family: self.family, check: self.request.finish.check, base_gtid }
+        Examination { client, family: self.family, check, base_gtid }
+    }
+
+    /// How the tables are checked before anything is caught up: at the end alone where something is.
+    pub(super) fn early_check(&self) -> CheckWay {
+        let finish = &self.request.finish;
+        if finish.catch_up.is_empty() { finish.check } else { CheckWay::None }
     }
 
     /// The examination of a backup on which nothing is replayed: that starts a server of its own.
@@ -19,7 +25,7 @@ impl Restore<'_> {
         if plan.steps.iter().any(|step| matches!(step, Step::Replay(_))) {
             return Ok(());
         }
-        if self.request.finish.check == CheckWay::None {
+        if self.request.finish.check == CheckWay::None && self.request.finish.catch_up.is_empty() {
             plan.warnings.push(
                 "no server is started on the restored data: nothing is known of their tables, and MariaDB's GTID position \
                  is not set (--check none)"
@@ -31,7 +37,10 @@ impl Restore<'_> {
         let client = self.client(&server.client_file, &server.socket)?;
         let tmp_dir = self.workdir.join("tmp");
         plan.steps.push(Step::CreateDir { path: tmp_dir.clone() });
-        plan.steps.push(Step::Examine(Box::new(Examine { server, examination: self.examination(client) })));
+        plan.steps.push(Step::Examine(Box::new(Examine {
+            server,
+            examination: self.examination(client, self.early_check()),
+        })));
         plan.steps.push(Step::RemoveTree { path: tmp_dir });
         Ok(())
     }

@@ -6,6 +6,7 @@ mod across;
 mod aim;
 mod backup;
 mod base;
+mod catch_up;
 mod check;
 mod clone;
 mod display;
@@ -44,7 +45,8 @@ pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
 pub use report::{
-    ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport,
+    CaughtUp, ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow,
+    RestoreReport,
 };
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
@@ -54,9 +56,9 @@ pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
-    BinlogCopy, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir, LoadDump, MakeReady,
-    OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay,
-    RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir,
+    LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay,
+    RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -208,6 +210,9 @@ impl Step {
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
+            Step::CatchUp(step) => {
+                format!("catch up from {}, until less than {} s behind", step.sources(), step.max_lag_seconds)
+            }
             Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
             Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),

@@ -26,10 +26,16 @@ struct LogPlace {
 }
 
 impl Restore<'_> {
-    /// Removes the identity of the source, which a copy of its data may hold, or that of the private server.
+    /// Removes the identity of the source, which a copy of its data may hold.
     pub(super) fn forget_identity(&self, plan: &mut Plan) {
-        if self.engine.tool().family() == Family::Mysql {
-            plan.steps.push(Step::RemoveTree { path: self.datadir().join("auto.cnf") });
+        plan.steps.extend(self.identity().into_iter().map(|path| Step::RemoveTree { path }));
+    }
+
+    /// The files that make up a server's identity.
+    fn identity(&self) -> Vec<PathBuf> {
+        match self.family {
+            Family::Mysql => vec![self.datadir().join("auto.cnf")],
+            Family::Mariadb => Vec::new(),
         }
     }
 
@@ -44,12 +50,11 @@ impl Restore<'_> {
         let history = request.with_binlogs.then(|| self.history(place.as_ref(), stop)).transpose()?;
         let binlog_state = place
             .as_ref()
-            .filter(|_| self.engine.tool().family() == Family::Mariadb)
+            .filter(|_| self.family == Family::Mariadb)
             .map(|place| place.dir.join(format!("{}.state", place.base)));
         let logs = place.as_ref().filter(|_| history.is_some() || binlog_state.is_some());
         let own_logs = logs.filter(|place| place.belongs_to.is_some());
         let owner = self.ownership(own_logs.map(|place| place.dir.clone()))?;
-        self.forget_identity(plan);
         if let Some(place) = own_logs {
             plan.steps.push(Step::CreateDir { path: place.dir.clone() });
             if let Some(belongs_to) = &place.belongs_to {
@@ -73,6 +78,7 @@ impl Restore<'_> {
         };
         plan.steps.push(Step::MakeReady(Box::new(MakeReady {
             datadir: self.datadir(),
+            identity: self.identity(),
             stale_logs,
             coordinates: report.coordinates.clone(),
             at: self.ends_at(),
@@ -130,6 +136,9 @@ impl Restore<'_> {
         if window.lead.is_some() {
             return Err(no("they are those of two servers".into()));
         }
+        if !self.request.finish.catch_up.is_empty() {
+            return Err(no("they end before the data that are caught up".into()));
+        }
         if !self.request.skip.is_empty() {
             return Err(no("they hold transactions that are left out of the data".into()));
         }
@@ -186,7 +195,8 @@ fn broken_sequence(window: &Window<'_>, base: &str) -> Option<String> {
 impl MakeReady {
     /// What is done, in words.
     pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("write where the data stand to {}", self.coordinates.display())];
+        let mut lines: Vec<String> = self.identity.iter().map(|path| format!("remove {}", path.display())).collect();
+        lines.push(format!("write where the data stand to {}", self.coordinates.display()));
         if let Some(to) = self.settings.values().next().and_then(|path| path.parent()) {
             lines.push(format!("copy the source's settings to {}", to.display()));
         }

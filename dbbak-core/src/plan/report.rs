@@ -4,7 +4,7 @@ use super::{request::ReplayWay, select::Window};
 use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
-    model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, OwnerName, Stamp},
+    model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, OwnerName, SourceAddress, Stamp},
     tools::CheckWay,
 };
 use chrono::{DateTime, Utc};
@@ -44,6 +44,9 @@ pub struct RestoreReport {
     /// What lies where, for whoever takes the data into use.
     #[serde(default)]
     pub ready: Option<ReadyReport>,
+    /// What was caught up from living sources, one entry a channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caught_up: Vec<CaughtUp>,
     /// What the private server was asked at the end; none where no server was started on the data.
     #[serde(default)]
     pub examination: Option<ExaminationReport>,
@@ -189,6 +192,19 @@ pub struct ReadyReport {
     pub binlogs_belong_to: Option<PathBuf>,
     /// Whom the files belong to, where that was asked for.
     pub owner: Option<OwnerName>,
+}
+
+/// What was caught up from a living source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaughtUp {
+    /// The source.
+    pub source: SourceAddress,
+    /// The channel.
+    pub channel: String,
+    /// What the source had when it was asked last: the restored data hold all of it.
+    pub gtids: String,
+    /// How long before the end that was, in seconds.
+    pub lag_seconds: f64,
 }
 
 /// How long a step took.

@@ -1,7 +1,7 @@
 //! What a user asks for, one type a command.
 
 use crate::{
-    model::{Goal, Gtid, OwnerName, Stamp, Target},
+    model::{Goal, Gtid, OwnerName, SourceAddress, Stamp, Target},
     tools::CheckWay,
 };
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,15 @@ pub struct FinishRequest {
     /// Whether the window's binlogs are put back as the server's own history.
     #[serde(default)]
     pub with_binlogs: bool,
+    /// Living servers whose binlogs are followed up to now.
+    #[serde(default)]
+    pub catch_up: Vec<SourceAddress>,
+    /// The option file with the account for them; absent: the configured one.
+    #[serde(default)]
+    pub catch_up_login: Option<PathBuf>,
+    /// How far behind them the restored server may be when it stops, in seconds; absent: one.
+    #[serde(default)]
+    pub max_lag_seconds: Option<u32>,
 }
 
 impl RestoreRequest {

@@ -66,6 +66,7 @@ pub fn plan_restore(
         None => None,
     };
     restore.examine(&mut plan)?;
+    restore.catch_up(&mut plan)?;
     let ready = restore.make_ready(&mut plan, selection.window.as_ref().and_then(stop_of))?;
     let last = selection.chain.last();
     let begun = journal_of(request, facts)?.map(|journal| &journal.header);
@@ -87,6 +88,7 @@ pub fn plan_restore(
         finished_at: None,
         proof: None,
         ready: Some(ready),
+        caught_up: Vec::new(),
         examination: None,
         unproven: None,
         phases: Vec::new(),
@@ -151,7 +153,9 @@ impl<'a> Restore<'a> {
     /// What a failed restore leaves behind of no use to anybody; its logs stay.
     fn own_dirs(&self) -> Vec<PathBuf> {
         let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
-        let names = ["data", "binlogs", "load", "tmp", "replay-log"].into_iter().chain(replay::OWN_DIRS);
+        let names = ["data", "binlogs", "load", "tmp", "replay-log", "log-bin", "server-settings", "catch-up"]
+            .into_iter()
+            .chain(replay::OWN_DIRS);
         names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
     }
 
@@ -366,7 +370,7 @@ impl<'a> Restore<'a> {
         for path in &own_dirs {
             plan.steps.push(Step::CreateDir { path: path.clone() });
         }
-        let examination = Some(self.examination(client.clone()));
+        let examination = Some(self.examination(client.clone(), self.early_check()));
         let (reader, client) = (reader.build()?, client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,

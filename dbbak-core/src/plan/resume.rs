@@ -1,7 +1,7 @@
 //! Plans how a restore that died goes on: what is kept, how that is checked, and what is done again.
 
 use super::{
-    ExaminationReport, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
+    CaughtUp, ExaminationReport, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
     error::utc,
     touch::{Touch, touch, works_on},
 };
@@ -53,6 +53,8 @@ pub struct Carried {
     pub binlog_state: Option<MariadbGtidState>,
     /// What a private server said of the restored data at the end.
     pub examination: Option<ExaminationReport>,
+    /// Where the restored server stood after it had followed living sources.
+    pub caught_up: Vec<CaughtUp>,
 }
 
 /// The journal that a survey found, if it is that of the restore that is asked for.

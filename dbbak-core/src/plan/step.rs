@@ -3,7 +3,7 @@
 mod servers;
 
 use crate::{
-    model::{BackupId, BinlogName, BinlogPosition, Gtid, TreeName},
+    model::{BackupId, BinlogName, BinlogPosition, Gtid, SourceAddress, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
     tools::{CheckWay, Client, CommandSpec, Expected, Family, Launch},
 };
@@ -92,6 +92,8 @@ pub enum Step {
     Replay(Box<Replay>),
     /// Starts a private server on a backup that is restored as it is, examines it and shuts it down again.
     Examine(Box<Examine>),
+    /// Has a private server follow living sources, examines it and shuts it down.
+    CatchUp(Box<CatchUp>),
     /// Makes a restored data directory ready to be taken into use.
     MakeReady(Box<MakeReady>),
     /// Writes the report of a restore.
@@ -478,6 +480,35 @@ pub struct Examine {
     pub examination: Examination,
 }
 
+/// A private server that follows living sources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CatchUp {
+    /// The private server.
+    pub server: PrivateServer,
+    /// The channels, one a source.
+    pub channels: Vec<Channel>,
+    /// The option file with the account for the sources. It is read when the step begins; what it says is told to the
+    /// private server on its client's standard input.
+    pub login: PathBuf,
+    /// How far behind the sources the server may be when it stops, in seconds.
+    pub max_lag_seconds: u32,
+    /// The directory of the relay logs, private to the run and removed after it.
+    pub dir: PathBuf,
+    /// What the server is asked at the end.
+    pub examination: Examination,
+}
+
+/// A channel from one living source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Its name on the private server.
+    pub name: String,
+    /// The source.
+    pub source: SourceAddress,
+    /// Asks the source which GTIDs it has.
+    pub ask: CommandSpec,
+}
+
 /// Binlogs that are put back as a server's own history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaceBinlogs {
@@ -499,6 +530,8 @@ pub struct PlaceBinlogs {
 pub struct MakeReady {
     /// The directory that a server starts on.
     pub datadir: PathBuf,
+    /// Files that make up the identity of the private server: removed.
+    pub identity: Vec<PathBuf>,
     /// Base name and index of binlogs that a backup may have brought along, and that end before the data do: removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_logs: Option<(String, String)>,

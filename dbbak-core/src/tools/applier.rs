@@ -60,13 +60,13 @@ pub fn parse_applier_status(stdout: &str) -> Result<Option<ApplierStatus>, Answe
 }
 
 /// An applier's error without the statement that it repeats: data and secrets stand in that.
-fn without_query(text: &str) -> String {
+pub(super) fn without_query(text: &str) -> String {
     let kept = text.find("Query: '").map_or(text, |at| text.get(..at).unwrap_or_default());
     super::masked(kept.trim_end_matches([' ', '.']))
 }
 
 /// A text as an SQL literal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 

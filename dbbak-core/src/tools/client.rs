@@ -58,6 +58,10 @@ pub enum Query {
     CloneProgress,
     /// What all sessions do; those of the account itself are always shown: `parse_clone_sessions`.
     Sessions,
+    /// MySQL: the GTIDs that the server has, the column `gtids`. Needs no privilege.
+    ExecutedGtids,
+    /// MariaDB: the last transactions in the server's binlog, the column `gtids`. Needs no privilege.
+    BinlogGtids,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -108,6 +112,8 @@ impl Query {
                  'sys', 'information_schema', 'performance_schema') GROUP BY ENGINE ORDER BY ENGINE"
             }
             Query::Ping => "SELECT 1 AS one",
+            Query::ExecutedGtids => "SELECT @@GLOBAL.gtid_executed AS gtids",
+            Query::BinlogGtids => "SELECT @@GLOBAL.gtid_binlog_pos AS gtids",
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
             Query::ClonePlugin => {
@@ -338,6 +344,8 @@ mod tests {
             Query::CurrentUser,
             Query::NotCloned,
             Query::NotTransactional,
+            Query::ExecutedGtids,
+            Query::BinlogGtids,
         ] {
             let sql = query.sql();
             assert!((sql.starts_with("SHOW ") || sql.starts_with("SELECT ")) && !sql.contains(';'), "{sql}");

@@ -9,6 +9,7 @@ mod applier;
 mod backup_argv;
 mod backup_cnf;
 mod backup_files;
+mod catch_up;
 mod checkpoints;
 mod client;
 mod clone;
@@ -44,6 +45,7 @@ pub use applier::{Applier, ApplierStatus, parse_applier_status};
 pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_server};
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
+pub use catch_up::{ChannelStatus, SourceLogin, ask_channels, forget_channel, parse_channels, stop_channels, wait_for};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
 pub use clone::{

@@ -162,7 +162,7 @@ impl PrivateServerCommand {
         }
         spec = self.speed(spec);
         if let Some(relay) = &self.relay {
-            spec = self.relay(spec, relay)?;
+            spec = relay.options(spec, self.family, self.version)?;
         }
         Ok(spec.args(self.extra.iter().cloned()))
     }
@@ -237,16 +237,27 @@ impl PrivateServerCommand {
         spec
     }
 
+    fn has_replica_names(&self) -> bool {
+        has_replica_names(self.family, self.version)
+    }
+}
+
+impl RelayReplay {
     /// The applier applies every event as it stands, and leaves nothing in the data directory.
-    fn relay(&self, spec: CommandSpec, relay: &RelayReplay) -> Result<CommandSpec, CommandError> {
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::PathNotUtf8`].
+    pub fn options(&self, spec: CommandSpec, family: Family, version: Version) -> Result<CommandSpec, CommandError> {
+        let relay = self;
         let place = |name: &str| relay.dir.join(name);
         let spec = spec
             .path_option("--relay-log", &place(&relay.base))?
             .path_option("--relay-log-index", &place(&format!("{}.index", relay.base)))?;
-        let new_names = self.has_replica_names();
+        let new_names = has_replica_names(family, version);
         let load = if new_names { "--replica-load-tmpdir" } else { "--slave-load-tmpdir" };
         let spec = spec.path_option(load, &relay.dir)?;
-        if self.family == Family::Mariadb {
+        if family == Family::Mariadb {
             return Ok(spec
                 .path_option("--master-info-file", &place("master.info"))?
                 .path_option("--relay-log-info-file", &place("relay.info"))?
@@ -273,11 +284,11 @@ impl PrivateServerCommand {
             spec.arg("--slave-parallel-workers=0")
         })
     }
+}
 
-    /// MySQL said slave until 8.0.26; MariaDB still does.
-    fn has_replica_names(&self) -> bool {
-        self.family == Family::Mysql && self.version >= Version::new(8, 0, 26)
-    }
+/// MySQL said slave until 8.0.26; MariaDB still does.
+fn has_replica_names(family: Family, version: Version) -> bool {
+    family == Family::Mysql && version >= Version::new(8, 0, 26)
 }
 
 fn optional(spec: CommandSpec, name: &str, path: Option<&Path>) -> Result<CommandSpec, CommandError> {

@@ -44,6 +44,7 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     window::replay(plan, &mut broken);
     window::files(plan, &mut broken);
     window::history(plan, &mut broken);
+    window::caught_up(plan, &mut broken);
     shipped(plan, &mut broken);
     indexed(plan, &mut broken);
     fetch::fetched(plan, &mut broken);

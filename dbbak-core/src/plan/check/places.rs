@@ -55,8 +55,13 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
             }
-            Step::Examine(step) => {
-                let datadir = option(&step.server.launch.command, "--datadir").map(Path::new);
+            Step::Examine(_) | Step::CatchUp(_) => {
+                let server = match step {
+                    Step::Examine(step) => &step.server,
+                    Step::CatchUp(step) => &step.server,
+                    _ => continue,
+                };
+                let datadir = option(&server.launch.command, "--datadir").map(Path::new);
                 if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
                     broken(2, "the private server works on something else than the private copy".into());
                 }
@@ -122,7 +127,7 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
             Step::MakeReady(ready) => {
                 own(&ready.datadir);
                 own(&ready.coordinates);
-                ready.settings.values().chain(&ready.binlog_state).for_each(|path| own(path));
+                ready.settings.values().chain(&ready.binlog_state).chain(&ready.identity).for_each(|path| own(path));
                 ready
                     .history
                     .iter()
@@ -146,17 +151,20 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
                     option(&server.launch.command, name).into_iter().for_each(|dir| own(Path::new(dir)));
                 }
             }
-            Step::Replay(_) | Step::Examine(_) => {
+            Step::Replay(_) | Step::Examine(_) | Step::CatchUp(_) => {
                 let server = match step {
                     Step::Replay(replay) => &replay.server,
                     Step::Examine(step) => &step.server,
+                    Step::CatchUp(step) => &step.server,
                     _ => continue,
                 };
                 for path in [&server.run_dir, &server.socket, &server.init_file, &server.client_file, &server.log_dir] {
                     own(path);
                 }
                 let command = &server.launch.command;
-                for name in ["--datadir", "--log-bin", "--tmpdir", "--pid-file", "--innodb-data-home-dir"] {
+                for name in
+                    ["--datadir", "--log-bin", "--tmpdir", "--pid-file", "--innodb-data-home-dir", "--relay-log"]
+                {
                     option(command, name).into_iter().for_each(|dir| own(Path::new(dir)));
                 }
             }

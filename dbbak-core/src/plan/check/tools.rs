@@ -42,6 +42,7 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
         let (server, client) = match step {
             Step::Replay(replay) => (&replay.server, Some(&replay.client)),
             Step::Examine(step) => (&step.server, None),
+            Step::CatchUp(step) => (&step.server, None),
             Step::OpenClone(open) => (&open.server, None),
             Step::TakeClone(take) => match &take.remote {
                 Some(remote) => (&remote.server, Some(&take.launch)),
@@ -70,6 +71,7 @@ pub(super) fn private_server(plan: &Plan, broken: Broken<'_>) {
         let examination = match step {
             Step::Replay(replay) => replay.examination.as_ref(),
             Step::Examine(step) => Some(&step.examination),
+            Step::CatchUp(step) => Some(&step.examination),
             _ => None,
         };
         if examination.is_some_and(|examination| examination.client.socket.as_ref() != Some(&server.socket)) {

@@ -149,7 +149,10 @@ pub(super) fn files(plan: &Plan, broken: Broken<'_>) {
 pub(super) fn history(plan: &Plan, broken: Broken<'_>) {
     for (number, step) in plan.steps.iter().enumerate() {
         let Step::MakeReady(ready) = step else { continue };
-        if plan.steps[number..].iter().any(|later| matches!(later, Step::Replay(_) | Step::Examine(_))) {
+        if plan.steps[number..]
+            .iter()
+            .any(|later| matches!(later, Step::Replay(_) | Step::Examine(_) | Step::CatchUp(_)))
+        {
             broken(8, "a server is started on data that are ready to be taken into use".into());
         }
         let Some(history) = &ready.history else { continue };
@@ -163,6 +166,15 @@ pub(super) fn history(plan: &Plan, broken: Broken<'_>) {
         if unpacked.is_some_and(|(_, unpack)| !unpack.skip.is_empty()) {
             broken(7, "binlogs are put back that hold what was left out".into());
         }
+    }
+}
+
+/// Rule 5: a restored server that follows living sources ends nowhere but at their end.
+pub(super) fn caught_up(plan: &Plan, broken: Broken<'_>) {
+    let Summary::Restore { report } = &plan.summary else { return };
+    let follows = plan.steps.iter().any(|step| matches!(step, Step::CatchUp(_)));
+    if follows && report.target.is_some() {
+        broken(5, "living sources are followed behind a target in the past".into());
     }
 }
 

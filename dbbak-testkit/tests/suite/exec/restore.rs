@@ -34,6 +34,7 @@ fn plan(root: &Path) -> Plan {
         finished_at: None,
         proof: None,
         ready: None,
+        caught_up: Vec::new(),
         examination: None,
         unproven: None,
         phases: Vec::new(),

@@ -104,6 +104,36 @@ fn made_ready_to_be_taken_into_use() {
     }
 }
 
+/// Two living servers are followed behind the end of the archive.
+#[test]
+fn caught_up_from_living_servers() {
+    for (product, name) in [(Product::Mariadb, "catch_up_mariadb"), (Product::Mysql84, "catch_up_mysql")] {
+        let mut request = restore_to(Target::End);
+        request.finish.catch_up = ["db2", "db3:3307"].map(|source| source.parse().unwrap()).to_vec();
+        let gtids = |facts: &mut Facts| {
+            for stored in facts.stored.values_mut() {
+                stored.variables.insert("gtid_mode".into(), "ON".into());
+            }
+        };
+        let plan = Case::of(story(product)).restore_where(&request, gtids).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(), plan);
+        let asks = plan.steps.iter().find_map(|step| match step {
+            Step::CatchUp(step) => {
+                Some(step.channels.iter().map(|channel| format!("{} {}", channel.name, channel.ask)))
+            }
+            _ => None,
+        });
+        let asks: Vec<String> = asks.unwrap().collect();
+        let text = text(&plan);
+        let (_, end) = text.split_once(". catch up from").unwrap();
+        assert_snapshot!(name, format!("{end}\n{}", asks.join("\n")));
+        let mut wrong = plan.clone();
+        let Summary::Restore { report } = &mut wrong.summary else { panic!() };
+        report.target = Some(at("04:41"));
+        assert!(dbbak_core::plan::check(&wrong).iter().any(|broken| broken.rule == 5), "a target in the past");
+    }
+}
+
 /// Row 27.
 #[test]
 fn pitr_to_the_end_of_the_archive() {

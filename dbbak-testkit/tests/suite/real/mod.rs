@@ -2,6 +2,7 @@
 
 mod archive;
 mod backups;
+mod catch_up;
 mod clone;
 mod damage;
 mod disk_full;

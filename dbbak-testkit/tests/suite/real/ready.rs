@@ -47,7 +47,7 @@ pub(super) fn with_a_full(options: Options) -> Scenario {
 }
 
 /// Has a server follow another from where its own GTIDs say that it stands.
-fn attach(replica: &Server, port: u16) {
+pub(super) fn attach(replica: &Server, port: u16) {
     replica.sql(&match replica.options().vendor {
         Vendor::Mariadb => format!(
             "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER='repl', \
@@ -70,7 +70,7 @@ pub(super) fn gtids(server: &Server) -> String {
 
 /// Waits until a replica has all that its source has, and compares the rows.
 #[track_caller]
-fn follows(replica: &Server, source: &Server) {
+pub(super) fn follows(replica: &Server, source: &Server) {
     let at = gtids(source);
     let (wait, status) = match replica.options().vendor {
         Vendor::Mariadb => (format!("SELECT MASTER_GTID_WAIT('{at}', 60)"), "SHOW ALL SLAVES STATUS"),
@@ -83,7 +83,7 @@ fn follows(replica: &Server, source: &Server) {
 }
 
 /// A server on restored data, with the source's configuration but for its id and port.
-fn put_into_use(scenario: &Scenario, restored: &Restored, options: Options) -> Server {
+pub(super) fn put_into_use(scenario: &Scenario, restored: &Restored, options: Options) -> Server {
     let work = scenario.fresh("used");
     let ready = restored.report.ready.as_ref().unwrap();
     if let (Some(from), Some(belongs_to)) = (&ready.binlogs, &ready.binlogs_belong_to) {

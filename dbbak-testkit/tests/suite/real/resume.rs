@@ -126,7 +126,14 @@ impl Stage {
         assert_eq!(self.scenario.checksums_of(&report.datadir, "shop"), self.wanted, "{what}: {ran}");
         let titles: Vec<&str> = report.phases.iter().map(|phase| phase.title.as_str()).collect();
         assert!(titles.iter().any(|title| title.starts_with("replay")), "{what}: {titles:?}");
-        assert_eq!(names(workdir), ["data", "dbbak-restore.json"], "{what}: {ran}");
+        let ready = ["coordinates.json", "log-bin", "server-settings"];
+        let left: Vec<String> = names(workdir).into_iter().filter(|name| !ready.contains(&name.as_str())).collect();
+        assert_eq!(left, ["data", "dbbak-restore.json"], "{what}: {ran}");
+        // What was found out before it died is not lost.
+        let coordinates = fs::read(workdir.join("coordinates.json")).unwrap();
+        let coordinates: serde_json::Value = serde_json::from_slice(&coordinates).unwrap();
+        let examination = report.examination.unwrap_or_else(|| panic!("{what}: nothing was examined: {ran}"));
+        assert_eq!(coordinates["gtids"], *examination.gtids, "{what}");
         let sockets: Vec<_> = fs::read_dir(self.scenario.root().join("tmp")).unwrap().collect();
         assert!(sockets.is_empty(), "{what}: {sockets:?}");
         self.scenario.nothing_survives();

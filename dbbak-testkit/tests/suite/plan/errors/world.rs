@@ -228,6 +228,15 @@ fn an_end_that_cannot_be_reached() {
     };
     case(&owned, unknown, "the restored files cannot be given to mysql:mysql: there is no user mysql in /etc/passwd");
 
+    let gtids = |facts: &mut Facts| {
+        for stored in facts.stored.values_mut() {
+            stored.variables.insert("gtid_mode".into(), "ON".into());
+            stored.variables.insert("log_bin_basename".into(), "/var/lib/mysql/binlog".into());
+        }
+    };
+    let no_gtids = |facts: &mut Facts| {
+        facts.stored.values_mut().for_each(|stored| drop(stored.variables.insert("gtid_mode".into(), "OFF".into())));
+    };
     let no = "the binlogs cannot be put back as the server's own: ";
     let with_binlogs = RestoreRequest { finish: finish(None, true), ..exact("04:41") };
     let other = |facts: &mut Facts| {
@@ -239,6 +248,21 @@ fn an_end_that_cannot_be_reached() {
     case(&with_binlogs, other, &said);
     let unsaid = |facts: &mut Facts| facts.stored.values_mut().for_each(|stored| stored.variables.clear());
     case(&with_binlogs, unsaid, &format!("{no}the backup does not say where its server kept its binlogs"));
+    let followed = FinishRequest { catch_up: vec!["db2".parse().unwrap()], ..finish(None, true) };
+    let both = RestoreRequest { finish: followed.clone(), ..restore_to(Target::End) };
+    case(&both, gtids, &format!("{no}they end before the data that are caught up"));
+
+    let no_catch_up = "the restored server cannot catch up: ";
+    let followed = FinishRequest { with_binlogs: false, ..followed };
+    let past = "the target lies in the past, and what came after it would be followed";
+    let with = |request: RestoreRequest, finish: &FinishRequest| RestoreRequest { finish: finish.clone(), ..request };
+    case(&with(exact("04:41"), &followed), gtids, &format!("{no_catch_up}{past}"));
+    case(&with(restore_to(Target::Latest), &followed), gtids, &format!("{no_catch_up}{past}"));
+    let twice = ["db2", "db2:3306"].map(|source| source.parse().unwrap()).to_vec();
+    let twice = FinishRequest { catch_up: twice, ..followed.clone() };
+    case(&with(restore_to(Target::End), &twice), gtids, &format!("{no_catch_up}a source is named twice"));
+    let without = "the source had no GTIDs (gtid_mode), so that a living one cannot tell what is missing";
+    case(&with(restore_to(Target::End), &followed), no_gtids, &format!("{no_catch_up}{without}"));
     let backup = Some("2025-10-02T02-00Z".parse().unwrap());
     let as_it_is = RestoreRequest { finish: finish(None, true), backup, ..restore_to(Target::Latest) };
     case(&as_it_is, |_| (), &format!("{no}no binlogs are replayed"));

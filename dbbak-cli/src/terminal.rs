@@ -9,7 +9,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI32, Ordering},
     },
+    time::Duration,
 };
+
+/// How often a plain line tells how far a replay is.
+const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Reports on standard error: with bars on a terminal, in plain lines otherwise.
 #[derive(Debug)]
@@ -17,13 +21,21 @@ pub struct TerminalReporter {
     bar: Mutex<Option<ProgressBar>>,
     interactive: bool,
     quiet: bool,
+    /// When the next plain line about a replay is due, counted from its beginning.
+    next_line: Mutex<Duration>,
     signal: Arc<AtomicI32>,
 }
 
 impl TerminalReporter {
     /// A reporter that also says which signal has come.
     pub fn new(signal: Arc<AtomicI32>) -> Self {
-        TerminalReporter { bar: Mutex::new(None), interactive: std::io::stderr().is_terminal(), quiet: false, signal }
+        TerminalReporter {
+            bar: Mutex::new(None),
+            interactive: std::io::stderr().is_terminal(),
+            quiet: false,
+            next_line: Mutex::new(LINE_EVERY),
+            signal,
+        }
     }
 
     /// Says warnings alone from now on.
@@ -38,6 +50,20 @@ impl TerminalReporter {
             // A closed standard error must not end a backup.
             _ => drop(writeln!(std::io::stderr(), "{text}")),
         }
+    }
+
+    /// Whether another plain line is due, so long after the replay began.
+    fn is_due(&self, elapsed: Duration) -> bool {
+        let mut next = self.next_line.lock().unwrap_or_else(PoisonError::into_inner);
+        // A replay that begins anew is another one.
+        if elapsed + LINE_EVERY < *next {
+            *next = LINE_EVERY;
+        }
+        if elapsed < *next {
+            return false;
+        }
+        *next = elapsed + LINE_EVERY;
+        true
     }
 
     fn set_bar(&self, bar: Option<ProgressBar>) {
@@ -67,7 +93,7 @@ impl Reporter for TerminalReporter {
                     None => ProgressBar::new_spinner().with_style(style("[{prefix}] {spinner} {msg} {elapsed}")),
                 };
                 bar.set_draw_target(ProgressDrawTarget::stderr());
-                bar.enable_steady_tick(std::time::Duration::from_millis(200));
+                bar.enable_steady_tick(Duration::from_millis(200));
                 self.set_bar(Some(bar.with_prefix(format!("{number}/{of}")).with_message((*title).to_owned())));
             }
             Event::Progress { bytes } => {
@@ -75,11 +101,20 @@ impl Reporter for TerminalReporter {
                     bar.inc(*bytes);
                 }
             }
-            Event::Replayed { at, transactions, time } => {
+            Event::Replayed { at, transactions, of, time, elapsed, left } => {
+                let time = DateTime::from_timestamp(i64::try_from(*time).unwrap_or_default(), 0);
+                let time = time.unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC");
+                let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
+                let reached = format!("replayed {transactions}{of} transactions, up to {time}, {at}");
+                let left =
+                    left.map_or_else(|| "time left unknown".to_owned(), |left| format!("{} left", HumanDuration(left)));
                 if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
-                    let time = DateTime::from_timestamp(i64::try_from(*time).unwrap_or_default(), 0);
-                    let time = time.unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC");
-                    bar.set_message(format!("replay: {transactions} transactions, up to {time}, {at}"));
+                    // The bar's own guess knows nothing of how a replay goes.
+                    bar.set_style(style("[{prefix}] {msg} {wide_bar} {bytes}/{total_bytes}"));
+                    bar.set_message(format!("{reached}; {left}"));
+                }
+                if !self.interactive && self.is_due(*elapsed) {
+                    self.line(&format!("  {reached}; {left}"));
                 }
             }
             Event::StepFinished { number, title, took } => {

@@ -64,6 +64,9 @@ pub struct Config {
     /// Memory for a prepare, in bytes (the tool's `--use-memory`); written as a number with K, M or G.
     #[serde(default = "default_prepare_memory", deserialize_with = "bytes")]
     pub prepare_memory: u64,
+    /// What the unpacked binlogs of a replay, and the logs beside them, may take of the disk at most, in bytes.
+    #[serde(default = "default_replay_space", deserialize_with = "bytes")]
+    pub replay_space: u64,
     /// The backup tool's `--throttle`; absent: none.
     #[serde(default)]
     pub throttle: Option<u32>,
@@ -310,6 +313,9 @@ impl Config {
         if self.prepare_memory < 8 << 20 {
             return value("prepare_memory", "at least 8M", self.prepare_memory.to_string());
         }
+        if self.replay_space < 1 << 20 {
+            return value("replay_space", "at least 1M", self.replay_space.to_string());
+        }
         let secret = |option: &&String| {
             let name = option.trim_start_matches('-').replace('_', "-");
             name.starts_with("password") || name.starts_with("encrypt-key=")
@@ -348,6 +354,7 @@ pub const KEYS: &[&str] = &[
     "prepared",
     "parallel",
     "prepare_memory",
+    "replay_space",
     "throttle",
     "slave_info",
     "galera_info",
@@ -444,6 +451,10 @@ fn default_prepare_memory() -> u64 {
     512 << 20
 }
 
+fn default_replay_space() -> u64 {
+    16 << 30
+}
+
 fn default_start_timeout() -> u64 {
     3600
 }
@@ -480,6 +491,7 @@ mod tests {
             ("nfs_root: backups", "nfs_root"),
             ("nfs_root: /b\nparallel: 0", "parallel"),
             ("nfs_root: /b\nprepare_memory: 1K", "prepare_memory"),
+            ("nfs_root: /b\nreplay_space: 1K", "replay_space"),
             ("nfs_root: /b\npitr_round_minutes: 5000", "pitr_round_minutes"),
             ("nfs_root: /b\nextra_backup_options: [--password=x]", "extra_backup_options"),
         ] {

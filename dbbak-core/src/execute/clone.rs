@@ -79,7 +79,7 @@ pub(super) fn end_clones(step: &EndClones, running: &Running<'_>) -> Result<(), 
             let command =
                 step.client.kill(session.id).map_err(|error| ExecuteError::BadPlan { problem: error.to_string() })?;
             // It may have ended by itself meanwhile.
-            running.run(&[Launch { command, log: step.log.clone() }], None)?;
+            running.run(&[Launch { command, log: step.log.clone() }])?;
         }
         running.clock.sleep(TICK);
     }

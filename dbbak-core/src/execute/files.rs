@@ -146,9 +146,29 @@ pub(super) fn open(path: &Path) -> Result<File, ExecuteError> {
     File::open(path).map_err(failed("read", path))
 }
 
+/// Opens a file for reading; `None` when it is not there.
+pub(super) fn open_if_there(path: &Path) -> Result<Option<File>, ExecuteError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Gives a file of a run's own another name, under which nobody looks at it before.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), ExecuteError> {
+    fs::rename(from, to).map_err(failed("rename", from))
+}
+
 /// Creates a file that must not exist.
 pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
     File::options().write(true).create_new(true).mode(0o640).open(path).map_err(failed("create", path))
+}
+
+/// Gives a file that somebody has open another text.
+pub(super) fn rewrite(path: &Path, text: &str) -> Result<(), ExecuteError> {
+    let file = File::options().write(true).truncate(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed("write", path))
 }
 
 /// Cuts a file off.

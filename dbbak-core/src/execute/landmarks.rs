@@ -7,28 +7,36 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Transactions between two samples.
-const SAMPLE: u64 = 500;
-
 /// What stands along a window, noted while its files are read.
 #[derive(Debug, Default)]
 pub(super) struct Landmarks {
     /// Transactions to leave out that were not met yet.
     awaited: BTreeSet<Gtid>,
-    /// Transactions that the server's own applier must not apply, in log order.
-    pub(super) apart: Vec<Apart>,
-    /// The end of the last transaction.
-    pub(super) end: Option<BinlogPosition>,
+    /// What stands in the batch that is being read.
+    batch: Marks,
+    /// The transaction that was left out last.
+    skipped: Option<Gtid>,
+    /// MariaDB: the transactions that the server's own applier must not apply.
+    pub(super) apart: BTreeSet<Gtid>,
     /// MariaDB: the last transaction of each domain in log order, whatever its number: server and number.
     pub(super) position: BTreeMap<u32, (u32, u64)>,
     /// MariaDB: what a binlog that follows the window would list as its history.
     pub(super) state: Option<MariadbGtidState>,
     /// MySQL: the GTIDs of the window.
     pub(super) executed: MysqlGtidSet,
-    /// Every so many transactions, how far the log was and when.
-    samples: Vec<Sample>,
-    transactions: u64,
-    newest: u64,
+    /// The latest time of any transaction, seconds since 1970, UTC.
+    pub(super) newest: u64,
+}
+
+/// What stands in one batch.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// The files.
+    pub(super) files: Vec<BinlogName>,
+    /// Transactions that the server's own applier must not apply, in log order.
+    pub(super) apart: Vec<Apart>,
+    /// The end of the last transaction.
+    pub(super) end: Option<BinlogPosition>,
 }
 
 /// A transaction that the server's own applier must not apply.
@@ -40,16 +48,6 @@ pub(super) struct Apart {
     pub(super) gtid: Option<Gtid>,
     /// Whether it is left out; otherwise it goes through the pipe.
     pub(super) skipped: bool,
-}
-
-/// A place on the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sample {
-    pub(super) end: BinlogPosition,
-    /// Transactions up to there.
-    pub(super) transactions: u64,
-    /// The latest time of any of them, seconds since 1970, UTC.
-    pub(super) time: u64,
 }
 
 impl Landmarks {
@@ -85,32 +83,34 @@ impl Landmarks {
         let (start, end) = (transaction.start, transaction.end);
         let event = transaction.end_kind == EndKind::Ddl && transaction.statement.as_deref().is_some_and(defines_event);
         if skipped || event {
-            self.apart.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped });
+            self.skipped = transaction.gtid.clone().filter(|_| skipped);
+            self.apart.extend(transaction.gtid.clone().filter(|gtid| matches!(gtid, Gtid::Mariadb { .. })));
+            self.batch.apart.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped });
         }
         let end = BinlogPosition { file: file.clone(), position: end };
-        self.transactions += 1;
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);
         self.newest = self.newest.max(time);
-        if self.transactions.is_multiple_of(SAMPLE) {
-            self.samples.push(Sample { end: end.clone(), transactions: self.transactions, time: self.newest });
-        }
-        self.end = Some(end);
+        self.batch.end = Some(end);
         skipped
     }
 
     /// A source may log two groups of one GTID.
     fn was_skipped(&self, gtid: &Gtid) -> bool {
-        self.apart.last().is_some_and(|last| last.skipped && last.gtid.as_ref() == Some(gtid))
+        self.skipped.as_ref() == Some(gtid)
+    }
+
+    /// Notes that a file of the batch was read.
+    pub(super) fn file(&mut self, file: &BinlogName) {
+        self.batch.files.push(file.clone());
+    }
+
+    /// What was noted of the batch, which ends here.
+    pub(super) fn end_batch(&mut self) -> Marks {
+        std::mem::take(&mut self.batch)
     }
 
     /// A transaction that is to be left out and was not met.
     pub(super) fn not_met(&self) -> Option<String> {
         self.awaited.iter().next().map(ToString::to_string)
-    }
-
-    /// The last sample at or before a place.
-    pub(super) fn sample_at(&self, place: &BinlogPosition) -> Option<&Sample> {
-        let behind = self.samples.partition_point(|sample| sample.end <= *place);
-        self.samples.get(behind.checked_sub(1)?)
     }
 }

@@ -28,7 +28,7 @@ const BUFFER: usize = 1 << 18;
 ///
 /// [`ExecuteError::Initialise`] with what the program said.
 pub(super) fn init_datadir(step: &InitDatadir, running: &Running<'_>) -> Result<(), ExecuteError> {
-    let exits = running.run(std::slice::from_ref(&step.launch), None)?;
+    let exits = running.run(std::slice::from_ref(&step.launch))?;
     let made = files::names_in(&step.datadir.join("mysql")).is_ok_and(|names| !names.is_empty())
         || files::length(&step.datadir.join("mysql.ibd")) > 0;
     if exits.iter().all(|exit| exit.status.success()) && made {

@@ -1,5 +1,7 @@
 //! The seams behind which effects happen, and the walk through the steps of a plan.
 
+mod batches;
+mod blame;
 mod catch_up;
 mod clone;
 mod dump;
@@ -9,11 +11,13 @@ mod executor;
 mod feeder;
 mod fetch;
 mod files;
+mod follow;
 mod journal;
 mod landmarks;
 mod load;
 mod mend;
 mod outcome;
+mod pace;
 mod proof;
 mod read_backup;
 mod ready;

@@ -1,15 +1,19 @@
 //! Compares what a replay must log, transaction by transaction, with what the private server logged.
 
-use super::{error::ExecuteError, files, landmarks::Landmarks};
+use super::{
+    error::ExecuteError,
+    files,
+    landmarks::{Landmarks, Marks},
+};
 use crate::{
-    binlog::{self, EndKind, Ending, Transaction},
-    model::{BinlogName, Gtid},
+    binlog::{EndKind, Transaction},
+    model::{BinlogName, BinlogPosition, Gtid},
     store::BinlogEntry,
 };
 use std::{
+    fmt,
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
-    ops::ControlFlow,
+    io::{BufRead, BufReader, BufWriter, Lines, Write},
     path::{Path, PathBuf},
 };
 
@@ -19,21 +23,28 @@ const FILLED: &str = "new ";
 /// Stands for the GTID of a transaction that has none.
 const NO_GTID: &str = "-";
 
-/// The transactions that a replay must log, one line each, in a file: a window may hold more than memory does.
+/// The transactions that a replay must log, one line each, in a file a batch: a window may hold more than memory does.
 #[derive(Debug)]
 pub(super) struct ExpectedLog {
     path: PathBuf,
+    batch: usize,
     lines: BufWriter<File>,
     transactions: u64,
     landmarks: Landmarks,
 }
 
 impl ExpectedLog {
-    /// An empty list in a new file.
+    /// An empty list.
     pub(super) fn create(path: &Path, skip: &[Gtid]) -> Result<Self, ExecuteError> {
-        files::remove_file(path)?;
-        let lines = BufWriter::new(files::create_new(path)?);
-        Ok(ExpectedLog { path: path.to_owned(), lines, transactions: 0, landmarks: Landmarks::new(skip) })
+        // A dead run's lists may be of other batches.
+        if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
+            let name = format!("{}.", name.to_string_lossy());
+            for list in files::names_in(dir)?.iter().filter(|list| list.starts_with(&name)) {
+                files::remove_file(&dir.join(list))?;
+            }
+        }
+        let lines = begin(path)?;
+        Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks: Landmarks::new(skip) })
     }
 
     /// Adds the next transaction of the window, which stands in this file.
@@ -47,7 +58,28 @@ impl ExpectedLog {
         if skipped || may_be_left_out(transaction) {
             return Ok(());
         }
-        writeln!(self.lines, "{}", line_of(transaction)).map_err(files::failed("write", &self.path))
+        let place = Expected {
+            at: BinlogPosition { file: file.clone(), position: transaction.start },
+            end: transaction.end,
+            number: self.transactions,
+            time: self.landmarks.newest,
+        };
+        writeln!(self.lines, "{place}\t{}", line_of(transaction)).map_err(files::failed("write", &self.path))
+    }
+
+    /// Notes that a file of the batch was read to its end.
+    pub(super) fn file(&mut self, file: &BinlogName) {
+        self.landmarks.file(file);
+    }
+
+    /// Completes the list of a batch: from now on it may be read.
+    pub(super) fn end_batch(&mut self) -> Result<Marks, ExecuteError> {
+        self.lines.flush().map_err(files::failed("write", &self.path))?;
+        let (written, list) = (unfinished(&self.path), list_of(&self.path, self.batch));
+        files::rename(&written, &list)?;
+        self.batch += 1;
+        self.lines = begin(&self.path)?;
+        Ok(self.landmarks.end_batch())
     }
 
     /// Takes the next file of the window.
@@ -60,9 +92,9 @@ impl ExpectedLog {
         self.landmarks.remember(transaction);
     }
 
-    /// Writes out what is buffered.
+    /// Ends the last list.
     pub(super) fn finish(&mut self) -> Result<(), ExecuteError> {
-        self.lines.flush().map_err(files::failed("write", &self.path))
+        files::remove_file(&unfinished(&self.path))
     }
 
     /// What was noted of the way.
@@ -74,36 +106,114 @@ impl ExpectedLog {
     pub(super) fn transactions(&self) -> u64 {
         self.transactions
     }
+}
 
-    /// Reads the logs of the private server and compares.
-    ///
-    /// # Errors
-    ///
-    /// [`ExecuteError::ProofFailed`] at the first transaction that differs, is missing, or is one too many.
-    pub(super) fn prove(&self, log_dir: &Path, first: &BinlogName) -> Result<(), ExecuteError> {
-        let lines = BufReader::new(files::open(&self.path)?).lines();
-        let lines = lines.map(|line| line.map_err(files::failed("read", &self.path)));
-        let mut comparison = Comparison::new(lines);
-        for path in logs_of(log_dir, first)? {
-            let mut failed = Ok(());
-            let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
-            let scan = binlog::scan(&mut input, &mut |transaction| {
-                if may_be_left_out(transaction) {
-                    return ControlFlow::Continue(());
+/// A list that is being written: under this name nobody reads it.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn begin(path: &Path) -> Result<BufWriter<File>, ExecuteError> {
+    let path = unfinished(path);
+    files::remove_file(&path)?;
+    Ok(BufWriter::new(files::create_new(&path)?))
+}
+
+/// The list of a batch; the first has the number 0.
+fn list_of(path: &Path, batch: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", batch + 1));
+    name.into()
+}
+
+/// A transaction that a replay must log, as a place in the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Where it begins.
+    pub(super) at: BinlogPosition,
+    /// Where it ends, in the same file.
+    pub(super) end: u64,
+    /// Its number in the window, from 1.
+    pub(super) number: u64,
+    /// The latest time of any transaction up to it, seconds since 1970, UTC.
+    pub(super) time: u64,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Expected { at, end, number, time } = self;
+        write!(f, "{}\t{end}\t{number}\t{time}\t{}", at.position, at.file)
+    }
+}
+
+/// A line of the list: where the transaction stands, and what is compared.
+fn split_line(line: &str) -> Option<(Expected, &str)> {
+    let mut parts = line.splitn(6, '\t');
+    let mut number = || parts.next()?.parse().ok();
+    let (position, end, number, time) = (number()?, number()?, number()?, number()?);
+    let at = BinlogPosition { file: parts.next()?.parse().ok()?, position };
+    Some((Expected { at, end, number, time }, parts.next()?))
+}
+
+/// The lists of a window's batches in order, as they are completed. What was read is removed.
+#[derive(Debug)]
+pub(super) struct Lists {
+    path: PathBuf,
+    batch: usize,
+    lines: Option<Lines<BufReader<File>>>,
+    /// The line before the last, and the last one that was read.
+    before: Option<Expected>,
+    last: Option<Expected>,
+}
+
+impl Lists {
+    pub(super) fn new(path: &Path) -> Self {
+        Lists { path: path.to_owned(), batch: 0, lines: None, before: None, last: None }
+    }
+}
+
+impl Iterator for Lists {
+    type Item = Result<String, ExecuteError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let path = list_of(&self.path, self.batch);
+            let lines = match &mut self.lines {
+                Some(lines) => lines,
+                None => match files::open_if_there(&path) {
+                    Ok(Some(file)) => self.lines.insert(BufReader::new(file).lines()),
+                    // The next batch is not complete yet.
+                    Ok(None) => return None,
+                    Err(error) => return Some(Err(error)),
+                },
+            };
+            match lines.next() {
+                Some(Ok(line)) => {
+                    let Some((place, line)) = split_line(&line) else {
+                        let problem = format!("{} holds a line that is none", path.display());
+                        return Some(Err(ExecuteError::BadPlan { problem }));
+                    };
+                    self.before = self.last.replace(place);
+                    return Some(Ok(line.to_owned()));
                 }
-                failed = comparison.see(line_of(transaction));
-                if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
-            failed?;
-            let scan = scan.map_err(|source| ExecuteError::Binlog { path: path.clone(), source })?;
-            if !matches!(scan.ending, Ending::Rotate { .. } | Ending::Stop) {
-                let found = format!("a damaged log {}: {}", path.display(), scan.ending);
-                let number = comparison.number + 1;
-                return Err(ExecuteError::ProofFailed { number, expected: "a whole log".into(), found });
+                Some(Err(source)) => return Some(Err(files::failed("read", &path)(source))),
+                None => {
+                    self.lines = None;
+                    self.batch += 1;
+                    if let Err(error) = files::remove_file(&path) {
+                        return Some(Err(error));
+                    }
+                }
             }
         }
-        comparison.finish()
     }
+}
+
+/// Whether a logged transaction is one that the list does not hold either.
+fn is_listed(transaction: &Transaction) -> bool {
+    !may_be_left_out(transaction)
 }
 
 /// Compares the groups that were logged, one by one, with those expected.
@@ -112,10 +222,51 @@ impl ExpectedLog {
 /// `CREATE TABLE ... SELECT` as two groups where its source wrote one. Where the source logged rows, the client that
 /// replays them commits the new table by itself: the group of the rows then gets the next free GTID (both seen on
 /// MariaDB 10.11.19).
-struct Comparison<I> {
+#[derive(Debug)]
+pub(super) struct Comparison<I> {
     expected: Groups<I>,
     found: Option<String>,
     number: u64,
+}
+
+impl Comparison<Lists> {
+    /// The comparison of what is logged with the lists of a window.
+    pub(super) fn of(lists: Lists) -> Self {
+        Comparison::new(lists)
+    }
+
+    /// Takes the next transaction that the private server logged.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::ProofFailed`] where it, or the one before it, is not the one that is expected.
+    pub(super) fn logged(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
+        if is_listed(transaction) { self.see(line_of(transaction)) } else { Ok(()) }
+    }
+
+    /// How many transactions were compared.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The last transaction that was logged as expected. One more may be logged already.
+    pub(super) fn reached(&self) -> Option<&Expected> {
+        match &self.expected.next {
+            Some(_) => self.expected.lines.before.as_ref(),
+            None => self.expected.lines.last.as_ref(),
+        }
+    }
+
+    /// The first transaction that was not logged, after a replay that broke off.
+    pub(super) fn next_expected(mut self) -> Option<Expected> {
+        if let Some(found) = self.found.take() {
+            self.compare(found, None).ok()?;
+        }
+        if self.expected.next.is_none() {
+            self.expected.lines.next()?.ok()?;
+        }
+        self.expected.lines.last
+    }
 }
 
 impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
@@ -150,7 +301,12 @@ impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
         }
     }
 
-    fn finish(mut self) -> Result<(), ExecuteError> {
+    /// Ends the comparison: nothing more is logged.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::ProofFailed`] where a transaction is missing.
+    pub(super) fn finish(&mut self) -> Result<(), ExecuteError> {
         if let Some(found) = self.found.take() {
             self.compare(found, None)?;
         }
@@ -165,6 +321,7 @@ impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
 }
 
 /// The expected lines, those of one GTID merged.
+#[derive(Debug)]
 struct Groups<I> {
     lines: I,
     next: Option<String>,
@@ -206,17 +363,6 @@ fn merged(first: &str, second: &str) -> Option<String> {
     }
     let gap = if rows.is_empty() || more.is_empty() { "" } else { " " };
     Some(format!("{gtid}\t{rows}{gap}{more}"))
-}
-
-/// The private server's logs in order.
-fn logs_of(dir: &Path, first: &BinlogName) -> Result<Vec<PathBuf>, ExecuteError> {
-    let mut names: Vec<BinlogName> = files::names_in(dir)?
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .filter(|name: &BinlogName| name.base() == first.base())
-        .collect();
-    names.sort();
-    Ok(names.iter().map(|name| dir.join(name.as_str())).collect())
 }
 
 /// A transaction as a line: its GTID, and per table the rows that it changed where it logged rows.

@@ -1,22 +1,25 @@
 //! Has the private server's own applier replay a window: up to each transaction that is treated apart, and to the end.
 
 use super::{
-    Event, Process,
+    Process,
+    batches::{Ahead, Unpacking},
+    blame::{Blamed, Files},
     error::ExecuteError,
     feeder::RunningFeeder,
     files,
-    landmarks::{Apart, Landmarks},
-    replay::{describe, pipe},
+    landmarks::{Apart, Landmarks, Marks},
+    replay::{pipe, server_died},
     running::Running,
 };
 use crate::{
-    binlog,
-    model::{BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
+    model::{BinlogName, BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
     plan::{Relay, Replay},
-    tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table},
+    tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table, parse_worker_failures},
 };
-use std::{fmt::Write as _, io::BufReader, ops::ControlFlow, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
+/// Where the first event of a binlog begins.
+const FIRST_EVENT: u64 = 4;
 /// How long an applier may lack its feeder.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,44 +28,102 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct RelayRun<'a> {
     pub(super) step: &'a Replay,
     pub(super) relay: &'a Relay,
-    pub(super) landmarks: &'a Landmarks,
     pub(super) running: &'a Running<'a>,
-    /// Bytes of the window that were reported as done.
-    pub(super) reported: u64,
+    /// The files of the batch that is applied.
+    pub(super) files: Vec<BinlogName>,
 }
 
 impl RelayRun<'_> {
-    /// Makes the unpacked files ready for the applier: they must not hold its own id, nothing behind the window's end, and
-    /// stand in a list. Before the server starts.
+    /// Makes the files of a batch ready for the applier: they must not hold its own id, nothing behind the window's end,
+    /// and stand in a list. The first ones before the server starts.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::ServerIdTaken`]; when a file cannot be read or written.
-    pub(super) fn prepare(&self) -> Result<(), ExecuteError> {
+    pub(super) fn prepare(&mut self, batch: &Marks) -> Result<(), ExecuteError> {
+        let done = std::mem::replace(&mut self.files, batch.files.clone());
         self.check_ids()?;
-        if let (Some(stop), Some(last)) = (self.relay.stop, self.relay.files.last()) {
+        let last = self.relay.files.last().filter(|last| self.files.contains(last));
+        if let (Some(stop), Some(last)) = (self.relay.stop, last) {
             files::truncate(&self.relay.binlogs.join(last.as_str()), stop)?;
         }
-        let index = self.relay.files.iter().fold(String::new(), |mut text, file| {
-            let _ = writeln!(text, "{}", self.relay.binlogs.join(file.as_str()).display());
+        let path = |file: &BinlogName| self.relay.binlogs.join(file.as_str()).display().to_string();
+        let mut index = self.files.iter().fold(String::new(), |mut text, file| {
+            let _ = writeln!(text, "{}", path(file));
             text
         });
-        files::remove_file(&self.relay.index)?;
-        files::write_private(&self.relay.index, &index)
+        match &self.relay.applier {
+            // A server that runs has written files of its own; they stay behind those that it is to apply.
+            Applier::RelayLogs { .. } if !done.is_empty() => {
+                let done: Vec<String> = done.iter().map(path).collect();
+                files::each_line(&self.relay.index, 0, &mut |line| {
+                    if !done.iter().any(|done| done == line.trim_end()) {
+                        index += line;
+                    }
+                })?;
+                files::rewrite(&self.relay.index, &index)
+            }
+            _ => {
+                files::remove_file(&self.relay.index)?;
+                files::write_private(&self.relay.index, &index)
+            }
+        }
     }
 
-    /// Replays the window and leaves the server without a source, its GTID position at the window's end.
+    /// Replays the window, batch after batch, and leaves the server without a source, its GTID position at the window's
+    /// end.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::Applier`] with the transaction that could not be applied; [`ExecuteError::Replay`] when a server
     /// dies; [`ExecuteError::PositionDiffers`].
-    pub(super) fn run(&mut self, server: &mut dyn Process) -> Result<(), ExecuteError> {
-        let Some(end) = self.landmarks.end.clone() else { return Ok(()) };
-        let applier = &self.relay.applier;
+    pub(super) fn run(
+        &mut self,
+        first: Marks,
+        mut ahead: Ahead<'_>,
+        server: &mut dyn Process,
+    ) -> Result<Unpacking, ExecuteError> {
+        let mut batch = first;
         let mut at = self.step.from.clone();
+        loop {
+            self.apply_batch(&batch, at, server)?;
+            // What was applied is of no more use; the next batch but one needs its room.
+            for file in &batch.files {
+                files::remove_file(&self.relay.binlogs.join(file.as_str()))?;
+            }
+            let Some(next) = ahead.next()? else { break };
+            self.prepare(&next)?;
+            if let Applier::RelayLogs { .. } = self.relay.applier {
+                self.tell(Applier::read_index())?;
+            }
+            let Some(file) = next.files.first().cloned() else { break };
+            at = BinlogPosition { file, position: FIRST_EVENT };
+            batch = next;
+        }
+        self.tell(self.relay.applier.forget())?;
+        let window = ahead.finish()?;
+        match self.relay.applier {
+            Applier::Fed => self.settle_position(window.landmarks())?,
+            Applier::RelayLogs { .. } => self.check_executed(window.landmarks())?,
+        }
+        Ok(window)
+    }
+
+    /// Replays one batch.
+    fn apply_batch(
+        &mut self,
+        batch: &Marks,
+        from: BinlogPosition,
+        server: &mut dyn Process,
+    ) -> Result<(), ExecuteError> {
+        let Some(end) = batch.end.clone() else { return Ok(()) };
+        let applier = &self.relay.applier;
+        let mut at = from;
         let mut feeder = match &self.relay.feeder {
             Some(feeder) => {
+                // The one of the batch before made tables there.
+                files::remove_tree(&feeder.datadir)?;
+                files::create_private_dir(&feeder.datadir)?;
                 let running = RunningFeeder::start(feeder, self.step.server.start_timeout_seconds, self.running)?;
                 self.tell(&Applier::follow(running.port, &feeder.account, &running.password, &at))?;
                 Some(running)
@@ -72,7 +133,7 @@ impl RelayRun<'_> {
                 None
             }
         };
-        for apart in &self.landmarks.apart {
+        for apart in &batch.apart {
             let start = BinlogPosition { file: apart.file.clone(), position: apart.start };
             if at < start {
                 self.apply_until(&start, server, &mut feeder)?;
@@ -89,14 +150,8 @@ impl RelayRun<'_> {
         if at < end {
             self.apply_until(&end, server, &mut feeder)?;
         }
-        self.tell(applier.forget())?;
-        if let Some(feeder) = feeder {
-            feeder.end()?;
-        }
-        match applier {
-            Applier::Fed => self.settle_position(),
-            Applier::RelayLogs { .. } => self.check_executed(),
-        }
+        self.tell(applier.rest())?;
+        feeder.map_or(Ok(()), RunningFeeder::end)
     }
 
     /// Runs the applier up to a place.
@@ -110,7 +165,7 @@ impl RelayRun<'_> {
         let mut connected = self.running.clock.monotonic();
         loop {
             if let Some(exits) = server.wait(Some(Duration::ZERO))? {
-                return Err(self.server_died(&describe(&exits)));
+                return Err(server_died(&self.step.server, &exits));
             }
             if let Some(signal) = self.running.reporter.interrupted() {
                 return Err(ExecuteError::Interrupted { signal });
@@ -125,16 +180,15 @@ impl RelayRun<'_> {
                 Ok(answer) => answer,
                 // The client fails at once when the server dies under it; the server's own end says more.
                 Err(error) => match server.wait(Some(Duration::from_secs(10)))? {
-                    Some(exits) => return Err(self.server_died(&describe(&exits))),
+                    Some(exits) => return Err(server_died(&self.step.server, &exits)),
                     None => return Err(error),
                 },
             };
             let status = self.status(&answer)?;
-            self.report(&status);
             if let Some((number, text)) = &status.sql_error {
                 return Err(self.stuck(&status, &format!("{text} (error {number})")));
             }
-            let reached = self.relay.applier.reached(&status).is_some_and(|reached| reached >= place);
+            let reached = self.relay.applier.reached(&status).is_some_and(|reached| self.is_at(reached, place));
             match (status.sql_running, reached) {
                 (false, true) => return Ok(()),
                 // What stands at the start of a file is no transaction, and moves no position.
@@ -161,14 +215,14 @@ impl RelayRun<'_> {
         (reader.start, reader.stop) = (apart.start, Some(apart.end));
         let command = reader.build().map_err(|error| ExecuteError::BadPlan { problem: error.to_string() })?;
         let reader = Launch { command, log: self.step.reader.log.clone() };
-        pipe(&reader, &self.step.client, None, self.running)
+        pipe(&reader, &self.step.client, self.running)
     }
 
     /// Compares the executed GTIDs with those of backup and window.
-    fn check_executed(&self) -> Result<(), ExecuteError> {
+    fn check_executed(&self, landmarks: &Landmarks) -> Result<(), ExecuteError> {
         let found = self.position()?;
         let executed: MysqlGtidSet = found.parse().unwrap_or_default();
-        let window = &self.landmarks.executed;
+        let window = &landmarks.executed;
         let base = self.relay.base_gtid.as_deref().map(str::parse::<MysqlGtidSet>);
         let equal = match base {
             Some(Ok(base)) => base.union(window) == executed,
@@ -193,19 +247,15 @@ impl RelayRun<'_> {
     }
 
     /// Compares the GTID position with the window's end, and puts that of the backup and of transactions apart into it.
-    fn settle_position(&self) -> Result<(), ExecuteError> {
+    fn settle_position(&self, landmarks: &Landmarks) -> Result<(), ExecuteError> {
         let found = self.position()?;
         let state: MariadbGtidState = found.parse().unwrap_or_default();
         let mut settled = state.clone();
         if let Some(Ok(base)) = self.relay.base_gtid.as_deref().map(str::parse::<MariadbGtidState>) {
             settled = overlaid(&settled, &base.position());
         }
-        for (domain, (server, seq)) in &self.landmarks.position {
-            let apart = self
-                .landmarks
-                .apart
-                .iter()
-                .any(|apart| apart.gtid == Some(Gtid::Mariadb { domain: *domain, server: *server, seq: *seq }));
+        for (domain, (server, seq)) in &landmarks.position {
+            let apart = landmarks.apart.contains(&Gtid::Mariadb { domain: *domain, server: *server, seq: *seq });
             if !apart && state.last_in(*domain) != Some((*server, *seq)) {
                 let expected = format!("{domain}-{server}-{seq}");
                 return Err(ExecuteError::PositionDiffers { expected, found });
@@ -223,7 +273,7 @@ impl RelayRun<'_> {
     /// The applier would skip its own server's transactions without a word.
     fn check_ids(&self) -> Result<(), ExecuteError> {
         let own = self.relay.server_id;
-        for file in &self.relay.files {
+        for file in &self.files {
             let path = self.relay.binlogs.join(file.as_str());
             let mut found = None;
             files::each_event(&path, &mut |at, server_id| {
@@ -265,64 +315,44 @@ impl RelayRun<'_> {
         })
     }
 
-    fn server_died(&self, ended: &str) -> ExecuteError {
-        let log = self.step.server.launch.log.clone();
-        let problem = format!("the private server died while it applied: {ended}");
-        ExecuteError::Replay { problem, stderr: files::tail(&log), log }
-    }
-
     /// Whether no transaction stands between what was applied and a place.
     fn nothing_before(&self, status: &ApplierStatus, place: &BinlogPosition) -> bool {
         let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
-        self.next_transaction(applied).is_some_and(|(next, _)| next >= *place)
+        self.next_transaction(applied).is_some_and(|next| next.at >= *place)
     }
 
-    /// The applier stands still: the transaction behind what it has applied is the one.
+    /// Whether a place was reached. Behind the files of the batch the servers have some of their own.
+    fn is_at(&self, reached: &BinlogPosition, place: &BinlogPosition) -> bool {
+        !self.files.contains(&reached.file) || reached >= place
+    }
+
+    /// The applier stands still: the transaction of the worker that failed, or the one behind what was applied, is the one.
     fn stuck(&self, status: &ApplierStatus, problem: &str) -> ExecuteError {
         let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        let before = self.files.iter().position(|file| *file == applied.file).unwrap_or(0);
+        let files = Files { dir: &self.relay.binlogs, names: self.files.get(before..).unwrap_or_default() };
+        let log = self.step.server.launch.log.clone();
+        let failures = self.relay.applier.ask_workers().and_then(|ask| self.ask(ask).ok());
+        let failures = failures.map(|answer| parse_worker_failures(&answer).unwrap_or_default()).unwrap_or_default();
+        let failed = failures.iter().filter_map(|failure| {
+            let found = files
+                .find(|transaction| failure.is_of(transaction.gtid.as_ref(), (transaction.start, transaction.end)))?;
+            Some((found, failure))
+        });
+        if let Some((found, failure)) = failed.min_by(|(one, _), (other, _)| one.at.cmp(&other.at)) {
+            let problem = format!("{} (error {})", failure.text, failure.number);
+            return ExecuteError::Applier { transaction: found.to_string(), problem, log };
+        }
         let transaction = match self.next_transaction(applied) {
-            Some((at, Some(gtid))) => format!("transaction {gtid} at {at}"),
-            Some((at, None)) => format!("the transaction at {at}"),
+            Some(found) => found.to_string(),
             None => format!("the transaction behind {applied}"),
         };
-        ExecuteError::Applier { transaction, problem: problem.to_owned(), log: self.step.server.launch.log.clone() }
+        ExecuteError::Applier { transaction, problem: problem.to_owned(), log }
     }
 
-    /// The first transaction at or behind a place: where it starts, and its GTID.
-    fn next_transaction(&self, place: &BinlogPosition) -> Option<(BinlogPosition, Option<Gtid>)> {
-        for file in self.relay.files.iter().skip_while(|file| **file != place.file) {
-            let from = if *file == place.file { place.position } else { 0 };
-            let mut found = None;
-            let input = files::open(&self.relay.binlogs.join(file.as_str())).ok()?;
-            let scanned = binlog::scan(&mut BufReader::new(input), &mut |transaction| {
-                if transaction.start < from {
-                    return ControlFlow::Continue(());
-                }
-                let at = BinlogPosition { file: file.clone(), position: transaction.start };
-                found = Some((at, transaction.gtid.clone()));
-                ControlFlow::Break(())
-            });
-            if found.is_some() || scanned.is_err() {
-                return found;
-            }
-        }
-        None
-    }
-
-    /// Reports how far the applier is.
-    fn report(&mut self, status: &ApplierStatus) {
-        let Some(applied) = self.relay.applier.reached(status) else { return };
-        let reporter = self.running.reporter;
-        let Some(number) = self.relay.files.iter().position(|file| *file == applied.file) else { return };
-        let before = self.relay.files.iter().take(number);
-        let before: u64 = before.map(|file| files::length(&self.relay.binlogs.join(file.as_str()))).sum();
-        let done = (before + applied.position).saturating_sub(self.step.from.position).min(self.step.bytes);
-        let grown = done.saturating_sub(self.reported);
-        self.reported += grown;
-        reporter.report(&Event::Progress { bytes: grown });
-        if let Some(sample) = self.landmarks.sample_at(applied) {
-            reporter.report(&Event::Replayed { at: applied, transactions: sample.transactions, time: sample.time });
-        }
+    /// The first transaction at or behind a place.
+    fn next_transaction(&self, place: &BinlogPosition) -> Option<Blamed> {
+        Files { dir: &self.relay.binlogs, names: &self.files }.at_or_behind(place)
     }
 }
 

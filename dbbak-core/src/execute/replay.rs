@@ -1,36 +1,56 @@
 //! Replays a window on a private server: start, one pipeline, proof, clean shutdown.
 
 use super::{
-    Event, ExitStatus, MemberExit, Process, Reporter,
+    ExitStatus, MemberExit, Process,
+    batches::{Ahead, Unpacking},
+    blame::Files,
     error::ExecuteError,
     examine::{Ended, Examiner, Parts, close},
     files,
-    landmarks::Landmarks,
+    follow::Follower,
     relay::RelayRun,
     running::Running,
 };
 use crate::{
-    plan::{PrivateServer, Replay},
+    plan::{PrivateServer, Replay, UnpackBinlogs},
+    store::StoreReader,
     tools::{Exit, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
 };
-use std::time::Duration;
+use std::{thread, time::Duration};
 use uuid::Uuid;
 
 /// How often a session looks whether something ended.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a server whose client has lost it may take to be dead.
+const DYING: Duration = Duration::from_secs(1);
 /// How long a private server may take to shut down once it was asked to (writing back a large buffer pool included).
 const SHUTDOWN_TIME: Duration = Duration::from_secs(3600);
 
-/// Starts the private server, replays, drops the account and shuts the server down.
+/// Starts the private server, replays, drops the account, shuts the server down, and proves that it logged what the
+/// archive holds. Returns the window.
 ///
 /// # Errors
 ///
-/// When the server does not start, the pipeline fails, or the server does not end cleanly. The server is dead then.
-pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<Ended, ExecuteError> {
+/// When the server does not start, the window cannot be unpacked or applied, or the server does not end cleanly;
+/// [`ExecuteError::ProofFailed`]. The server is dead then.
+pub(super) fn run_replay(
+    step: &Replay,
+    window: Unpacking,
+    store: &dyn StoreReader,
+    running: &Running<'_>,
+) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
     files::create_private_dir(&server.run_dir)?;
     files::create_private_dir(&server.log_dir)?;
-    let result = replay_on(step, landmarks, running);
+    let unpack = window.step.clone();
+    let result = thread::scope(|scope| {
+        let follower = Follower::start((step, &unpack), scope, (running.clock, running.reporter));
+        let ahead = Ahead::start(window, scope, (store, running.reporter));
+        match replay_on(step, ahead, running) {
+            Ok(window) => follower.prove().map(|()| window),
+            Err(error) => Err(blamed(error, follower, &unpack)),
+        }
+    });
     // The option file and the statements hold the password of the account, also after a failure.
     for file in [&server.init_file, &server.client_file] {
         files::remove_file(file)?;
@@ -39,32 +59,74 @@ pub(super) fn run_replay(step: &Replay, landmarks: &Landmarks, running: &Running
     result
 }
 
-fn replay_on(step: &Replay, landmarks: &Landmarks, running: &Running<'_>) -> Result<Ended, ExecuteError> {
+/// Where a client was refused, the transaction that it was refused for: the first one that the server has not logged.
+fn blamed(error: ExecuteError, follower: Follower<'_>, window: &UnpackBinlogs) -> ExecuteError {
+    let missing = follower.first_missing();
+    let (ExecuteError::Replay { stderr, log, .. }, Some(missing)) = (&error, missing) else { return error };
+    let Some(problem) = stderr.iter().find(|line| line.starts_with("ERROR ")) else { return error };
+    let found = Files { dir: &window.dir, names: &window.names() }.at_or_behind(&missing.at);
+    let transaction = found.map_or_else(|| format!("the transaction at {}", missing.at), |found| found.to_string());
+    ExecuteError::Applier { transaction, problem: problem.clone(), log: log.clone() }
+}
+
+fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
     let mut parts = Parts::new(running);
     write_account(server)?;
-    let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, landmarks, running, reported: 0 });
-    if let Some(relay) = &relay {
-        relay.prepare()?;
+    let first = ahead.next()?.unwrap_or_default();
+    let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, running, files: Vec::new() });
+    if let Some(relay) = &mut relay {
+        relay.prepare(&first)?;
     }
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, &mut *process, running)?;
     files::remove_file(&server.init_file)?;
     parts.done("start the server");
     let replayed = match &mut relay {
-        Some(relay) => relay.run(&mut *process),
-        None => {
-            let watch = LogGrowth { step, seen: std::cell::Cell::new(0), reporter: running.reporter };
-            pipe(&step.reader, &step.client, Some(&|| watch.tick()), running)
-        }
+        Some(relay) => relay.run(first, ahead, &mut *process),
+        None => pipe_all(step, ahead, &mut *process, running),
     };
     parts.done("replay");
-    let result = replayed.and_then(|()| {
-        let Some(step) = &step.examination else { return Ok(None) };
-        let examiner = Examiner { step, server, running, window: Some(landmarks) };
-        examiner.examine(&mut *process, &mut parts).map(Some)
-    });
-    close(result, server, &mut *process, running, parts)
+    let (window, examined) = match replayed {
+        Err(error) => (None, Err(error)),
+        Ok(window) => {
+            let examined = step.examination.as_ref().map(|step| {
+                let examiner = Examiner { step, server, running, window: Some(window.landmarks()) };
+                examiner.examine(&mut *process, &mut parts)
+            });
+            (Some(window), examined.transpose())
+        }
+    };
+    let ended = close(examined, server, &mut *process, running, parts)?;
+    let missing = || ExecuteError::BadPlan { problem: "a replay ended without its window".into() };
+    Ok((window.ok_or_else(missing)?, ended))
+}
+
+/// Replays a window through one pipeline, which needs all of it.
+fn pipe_all(
+    step: &Replay,
+    mut ahead: Ahead<'_>,
+    server: &mut dyn Process,
+    running: &Running<'_>,
+) -> Result<Unpacking, ExecuteError> {
+    if ahead.next()?.is_some() {
+        return Err(ExecuteError::BadPlan { problem: "one reader cannot read a window in batches".into() });
+    }
+    let piped = pipe(&step.reader, &step.client, running);
+    if let Err(ExecuteError::Replay { .. }) = &piped
+        && let Some(exits) = server.wait(Some(DYING))?
+    {
+        return Err(server_died(&step.server, &exits));
+    }
+    piped?;
+    ahead.finish()
+}
+
+/// The private server ended while it was to apply.
+pub(super) fn server_died(server: &PrivateServer, exits: &[MemberExit]) -> ExecuteError {
+    let log = server.launch.log.clone();
+    let problem = format!("the private server died while it applied: {}", describe(exits));
+    ExecuteError::Replay { problem, stderr: files::tail(&log), log }
 }
 
 /// Writes the statements that make the account, and the option file with which the client uses it. The password exists
@@ -101,7 +163,7 @@ pub(super) fn wait_until_ready(
             return Err(ExecuteError::Interrupted { signal });
         }
         let ping = Launch { command: server.ping.clone(), log: server.run_dir.join("ping.log") };
-        if running.run(&[ping], None)?.iter().all(|exit| exit.status.success()) {
+        if running.run(&[ping])?.iter().all(|exit| exit.status.success()) {
             return Ok(());
         }
         if running.clock.monotonic() >= deadline {
@@ -112,13 +174,8 @@ pub(super) fn wait_until_ready(
 }
 
 /// Runs a reader into a client, and judges both.
-pub(super) fn pipe(
-    reader: &Launch,
-    client: &Launch,
-    tick: Option<&dyn Fn()>,
-    running: &Running<'_>,
-) -> Result<(), ExecuteError> {
-    let exits = running.run(&[reader.clone(), client.clone()], tick)?;
+pub(super) fn pipe(reader: &Launch, client: &Launch, running: &Running<'_>) -> Result<(), ExecuteError> {
+    let exits = running.run(&[reader.clone(), client.clone()])?;
     // mariadb-binlog may end with status 0 after an error that it only prints (seen on 10.11.19): its words count too.
     let reader_words = files::text(&reader.log)?;
     let reader_exit = exits.first().map_or(Exit::Code(-1), |exit| exit_of(exit.status));
@@ -158,7 +215,7 @@ pub(super) fn stop(
     let log = server.launch.log.clone();
     let unclean = |problem: String| ExecuteError::ServerStop { problem, log: log.clone() };
     let last_words = Launch { command: server.statements.clone(), log: server.run_dir.join("statements.log") };
-    let told = running.run(&[last_words], None)?;
+    let told = running.run(&[last_words])?;
     if !told.iter().all(|exit| exit.status.success()) {
         process.kill()?;
         let words = files::tail(&server.run_dir.join("statements.log")).join("; ");
@@ -189,23 +246,4 @@ pub(super) fn describe(exits: &[MemberExit]) -> String {
         status => format!("{} ended with {status}", exit.program),
     };
     exits.iter().map(word).collect::<Vec<_>>().join(", ")
-}
-
-/// Tells how far a replay is by what the private server has logged: about as many bytes as it was given.
-struct LogGrowth<'a> {
-    step: &'a Replay,
-    seen: std::cell::Cell<u64>,
-    reporter: &'a dyn Reporter,
-}
-
-impl LogGrowth<'_> {
-    fn tick(&self) {
-        let dir = &self.step.server.log_dir;
-        let names = files::names_in(dir).unwrap_or_default();
-        let logged: u64 = names.iter().map(|name| files::length(&dir.join(name))).sum();
-        let logged = logged.min(self.step.bytes);
-        let grown = logged.saturating_sub(self.seen.get());
-        self.seen.set(self.seen.get() + grown);
-        self.reporter.report(&Event::Progress { bytes: grown });
-    }
 }

@@ -38,10 +38,16 @@ pub enum Event<'a> {
     Replayed {
         /// The place in the source's binlogs.
         at: &'a BinlogPosition,
-        /// Transactions up to there, at least.
+        /// Transactions of the window up to there.
         transactions: u64,
+        /// Transactions of the whole window, where the index of binlogs tells.
+        of: Option<u64>,
         /// The latest time of any of them, seconds since 1970, UTC.
         time: u64,
+        /// How long the replay has taken so far.
+        elapsed: Duration,
+        /// How long it still takes at the rate of the last while; none: that cannot be said yet.
+        left: Option<Duration>,
     },
     /// A step ended well.
     StepFinished {

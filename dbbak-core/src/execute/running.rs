@@ -43,8 +43,8 @@ impl Running<'_> {
         Ok(self.executor.spawn(members)?)
     }
 
-    /// Runs a pipeline to its end; a tick is called now and then.
-    pub(super) fn run(&self, members: &[Launch], tick: Option<&dyn Fn()>) -> Result<Vec<MemberExit>, ExecuteError> {
+    /// Runs a pipeline to its end.
+    pub(super) fn run(&self, members: &[Launch]) -> Result<Vec<MemberExit>, ExecuteError> {
         let mut process = self.start(members)?;
         // Nobody reads the last member's output: it must not fill a pipe.
         let output = process.take_stdout();
@@ -60,9 +60,6 @@ impl Running<'_> {
             if let Some(signal) = self.reporter.interrupted() {
                 process.kill()?;
                 return Err(ExecuteError::Interrupted { signal });
-            }
-            if let Some(tick) = tick {
-                tick();
             }
         };
         if let Some(drain) = drain {

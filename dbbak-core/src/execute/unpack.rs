@@ -13,33 +13,33 @@ use std::{
     path::Path,
 };
 
-/// Unpacks the files of a window and notes its transactions in `expected`.
+/// Unpacks one of a window's files and notes its transactions in `expected`.
 ///
 /// # Errors
 ///
-/// When an archived file is missing, differs from what was archived, or the window's ends are no transaction boundaries.
-pub(super) fn unpack_binlogs(
+/// When the archived file is missing, differs from what was archived, or an end of the window is no transaction boundary.
+pub(super) fn unpack_file(
     step: &UnpackBinlogs,
+    place: usize,
     store: &dyn StoreReader,
     expected: &mut ExpectedLog,
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
-    files::create_private_dir(&step.dir)?;
-    for (position, (entry, name)) in step.files.iter().zip(step.names()).enumerate() {
-        expected.begin(entry);
-        let (place, span) = ((step.dir.as_path(), &name), step.span_of(position));
-        let found = copy_binlog(entry, place, span, store, reporter, &mut |transaction, inside| {
+    let names = step.names();
+    let (Some(entry), Some(name)) = (step.files.get(place), names.get(place)) else {
+        return Err(ExecuteError::BadPlan { problem: format!("the window has no file {}", place + 1) });
+    };
+    expected.begin(entry);
+    let found =
+        copy_binlog(entry, (&step.dir, name), step.span_of(place), store, reporter, &mut |transaction, inside| {
             expected.remember(transaction);
-            if inside { expected.note(&name, transaction) } else { Ok(()) }
+            if inside { expected.note(name, transaction) } else { Ok(()) }
         })?;
-        if let Some(copy) = step.copies.get(position) {
-            fit(&step.dir.join(name.as_str()), copy, &found)?;
-        }
+    if let Some(copy) = step.copies.get(place) {
+        fit(&step.dir.join(name.as_str()), copy, &found)?;
     }
-    if let Some(gtid) = expected.landmarks().not_met() {
-        return Err(ExecuteError::SkipNotFound { gtid });
-    }
-    expected.finish()
+    expected.file(name);
+    Ok(())
 }
 
 /// Unpacks one file while verifying it; the sink gets each transaction that ends before the stop, and whether it lies behind

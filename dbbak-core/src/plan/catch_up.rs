@@ -58,11 +58,12 @@ impl Restore<'_> {
         let login = login.ok_or_else(|| no("no option file holds an account for the sources"))?;
         let (dir, tmp_dir) = (self.workdir.join("catch-up"), self.workdir.join("tmp"));
         let server_id = self.window.map_or(PRIVATE_SERVER_ID, |window| free_server_ids(window).0);
-        let mut server = self.private_server(server_id, None, false)?;
+        let mut server = self.private_server(server_id, None, None)?;
         let relay = RelayReplay {
             dir: dir.clone(),
             base: "catch-up".into(),
             workers: if family == Family::Mysql { 4 } else { 0 },
+            space: 1 << 30,
         };
         // Events that carry the id of the lost server, or by chance the private one's, are applied like all others.
         server.launch.command = relay.options(server.launch.command, family, version)?.args([

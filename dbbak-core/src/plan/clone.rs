@@ -296,6 +296,7 @@ impl Work<'_> {
             tmpdir: self.scratch.join("tmp"),
             init_file: Some(init_file.clone()),
             log_bin: None,
+            log_size: 1 << 30,
             server_id: PRIVATE_SERVER_ID,
             settings: self.settings(),
             time_zone: None,

@@ -33,7 +33,7 @@ impl Restore<'_> {
             );
             return Ok(());
         }
-        let server = self.private_server(PRIVATE_SERVER_ID, None, false)?;
+        let server = self.private_server(PRIVATE_SERVER_ID, None, None)?;
         let client = self.client(&server.client_file, &server.socket)?;
         let tmp_dir = self.workdir.join("tmp");
         plan.steps.push(Step::CreateDir { path: tmp_dir.clone() });

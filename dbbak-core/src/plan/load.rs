@@ -125,6 +125,7 @@ impl LoadJob<'_> {
             tmpdir: tmp.to_owned(),
             init_file: Some(init_file.clone()),
             log_bin: None,
+            log_size: 1 << 30,
             server_id: PRIVATE_SERVER_ID,
             settings,
             time_zone: None,

@@ -6,6 +6,7 @@ mod across;
 mod aim;
 mod backup;
 mod base;
+mod batches;
 mod catch_up;
 mod check;
 mod clone;
@@ -26,6 +27,7 @@ mod replay;
 mod report;
 mod request;
 mod restore;
+mod restore_step;
 mod resume;
 mod scratch;
 mod select;
@@ -39,6 +41,7 @@ mod whereabouts;
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use base::family_of;
+pub use batches::Batch;
 pub use check::{Violation, check, check_resumed};
 pub use engines::{EngineReport, backup_tool_suits, report_engines};
 pub use error::{PlanError, ReplayEnd};
@@ -204,9 +207,10 @@ impl Step {
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),
             Step::NameTimelines { .. } => "name the timelines of the binlogs".into(),
             Step::IndexBinlog(index) => format!("index the transactions of {}", index.entry.name),
-            Step::UnpackBinlogs(unpack) => match unpack.files.len() {
-                1 => "unpack and verify 1 binlog".into(),
-                files => format!("unpack and verify {files} binlogs"),
+            Step::UnpackBinlogs(unpack) => match (unpack.files.len(), unpack.batches.as_slice()) {
+                (1, _) => "unpack and verify 1 binlog".into(),
+                (files, []) => format!("unpack and verify {files} binlogs"),
+                (files, [first, ..]) => format!("unpack and verify the first {} of {files} binlogs", first.files),
             },
             Step::Replay(replay) => format!("replay {} to {}", replay.from, replay.cut),
             Step::Examine(_) => "start a private server on the data, and examine them".into(),
@@ -226,7 +230,10 @@ impl Step {
             Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),
-            Step::UnpackBinlogs(unpack) => Some(unpack.files.iter().map(|file| file.size).sum()),
+            Step::UnpackBinlogs(unpack) => {
+                let first = unpack.batches.first().map_or(usize::MAX, |batch| batch.files);
+                Some(unpack.files.iter().take(first).map(|file| file.size).sum())
+            }
             Step::MakeReady(ready) => {
                 ready.history.as_ref().map(|place| place.files.iter().map(|file| file.size).sum())
             }

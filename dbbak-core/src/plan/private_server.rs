@@ -3,6 +3,7 @@
 use super::{
     PlanError,
     backup::{program, series, tool},
+    batches::Division,
     replay,
     restore::{Restore, short, stored},
     select::Window,
@@ -42,7 +43,7 @@ impl<'a> Restore<'a> {
         &self,
         server_id: u32,
         relay: Option<&Window<'_>>,
-        logs: bool,
+        log: Option<&Division>,
     ) -> Result<PrivateServer, PlanError> {
         let (mysqld, version) = self.family_tool(ToolRole::Server)?;
         let last = self.chain.last().ok_or(PlanError::NoFull)?;
@@ -70,20 +71,27 @@ impl<'a> Restore<'a> {
             // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
             tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
-            log_bin: logs.then(|| log_dir.join("replay")),
+            log_bin: log.map(|_| log_dir.join("replay")),
+            log_size: log.map_or(1 << 30, |log| log.log_size),
             server_id,
             settings,
             time_zone: time_zone::of_private_server(self.config, self.facts, &stored.variables),
             run_as: self.run_as(),
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
-            relay: relay.map(|window| replay::relay_settings(family, &self.workdir, window)),
+            relay: relay
+                .zip(log)
+                .map(|(window, log)| replay::relay_settings(family, &self.workdir, window, log.relay_space)),
             extra: self.config.server.options.clone(),
         }
         .build()?;
         let account = format!("dbbak_{id}");
         let client = self.client(&client_file, &socket)?;
-        let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
+        // From here on a commit is as durable as on any server.
+        let farewell = format!(
+            "SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SET GLOBAL innodb_flush_log_at_trx_commit=1; \
+             SET GLOBAL sync_binlog=1; SHUTDOWN;"
+        );
         Ok(PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
             ping: client.query(Query::Ping)?.spec().clone(),

@@ -182,17 +182,22 @@ pub(super) struct RelayJob<'a> {
 }
 
 /// What the private server is told of its applier.
-pub(super) fn relay_settings(family: Family, workdir: &Path, window: &Window<'_>) -> RelayReplay {
+pub(super) fn relay_settings(family: Family, workdir: &Path, window: &Window<'_>, space: u64) -> RelayReplay {
     match family {
-        Family::Mariadb => RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0 },
+        Family::Mariadb => RelayReplay { dir: relay_dir(workdir), base: RELAY_BASE.to_owned(), workers: 0, space },
         Family::Mysql => {
             let base = match &window.lead {
                 Some(_) => STITCHED_BASE,
                 None => window.files.last().map_or(RELAY_BASE, |last| last.name.base()),
             };
-            RelayReplay { dir: workdir.join("binlogs"), base: base.to_owned(), workers: MYSQL_WORKERS }
+            RelayReplay { dir: workdir.join("binlogs"), base: own_base(base), workers: MYSQL_WORKERS, space }
         }
     }
+}
+
+/// The base name of what a server writes itself into the directory of the binlogs: no file of the window has it.
+fn own_base(base: &str) -> String {
+    format!("{base}-own")
 }
 
 /// Directories of a relay's own.
@@ -211,10 +216,10 @@ impl RelayJob<'_> {
     pub(super) fn plan(self) -> Result<Relay, PlanError> {
         let binlogs = self.workdir.join("binlogs");
         let files = self.copies.clone();
-        let base = files.last().map_or(RELAY_BASE, |last| last.base());
+        let base = own_base(files.last().map_or(RELAY_BASE, |last| last.base()));
         let index = binlogs.join(format!("{base}.index"));
         let (applier, feeder) = match self.family {
-            Family::Mariadb => (Applier::Fed, Some(self.feeder(&binlogs.join(base), &index)?)),
+            Family::Mariadb => (Applier::Fed, Some(self.feeder(&binlogs.join(&base), &index)?)),
             Family::Mysql => (Applier::RelayLogs { dir: binlogs.clone() }, None),
         };
         Ok(Relay {

@@ -7,6 +7,7 @@ use super::{
     aim::resolve_aim,
     backup::{program, series, tool},
     base::{base_tree, engine_of, family_of},
+    batches::divide,
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
     report::{ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport},
@@ -51,7 +52,9 @@ pub fn plan_restore(
     explain(&mut plan, &aim, &selection, edges, (config, catalog));
     let restore = Restore::new(config, catalog, facts, request, &selection)?;
     restore.check_backups()?;
-    restore.check_space()?;
+    if selection.window.is_none() {
+        restore.check_space(restore.data_space())?;
+    }
     restore.bring_up(&mut plan)?;
     restore.forget_identity(&mut plan);
     if selection.window.is_some() {
@@ -102,6 +105,10 @@ pub fn plan_restore(
     Ok(plan)
 }
 
+/// What a replay does about durability.
+const RELAXED: &str = "single commits are not made durable while binlogs are replayed \
+                       (innodb_flush_log_at_trx_commit=2, sync_binlog=0); they are again before the clean shutdown";
+
 /// The private server's id. It must differ from the ids in the logs only where the applier threads replay them.
 pub(super) const PRIVATE_SERVER_ID: u32 = 4_294_967_295;
 
@@ -143,8 +150,8 @@ impl<'a> Restore<'a> {
                 scratch_root(config, facts, root)?.join(format!("{SCRATCH_PREFIX}restore-{stamp}-{id}"))
             }
         };
-        let window = selection.window.as_ref();
         let family = family_of(full).unwrap_or(engine.tool().family());
+        let window = selection.window.as_ref();
         let restore = Restore { family, config, catalog, facts, request, chain, window, workdir, engine, base };
         restore.check_workdir()?;
         Ok(restore)
@@ -288,6 +295,7 @@ impl<'a> Restore<'a> {
             segments: ReportedSegment::of(window),
         };
         if from == window.cut && window.lead.is_none() {
+            self.check_space(self.data_space())?;
             plan.reasons.push("the backup already ends at the cut: nothing is to be replayed".into());
             return Ok(reported);
         }
@@ -295,6 +303,14 @@ impl<'a> Restore<'a> {
         let stop = stop_of(window);
         let dir = self.workdir.join("binlogs");
         let bytes = replay::bytes_between(window);
+        let (_, server_version) = self.family_tool(ToolRole::Server)?;
+        let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
+        let choice = replay::choose(self.request, window, Dialect { family: self.family, version })?;
+        let sizes: Vec<u64> = files.iter().map(|file| file.size).collect();
+        let division = divide(&sizes, self.room(), !choice.relay);
+        self.check_space(division.needed)?;
+        plan.reasons.extend(division.reason());
+        plan.reasons.push(RELAXED.into());
         let unpack = UnpackBinlogs {
             dir: dir.clone(),
             files,
@@ -304,6 +320,7 @@ impl<'a> Restore<'a> {
             expected_list: self.workdir.join("expected-transactions"),
             skip: self.request.skip.clone(),
             copies: replay::copies(window)?,
+            batches: division.batches.clone(),
         };
         let copies = unpack.names();
         // Where each file is a copy under its own name, these are the places themselves.
@@ -314,9 +331,6 @@ impl<'a> Restore<'a> {
         let (from, cut) = (at(copies.first(), &from), at(copies.last(), &window.cut));
         let names: Vec<PathBuf> = copies.iter().map(|name| dir.join(name.as_str())).collect();
         plan.steps.push(Step::UnpackBinlogs(unpack));
-        let (_, server_version) = self.family_tool(ToolRole::Server)?;
-        let version = server_version.version.unwrap_or(Version::new(0, 0, 0));
-        let choice = replay::choose(self.request, window, Dialect { family: self.family, version })?;
         plan.reasons.push(choice.reason);
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
@@ -327,7 +341,7 @@ impl<'a> Restore<'a> {
         let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
         // With a binlog: the proof reads it. A client of MySQL 9.7.2 also needs it, or `CREATE TABLE ... SELECT` is lost
         // while its GTID counts as executed (docs/notes-mysql.md).
-        let server = self.private_server(server_ids.0, Some(window).filter(|_| choice.relay), true)?;
+        let server = self.private_server(server_ids.0, Some(window).filter(|_| choice.relay), Some(&division))?;
         let (reader, _) = self.family_tool(ToolRole::BinlogReader)?;
         let load_dir = self.workdir.join("load");
         let tmp_dir = self.workdir.join("tmp");

@@ -1,6 +1,6 @@
 //! What a step does to the trees of a work directory: that decides what a restore that died in it may keep.
 
-use super::{Plan, Step, Summary};
+use super::{Plan, Step, Summary, UnpackBinlogs};
 use crate::{store::Digest, tools::Arg};
 use std::path::Path;
 
@@ -79,6 +79,10 @@ impl Step {
             Step::Replay(replay) => serde_json::json!({
                 "replay": replay.from, "to": replay.cut, "on": replay.server.log_dir, "relay": replay.relay.is_some(),
             }),
+            // How it is divided depends on the room that there is.
+            Step::UnpackBinlogs(unpack) => {
+                serde_json::json!(UnpackBinlogs { batches: Vec::new(), ..unpack.clone() })
+            }
             Step::WriteReport { path, .. } => serde_json::json!({ "report": path }),
             step => serde_json::json!(step),
         };

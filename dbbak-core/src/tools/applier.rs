@@ -1,7 +1,7 @@
 //! The statements that steer a server's own applier, and what it says of itself.
 
 use super::answers::{AnswerError, parse_table};
-use crate::model::BinlogPosition;
+use crate::model::{BinlogPosition, Gtid};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -57,6 +57,53 @@ pub fn parse_applier_status(stdout: &str) -> Result<Option<ApplierStatus>, Answe
             .unwrap_or_default()
             .to_owned(),
     }))
+}
+
+/// Why a worker of MySQL's applier failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerFailure {
+    /// The server's number for it.
+    pub number: u32,
+    /// Its words, without the statement.
+    pub text: String,
+    /// The transaction's GTID, where it has one.
+    gtid: Option<Gtid>,
+    /// An offset in the transaction, or its end.
+    position: Option<u64>,
+}
+
+impl WorkerFailure {
+    /// Whether it is about the transaction with this GTID, or, without one, about the one that lies there.
+    pub fn is_of(&self, gtid: Option<&Gtid>, (start, end): (u64, u64)) -> bool {
+        match &self.gtid {
+            Some(own) => Some(own) == gtid,
+            None => self.position.is_some_and(|position| start < position && position <= end),
+        }
+    }
+}
+
+/// Reads what [`Applier::ask_workers`] asks for: the failures that name a transaction.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn parse_worker_failures(stdout: &str) -> Result<Vec<WorkerFailure>, AnswerError> {
+    let table = parse_table(stdout)?;
+    let failure = |number: &str, text: &str| {
+        let gtid = text.split_once("transaction '").and_then(|(_, rest)| rest.split_once('\''));
+        let position = text.split_once("end_log_pos ").map(|(_, rest)| {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            &rest[..end]
+        });
+        Some(WorkerFailure {
+            number: number.parse().ok()?,
+            text: without_query(text),
+            gtid: gtid.and_then(|(gtid, _)| gtid.parse().ok()),
+            position: position.and_then(|digits| digits.parse().ok()),
+        })
+    };
+    let failures = table.rows().filter_map(|row| failure(row.get("number")?, row.get("text")?));
+    Ok(failures.filter(|failure| failure.gtid.is_some() || failure.position.is_some()).collect())
 }
 
 /// An applier's error without the statement that it repeats: data and secrets stand in that.
@@ -128,6 +175,30 @@ impl Applier {
         match self {
             Applier::Fed => format!("DO MASTER_POS_WAIT({file}, {position}, 1); SHOW ALL SLAVES STATUS;"),
             Applier::RelayLogs { .. } => "DO SLEEP(0.2); SHOW REPLICA STATUS;".into(),
+        }
+    }
+
+    /// Has MySQL read the list of relay logs anew, which another program has changed: it keeps what it has read of it.
+    pub fn read_index() -> &'static str {
+        "FLUSH LOCAL RELAY LOGS;"
+    }
+
+    /// Stops fetching and applying between two batches. Temporary tables of the log stay open.
+    pub fn rest(&self) -> &'static str {
+        match self {
+            Applier::Fed => "STOP SLAVE;",
+            Applier::RelayLogs { .. } => "STOP REPLICA;",
+        }
+    }
+
+    /// Asks which of several workers have failed, see [`parse_worker_failures`]; MariaDB has none.
+    pub fn ask_workers(&self) -> Option<&'static str> {
+        match self {
+            Applier::Fed => None,
+            Applier::RelayLogs { .. } => Some(
+                "SELECT LAST_ERROR_NUMBER AS number, LAST_ERROR_MESSAGE AS text FROM \
+                 performance_schema.replication_applier_status_by_worker WHERE LAST_ERROR_NUMBER <> 0;",
+            ),
         }
     }
 

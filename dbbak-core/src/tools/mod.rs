@@ -41,7 +41,7 @@ pub use answers::{
     parse_binlog_status, parse_clock, parse_engines, parse_grants, parse_replica_status, parse_status, parse_table,
     parse_variables,
 };
-pub use applier::{Applier, ApplierStatus, parse_applier_status};
+pub use applier::{Applier, ApplierStatus, parse_applier_status, parse_worker_failures};
 pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_server};
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};

@@ -38,6 +38,8 @@ pub struct PrivateServerCommand {
     pub init_file: Option<PathBuf>,
     /// The path and base name of the binlogs that prove what it applied; it logs nothing when absent.
     pub log_bin: Option<PathBuf>,
+    /// The size at which it begins another of them, in bytes.
+    pub log_size: u64,
     /// Its id, which differs from that of every server in the logs: a server skips events with its own id.
     pub server_id: u32,
     /// Settings of the source that the data or the logs depend on: see [`carried_settings`].
@@ -64,6 +66,8 @@ pub struct RelayReplay {
     /// The base name of the relay logs; their index is named after it. MySQL's are there before the server starts,
     /// MariaDB's come from a [feeder](super::FeederCommand).
     pub base: String,
+    /// How much a fed applier may fetch ahead, in bytes.
+    pub space: u64,
     /// Workers of the applier; 0: the one thread that reads the relay log applies it too.
     pub workers: u32,
 }
@@ -209,13 +213,11 @@ impl PrivateServerCommand {
         let spec = optional(spec, "--init-file", self.init_file.as_deref())?.option("--server-id", self.server_id);
         let Some(base) = &self.log_bin else { return Ok(spec.arg("--skip-log-bin")) };
         let applied = if self.has_replica_names() { "--log-replica-updates=ON" } else { "--log-slave-updates=ON" };
-        Ok(spec.path_option("--log-bin", base)?.args([
-            applied,
-            "--binlog-checksum=CRC32",
-            "--sync-binlog=0",
-            "--max-binlog-size=1073741824",
-            "--log-bin-trust-function-creators=ON",
-        ]))
+        Ok(spec
+            .path_option("--log-bin", base)?
+            .args([applied, "--binlog-checksum=CRC32", "--sync-binlog=0"])
+            .option("--max-binlog-size", self.log_size)
+            .arg("--log-bin-trust-function-creators=ON"))
     }
 
     /// The data can be restored again: durability of single commits is worth nothing here.
@@ -271,9 +273,9 @@ impl RelayReplay {
                     "--slave-max-allowed-packet=1073741824",
                     // What was applied is removed, and no more is fetched ahead than this.
                     "--relay-log-purge=ON",
-                    "--max-relay-log-size=67108864",
-                    "--relay-log-space-limit=536870912",
-                ]));
+                ])
+                .option("--max-relay-log-size", relay.space / 8)
+                .option("--relay-log-space-limit", relay.space));
         }
         // Recovery and purging would delete the very files that are to be applied.
         let spec = spec.args(["--relay-log-recovery=OFF", "--relay-log-purge=OFF"]);
@@ -329,6 +331,7 @@ mod tests {
             tmpdir: "/restore/tmp".into(),
             init_file: Some("/run/dbbak/init.sql".into()),
             log_bin: Some("/restore/log/replay".into()),
+            log_size: 1 << 30,
             server_id: 4_294_967_295,
             settings: carried_settings(family, version, &source, &BTreeMap::new()),
             time_zone: None,
@@ -480,7 +483,12 @@ mod tests {
     #[test]
     fn relay_replay() {
         let relay = |family, version| {
-            let relay = Some(RelayReplay { dir: "/restore/relay".into(), base: "pitr-relay".into(), workers: 4 });
+            let relay = Some(RelayReplay {
+                dir: "/restore/relay".into(),
+                base: "pitr-relay".into(),
+                workers: 4,
+                space: 512 << 20,
+            });
             let args = shown(&PrivateServerCommand { relay, ..server(family, version) });
             args.lines()
                 .filter(|line| line.contains("relay-log") || line.contains("info-file") || line.contains("parallel-"))

@@ -331,6 +331,7 @@ fn private_server(dir: &Path, variables: &BTreeMap<String, String>) -> PrivateSe
         tmpdir: dir.join("tmp"),
         init_file: Some(dir.join("init.sql")),
         log_bin: Some(dir.join("log/replay")),
+        log_size: 1 << 30,
         server_id: 4_000_000_000,
         settings: carried_settings(Family::Mariadb, version, variables, &cnf.settings),
         time_zone: None,

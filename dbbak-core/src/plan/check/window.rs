@@ -15,6 +15,26 @@ fn unpacked(plan: &Plan) -> Option<(usize, &UnpackBinlogs)> {
     })
 }
 
+/// Rule 5: batches are the whole window, each file in one of them; one reader of all files has no batches.
+fn batches(relay: bool, unpack: &UnpackBinlogs, broken: Broken<'_>) {
+    if unpack.batches.is_empty() {
+        return;
+    }
+    if !relay {
+        broken(5, "one reader is to read a window that is unpacked in batches".into());
+    }
+    let mut files = unpack.files.iter();
+    for (number, batch) in unpack.batches.iter().enumerate() {
+        let sizes: Vec<u64> = files.by_ref().take(batch.files).map(|file| file.size).collect();
+        if batch.files == 0 || sizes.len() != batch.files || sizes.iter().sum::<u64>() != batch.bytes {
+            broken(5, format!("batch {} is not {} files of {} bytes", number + 1, batch.files, batch.bytes));
+        }
+    }
+    if files.next().is_some() {
+        broken(5, "the batches are not the whole window".into());
+    }
+}
+
 /// Rules 5 and 7: the replay is that of the window, and can be compared with it.
 pub(super) fn replay(plan: &Plan, broken: Broken<'_>) {
     let unpacked = unpacked(plan);
@@ -63,6 +83,7 @@ pub(super) fn replay(plan: &Plan, broken: Broken<'_>) {
                 broken(5, "the applier does not get the window's files, each once and in order".into());
             }
         }
+        batches(replay.relay.is_some(), unpack, broken);
         let end = unpack.files.last().zip(copies.last()).map(|(last, copy)| BinlogPosition {
             file: copy.clone(),
             position: unpack.stop.unwrap_or(last.good_bytes()),

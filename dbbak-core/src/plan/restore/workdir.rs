@@ -1,10 +1,11 @@
 //! Where a restore works: a directory that may be used, with room for what is to come.
 
-use super::{Restore, stored};
+use super::Restore;
 use crate::{
-    catalog::Backup,
-    model::TreeName,
-    plan::PlanError,
+    plan::{
+        PlanError,
+        batches::{Room, data_space},
+    },
     probe::{Filesystem, PathState},
 };
 use std::path::Path;
@@ -49,23 +50,28 @@ impl<'a> Restore<'a> {
         self.workdir.ancestors().find_map(|dir| self.facts.filesystems.get(dir))
     }
 
-    pub(super) fn check_space(&self) -> Result<(), PlanError> {
-        let bytes = |backup: &Backup, tree| {
-            let stored = stored(self.facts, backup).ok()?;
-            stored.trees.get(&tree).copied().flatten()
-        };
-        let base = self.chain.first().and_then(|full| bytes(full, self.base.0)).unwrap_or(0);
-        let incrementals = self.chain.iter().skip(1).filter_map(|backup| bytes(backup, TreeName::Raw));
-        // Each incremental is copied, applied (its pages grow the base at most by its size) and removed again.
-        let (largest, grown) = incrementals.fold((0, 0), |(largest, grown), size| (size.max(largest), grown + size));
-        let binlogs: u64 = self.window.map_or(0, |window| window.files.iter().map(|file| file.size).sum());
-        let needed = base + largest + grown + 2 * binlogs;
-        // What a dead run of this restore left is used again, or makes room.
+    /// Room for the restored data, in bytes, while it is brought up.
+    pub(super) fn data_space(&self) -> u64 {
+        data_space(self.facts, self.chain, self.base.0)
+    }
+
+    /// Room for a replay.
+    pub(super) fn room(&self) -> Room {
+        Room { free: self.free(), data: self.data_space(), limit: self.config.replay_space }
+    }
+
+    /// What may be written, in bytes: what a dead run of this restore left is used again, or makes room.
+    fn free(&self) -> Option<u64> {
         let left = self.facts.sizes.get(&self.workdir).filter(|_| self.facts.journal.is_some());
         let left = left.map_or(0, |size| size.bytes);
-        match self.filesystem() {
-            Some(filesystem) if filesystem.free.saturating_add(left) < needed => {
-                Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free: filesystem.free, needed })
+        self.filesystem().map(|filesystem| filesystem.free.saturating_add(left))
+    }
+
+    pub(super) fn check_space(&self, needed: u64) -> Result<(), PlanError> {
+        match self.free() {
+            Some(free) if free < needed => {
+                let free = self.filesystem().map_or(free, |filesystem| filesystem.free);
+                Err(PlanError::NotEnoughSpace { path: self.workdir.clone(), free, needed })
             }
             _ => Ok(()),
         }

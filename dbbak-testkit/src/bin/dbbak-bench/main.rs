@@ -47,23 +47,25 @@ pub(crate) struct Options {
     only: Option<String>,
     dir: Option<PathBuf>,
     keep: bool,
+    repeat: Option<usize>,
 }
 
 impl Options {
     /// How often each measurement is repeated.
     pub(crate) fn repetitions(&self) -> usize {
-        if self.quick { 2 } else { 5 }
+        self.repeat.unwrap_or(if self.quick { 2 } else { 5 })
     }
 }
 
 const NAMES: [&str; 5] = ["backup", "archive", "replay", "find", "planning"];
 
-const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep]
+const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep] [--repeat N]
 
   --quick      small and few: to see that it works; docs/benchmarks.md stays as it is
   --only NAME  one benchmark alone: backup, archive, replay, find or planning
   --dir DIR    where the stores and the server lie while it runs (10 GB free); below target/ when absent
-  --keep       leave the stores of planning and find in place, to profile with
+  --keep       leave the stores of planning, find and replay in place, to profile with
+  --repeat N   so many repetitions; docs/benchmarks.md stays as it is
 ";
 
 /// Tells the person who waits how far the bench is.
@@ -79,6 +81,10 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, Failure> {
         match argument.as_str() {
             "--quick" => options.quick = true,
             "--keep" => options.keep = true,
+            "--repeat" => {
+                let value = value()?;
+                options.repeat = Some(value.parse().map_err(|_| Failure(format!("--repeat {value} is no number")))?);
+            }
             "--only" => options.only = Some(value()?),
             "--dir" => options.dir = Some(value()?.into()),
             _ => return Err(Failure(format!("unknown argument {argument}\n{USAGE}"))),
@@ -125,7 +131,7 @@ fn bench(options: &Options) -> Result<(), Failure> {
         writeln!(std::io::stdout(), "{text}")?;
         sections.push((name, text));
         // Written after each, so that what was measured is not lost when a later one fails.
-        if !options.quick {
+        if !options.quick && options.repeat.is_none() {
             report::write(&repository.join("docs/benchmarks.md"), &NAMES, &sections)?;
         }
     }

@@ -4,7 +4,7 @@ use super::{Case, exact, restore_to, story, text};
 use dbbak_core::{
     facts::{Facts, OwnerFact},
     model::Target,
-    plan::{FinishRequest, Plan, RestoreRequest, Step, Summary},
+    plan::{FinishRequest, Plan, ReplayWay, RestoreRequest, Step, Summary},
 };
 use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
@@ -23,6 +23,24 @@ fn as_it_is(product: Product, ts: &str) -> String {
 fn full_only() {
     assert_snapshot!("full_only_mariadb", as_it_is(Product::Mariadb, "2025-10-02T02-00Z"));
     assert_snapshot!("full_only_xtrabackup", as_it_is(Product::Mysql84, "2025-10-02T02-00Z"));
+}
+
+/// A window that is larger than its room is divided; what one reader reads is not.
+#[test]
+fn a_window_in_batches() {
+    let mut case = Case::of(story(Product::Mysql84));
+    case.config.replay_space = 1;
+    let plan = case.restore(&exact("04:54")).unwrap();
+    let batches = plan.steps.iter().find_map(|step| match step {
+        Step::UnpackBinlogs(unpack) => Some((unpack.batches.clone(), unpack.files.len())),
+        _ => None,
+    });
+    let (batches, files) = batches.unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.files).sum::<usize>(), files);
+    assert_snapshot!("in_batches", text(&plan));
+    let request = RestoreRequest { replay: ReplayWay::Pipe, ..exact("04:54") };
+    let piped = text(&case.restore(&request).unwrap());
+    assert!(!piped.contains("batches"), "{piped}");
 }
 
 /// Rows 6 and 12.

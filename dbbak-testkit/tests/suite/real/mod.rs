@@ -10,6 +10,7 @@ mod dump;
 mod exact;
 mod failover;
 mod find;
+mod flow;
 mod from_server;
 mod histories;
 mod kill;

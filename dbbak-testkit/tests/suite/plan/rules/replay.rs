@@ -83,6 +83,30 @@ fn rule_6_nothing_past_what_is_good() {
     notices(6, &ship(true, false), &[("an open file without a flush", |plan| drop(plan.steps.remove(0)))]);
 }
 
+/// A restore whose window is divided into batches.
+fn in_batches() -> Plan {
+    let mut case = Case::of(story(Product::Mysql84));
+    case.config.replay_space = 1;
+    let plan = case.restore(&exact("04:54")).unwrap();
+    assert!(plan.steps.iter().any(|step| matches!(step, Step::UnpackBinlogs(unpack) if unpack.batches.len() > 1)));
+    plan
+}
+
+#[test]
+fn rule_5_the_batches_are_the_window() {
+    notices(
+        5,
+        &in_batches(),
+        &[
+            ("a file that is in no batch", |plan| unpack(plan).batches.truncate(1)),
+            ("a batch without a file", |plan| unpack(plan).batches[1].files = 0),
+            ("a file in two batches", |plan| unpack(plan).batches[0].files += 1),
+            ("a batch that is larger than it says", |plan| unpack(plan).batches[0].bytes -= 1),
+            ("one reader for several batches", |plan| replay(plan).relay = None),
+        ],
+    );
+}
+
 #[test]
 fn rule_7_a_replay_is_compared_with_what_it_should_bring() {
     notices(

@@ -3,6 +3,7 @@
 # server that nobody else uses, with the durability of single commits switched off.
 #
 # usage: by-hand-replay.sh SERVER READER CLIENT OPTION_FILE DATADIR WORK_DIR BUFFER_POOL POSITION BINLOG...
+#   POSITION  in the first of the binlogs; or the word clone: where the clone ends that the server is started on
 set -euo pipefail
 
 server=$1 reader=$2 client=$3 option_file=$4 datadir=$5 work=$6 buffer_pool=$7 position=$8
@@ -21,6 +22,11 @@ until "$client" --defaults-file="$option_file" --socket="$work/s" --execute='SEL
     kill -0 "$process"
     sleep 0.05
 done
+if [ "$position" = clone ]; then
+    read -r file position < <("$client" --defaults-file="$option_file" --socket="$work/s" --batch --skip-column-names \
+        --execute='SELECT BINLOG_FILE, BINLOG_POSITION FROM performance_schema.clone_status')
+    [ "${file##*/}" = "${1##*/}" ]
+fi
 TZ=UTC "$reader" --no-defaults --verify-binlog-checksum --start-position="$position" "$@" |
     "$client" --defaults-file="$option_file" --socket="$work/s" --binary-mode --max-allowed-packet=1073741824
 "$client" --defaults-file="$option_file" --socket="$work/s" --execute=SHUTDOWN

@@ -67,6 +67,7 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
                  file. Memory is the high-water mark of dbbak's own process."
             .into(),
         rows,
+        table: Vec::new(),
     })
 }
 

@@ -71,6 +71,7 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
             Row::limited("ratio dbbak / by hand".into(), ratio, 3, "", 1.0, RATIO_ALLOWED),
             Row::limited("dbbak: peak memory".into(), peak, 0, " MB", 1e-6, PEAK_ALLOWED),
         ],
+        table: Vec::new(),
     })
 }
 

@@ -79,6 +79,7 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
             index_bytes as f64 / 1e6
         ),
         rows,
+        table: Vec::new(),
     })
 }
 

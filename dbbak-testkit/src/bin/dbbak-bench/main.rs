@@ -1,13 +1,18 @@
 //! Measures what dbbak promises about speed and memory, and writes `docs/benchmarks.md`. Run it with `./dev bench`.
 
+mod appliers;
 mod archive;
 mod backup;
+mod clone;
+mod engines;
 mod find;
 mod machine;
 mod measure;
 mod planning;
 mod replay;
 mod report;
+mod restore;
+mod source;
 mod store;
 mod transactions;
 
@@ -48,6 +53,7 @@ pub(crate) struct Options {
     dir: Option<PathBuf>,
     keep: bool,
     repeat: Option<usize>,
+    with: Vec<String>,
 }
 
 impl Options {
@@ -57,15 +63,17 @@ impl Options {
     }
 }
 
-const NAMES: [&str; 5] = ["backup", "archive", "replay", "find", "planning"];
+const NAMES: [&str; 9] = ["backup", "clone", "engines", "archive", "replay", "appliers", "restore", "find", "planning"];
 
-const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep] [--repeat N]
+const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--keep] [--repeat N] [--with OPTION]
 
   --quick      small and few: to see that it works; docs/benchmarks.md stays as it is
-  --only NAME  one benchmark alone: backup, archive, replay, find or planning
-  --dir DIR    where the stores and the server lie while it runs (10 GB free); below target/ when absent
+  --only NAME  one benchmark alone: backup, clone, engines, archive, replay, appliers, restore, find or planning
+  --dir DIR    where the stores and the server lie while it runs (20 GB free); below target/ when absent
   --keep       leave the stores of planning, find and replay in place, to profile with
   --repeat N   so many repetitions; docs/benchmarks.md stays as it is
+  --with OPTION  one more option of dbbak's private servers in replay, appliers and restore, to try it (repeatable);
+               docs/benchmarks.md stays as it is
 ";
 
 /// Tells the person who waits how far the bench is.
@@ -86,6 +94,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, Failure> {
                 options.repeat = Some(value.parse().map_err(|_| Failure(format!("--repeat {value} is no number")))?);
             }
             "--only" => options.only = Some(value()?),
+            "--with" => options.with.push(value()?),
             "--dir" => options.dir = Some(value()?.into()),
             _ => return Err(Failure(format!("unknown argument {argument}\n{USAGE}"))),
         }
@@ -123,6 +132,10 @@ fn bench(options: &Options) -> Result<(), Failure> {
         let section = match name {
             "backup" => backup::measure(options, &dbbak, work.path())?,
             "archive" => archive::measure(options, &dbbak, work.path())?,
+            "clone" => clone::measure(options, &dbbak, work.path())?,
+            "engines" => engines::measure(options, &dbbak, work.path())?,
+            "appliers" => appliers::measure(options, &dbbak, work.path())?,
+            "restore" => restore::measure(options, &dbbak, work.path())?,
             "replay" => replay::measure(options, &dbbak, work.path())?,
             "find" => find::measure(options, &dbbak, work.path())?,
             _ => planning::measure(options, &dbbak, work.path())?,
@@ -131,7 +144,7 @@ fn bench(options: &Options) -> Result<(), Failure> {
         writeln!(std::io::stdout(), "{text}")?;
         sections.push((name, text));
         // Written after each, so that what was measured is not lost when a later one fails.
-        if !options.quick && options.repeat.is_none() {
+        if !options.quick && options.repeat.is_none() && options.with.is_empty() {
             report::write(&repository.join("docs/benchmarks.md"), &NAMES, &sections)?;
         }
     }

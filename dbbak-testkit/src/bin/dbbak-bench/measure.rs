@@ -89,6 +89,41 @@ impl Spread {
     }
 }
 
+/// What pairs of runs took, in seconds, and the ratios of the two in each pair.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pairs {
+    pub(crate) own: Spread,
+    pub(crate) hand: Spread,
+    pub(crate) ratio: Spread,
+}
+
+/// Measures dbbak and the expert's way in interleaved pairs.
+pub(crate) fn pairs(
+    name: &str,
+    count: usize,
+    own: &dyn Fn() -> Result<f64, Failure>,
+    hand: &dyn Fn() -> Result<f64, Failure>,
+) -> Result<Pairs, Failure> {
+    let mut pairs = Vec::new();
+    for number in 0..count {
+        // Who goes first changes, for what one leaves behind may slow the other.
+        let (own, hand) = if number % 2 == 0 {
+            let own = own()?;
+            (own, hand()?)
+        } else {
+            let hand = hand()?;
+            (own()?, hand)
+        };
+        crate::say(&format!("{name}, pair {}: dbbak {own:.2} s, by hand {hand:.2} s", number + 1));
+        pairs.push((own, hand));
+    }
+    Ok(Pairs {
+        own: Spread::of(pairs.iter().map(|(own, _)| *own)),
+        hand: Spread::of(pairs.iter().map(|(_, hand)| *hand)),
+        ratio: Spread::of(pairs.iter().map(|(own, hand)| own / hand)),
+    })
+}
+
 /// Writes everything to the disk that waits for it, so that no run pays for what was before it.
 pub(crate) fn settle() -> Result<(), Failure> {
     let status = Command::new("sync").status()?;

@@ -62,6 +62,7 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
                  `index.json` and of the new segments afterwards."
             .into(),
         rows,
+        table: Vec::new(),
     })
 }
 

@@ -2,63 +2,42 @@
 
 use crate::{
     Failure, Options,
-    measure::{Run, Spread, run, settle},
+    measure::{Run, pairs, settle},
     report::{Row, Section},
+    source::{BUFFER_POOL, Source, programs, script, vendors},
 };
 use dbbak_testkit::{
     planted::plant_full,
-    server::{Checksums, Options as ServerOptions, Server, Vendor, copy_tree},
+    server::{Checksums, Vendor, copy_tree},
 };
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
-const TICK: Duration = Duration::from_millis(5);
-const BUFFER_POOL: u64 = 512 << 20;
-/// The time that dbbak may take, as a part of the time by hand: MariaDB, MySQL.
-const RATIOS_ALLOWED: [f64; 2] = [1.0 / 3.0, 1.0 / 3.3];
+/// The time that dbbak may take, as a part of the time by hand.
+fn ratio_allowed(vendor: Vendor) -> f64 {
+    match vendor {
+        Vendor::Mariadb => 1.0 / 3.0,
+        Vendor::Mysql => 1.0 / 3.3,
+    }
+}
 
 /// Measures replays on both vendors.
 pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Section, Failure> {
     let transactions: u64 = if options.quick { 2_000 } else { 100_000 };
     let mut rows = Vec::new();
-    let mut pairs_run = 0;
-    for (vendor, name, allowed) in
-        [(Vendor::Mariadb, "MariaDB", RATIOS_ALLOWED[0]), (Vendor::Mysql, "MySQL", RATIOS_ALLOWED[1])]
-    {
-        if vendor.program(programs(vendor)[0]).is_err() {
-            crate::say(&format!("{name} is not there: left out"));
-            continue;
-        }
-        let dir = dir.join(format!("replay-{name}"));
-        fs::create_dir_all(&dir)?;
-        let bench = Bench::new(vendor, dbbak, &dir, transactions)?;
-        settle()?;
-        bench.with_dbbak()?;
-        bench.by_hand()?;
-        let mut pairs = Vec::new();
-        for number in 0..options.repetitions() {
-            // Who goes first changes, for what one leaves behind may slow the other.
-            let (own, hand) = if number % 2 == 0 {
-                let own = bench.with_dbbak()?;
-                (own, bench.by_hand()?)
-            } else {
-                let hand = bench.by_hand()?;
-                (bench.with_dbbak()?, hand)
-            };
-            crate::say(&format!("{name}, pair {}: dbbak {:.2} s, by hand {:.2} s", number + 1, own, hand.seconds));
-            pairs.push((own, hand));
-        }
-        pairs_run = pairs.len();
-        let own = Spread::of(pairs.iter().map(|(own, _)| *own));
-        let hand = Spread::of(pairs.iter().map(|(_, hand)| hand.seconds));
-        let ratio = Spread::of(pairs.iter().map(|(own, hand)| own / hand.seconds));
-        rows.push(Row::free(format!("{name}, dbbak: unpack, verify, replay, proof"), own, 2, " s", 1.0));
-        rows.push(Row::free(format!("{name}, by hand: reader piped into client"), hand, 2, " s", 1.0));
-        rows.push(Row::limited(format!("{name}: ratio dbbak / by hand"), ratio, 3, "", 1.0, allowed));
+    for (vendor, name) in vendors() {
+        let bench = Bench::new(vendor, options, dbbak, &dir.join(format!("replay-{name}")), Load::Sell(transactions))?;
+        let own = || bench.with_dbbak(&bench.config);
+        // What both read was written a moment ago: one run of dbbak brings the rest into the page cache.
+        own()?;
+        let pairs = pairs(name, options.repetitions(), &own, &|| Ok(bench.by_hand()?.seconds))?;
+        rows.push(Row::free(format!("{name}, dbbak: unpack, verify, replay, proof"), pairs.own, 2, " s", 1.0));
+        rows.push(Row::free(format!("{name}, by hand: reader piped into client"), pairs.hand, 2, " s", 1.0));
+        let what = format!("{name}: ratio dbbak / by hand");
+        rows.push(Row::limited(what, pairs.ratio, 3, "", 1.0, ratio_allowed(vendor)));
     }
     Ok(Section {
         name: "replay",
@@ -71,27 +50,29 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
              the same directory: start, `mysqlbinlog | mysql` (or MariaDB's) from the same position over the same files, not \
              compressed, and the clean shutdown; nothing is compared there. Neither side checks tables (`--check none`). Both servers log what they apply, with \
              sync_binlog=0 and innodb_flush_log_at_trx_commit=2 and a buffer pool of {BUFFER_POOL} bytes. The tables' \
-             checksums are equal to the source's after each run. {pairs_run} pairs, the order changing from pair to pair, \
-             after one uncounted run of each. The ratio is that of each pair."
+             checksums are equal to the source's after each run. {} pairs, the order changing from pair to pair, \
+             after one uncounted run of dbbak's. The ratio is that of each pair.",
+            options.repetitions()
         ),
         rows,
+        table: Vec::new(),
     })
 }
 
-/// The names of a vendor's server and client.
-fn programs(vendor: Vendor) -> [&'static str; 2] {
-    match vendor {
-        Vendor::Mariadb => ["mariadbd", "mariadb"],
-        Vendor::Mysql => ["mysqld", "mysql"],
-    }
+/// What is replayed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Load {
+    /// So many transactions on rows of their own, most of them.
+    Sell(u64),
+    /// So many transactions on one row.
+    Hot(u64),
 }
 
-struct Bench<'a> {
-    vendor: Vendor,
-    dbbak: &'a Path,
-    dir: &'a Path,
-    config: PathBuf,
-    server: Server,
+/// A store with a base and binlogs behind it.
+pub(crate) struct Bench<'a> {
+    source: Source<'a>,
+    /// For dbbak as it is.
+    pub(crate) config: PathBuf,
     /// The planted full.
     base: PathBuf,
     /// The first file and the offset in it.
@@ -100,134 +81,62 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(vendor: Vendor, dbbak: &'a Path, dir: &'a Path, transactions: u64) -> Result<Self, Failure> {
-        let options = match vendor {
-            Vendor::Mariadb => ServerOptions::default(),
-            Vendor::Mysql => ServerOptions::mysql(),
-        };
-        let options = options
-            .with("--binlog-format=ROW")
-            .with("--sync-binlog=0")
-            .with("--innodb-flush-log-at-trx-commit=0")
-            .with("--innodb-buffer-pool-size=512M");
-        let mut server = Server::start(&dir.join("server"), options)?;
-        server.try_sql(
-            "CREATE DATABASE bench; USE bench;
-             CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, customer INT, note VARCHAR(60), KEY (customer));
-             CREATE TABLE customers (id INT PRIMARY KEY, orders INT NOT NULL DEFAULT 0);
-             CREATE TABLE stock (id INT PRIMARY KEY, amount INT NOT NULL DEFAULT 0);
-             INSERT INTO customers (id) WITH RECURSIVE n AS (SELECT 0 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 999)
-             SELECT i FROM n;
-             INSERT INTO stock (id) SELECT id FROM customers;",
-        )?;
-        server.try_sql(
-            "DELIMITER //
-             CREATE PROCEDURE bench.sell(count INT) BEGIN
-               DECLARE i INT DEFAULT 0;
-               WHILE i < count DO
-                 START TRANSACTION;
-                 INSERT INTO bench.orders (customer, note) VALUES (i * 7919 % 1000, CONCAT('order number ', i));
-                 UPDATE bench.customers SET orders = orders + 1 WHERE id = i * 7919 % 1000;
-                 UPDATE bench.stock SET amount = amount - 1 WHERE id = i * 104729 % 1000;
-                 COMMIT;
-                 SET i = i + 1;
-               END WHILE;
-             END//
-             DELIMITER ;",
-        )?;
-        let store = dir.join("store");
-        fs::create_dir_all(&store)?;
-        let at = match vendor {
-            Vendor::Mariadb => server.try_sql("SHOW MASTER STATUS")?,
-            Vendor::Mysql => server.try_sql("SHOW BINARY LOG STATUS")?,
-        };
-        let at = at.into_iter().next().unwrap_or_default();
-        let base = plant_full(&mut server, &store)?;
-        crate::say("running the transactions");
-        server.try_sql(&format!("CALL bench.sell({transactions})"))?;
-        let wanted = server.checksums("bench")?;
-        let config = dir.join("replay.yml");
-        let mut text = format!(
-            "nfs_root: {}\nmysql_option_file: {}\nscratch_dir: {}\nprepare_memory: {BUFFER_POOL}\n",
-            store.display(),
-            server.backup_option_file().display(),
-            dir.display(),
-        );
-        let [server_program, client] = programs(vendor);
-        for (key, program) in [
-            ("mysqld", vendor.program(server_program)?),
-            ("mysql", vendor.program(client)?),
-            ("mysqlbinlog", vendor.binlog_reader()?),
-        ] {
-            text += &format!("{key}: {}\n", program.display());
+    pub(crate) fn new(
+        vendor: Vendor,
+        options: &Options,
+        dbbak: &'a Path,
+        dir: &Path,
+        load: Load,
+    ) -> Result<Self, Failure> {
+        let mut source = Source::start(vendor, options, dbbak, dir)?;
+        let config = source.configure("replay", "", &[])?;
+        let from = source.place()?;
+        let store = source.store("replay");
+        let base = plant_full(&mut source.server, &store)?;
+        match load {
+            Load::Sell(transactions) => source.sell(transactions)?,
+            Load::Hot(transactions) => source.count(transactions)?,
         }
-        fs::write(&config, text)?;
-        let from = (at.first().cloned().unwrap_or_default(), at.get(1).cloned().unwrap_or_default());
-        let bench = Bench { vendor, dbbak, dir, config, server, base, from, wanted };
-        bench.run(&["init"])?;
-        bench.run(&["ship-binlogs", "--flush", "--exec"])?;
-        Ok(bench)
+        let wanted = source.server.checksums("bench")?;
+        source.dbbak(&config, &["init"])?;
+        source.dbbak(&config, &["ship-binlogs", "--flush", "--exec"])?;
+        settle()?;
+        Ok(Bench { source, config, base, from, wanted })
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Run, Failure> {
-        let mut command = Command::new(self.dbbak);
-        command.arg("--config-path").arg(&self.config).args(arguments);
-        run(&mut command, &self.dir.join("dbbak.log"), TICK)
+    /// A configuration for the same store, with more options of the private server.
+    pub(crate) fn configure(&self, name: &str, with: &[String]) -> Result<PathBuf, Failure> {
+        let more = self.source.configure("replay", "", with)?;
+        let path = self.source.dir.join(format!("{name}.yml"));
+        fs::rename(&more, &path)?;
+        self.source.configure("replay", "", &[])?;
+        Ok(path)
     }
 
     /// Seconds of the steps that count.
-    fn with_dbbak(&self) -> Result<f64, Failure> {
-        let workdir = self.dir.join("restored");
-        let place = workdir.display().to_string();
+    pub(crate) fn with_dbbak(&self, config: &Path) -> Result<f64, Failure> {
         settle()?;
-        self.run(&["restore", "--latest", "--replay", "relay", "--check", "none", "--workdir", &place, "--exec"])?;
-        let report: serde_json::Value = serde_json::from_slice(&fs::read(workdir.join("dbbak-restore.json"))?)?;
-        let phases = report["phases"].as_array().cloned().unwrap_or_default();
-        let counted = phases.iter().filter(|phase| {
-            let title = phase["title"].as_str().unwrap_or_default();
-            title.starts_with("unpack") || title.starts_with("replay")
-        });
-        let seconds = counted.filter_map(|phase| phase["seconds"].as_f64()).sum();
-        self.compare(&workdir.join("data"))?;
-        fs::remove_dir_all(&workdir)?;
-        Ok(seconds)
+        let restored = self.source.restore(config, &["--latest", "--replay", "relay", "--check", "none"])?;
+        self.source.compare(&restored.datadir(), &self.wanted)?;
+        fs::remove_dir_all(&restored.workdir)?;
+        Ok(restored.seconds(&["unpack", "replay"]))
     }
 
     fn by_hand(&self) -> Result<Run, Failure> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/by-hand-replay.sh");
-        let (datadir, work) = (self.dir.join("by-hand"), self.dir.join("by-hand-work"));
+        let source = &self.source;
+        let (datadir, work) = (source.dir.join("by-hand"), source.dir.join("by-hand-work"));
         copy_tree(&self.base, &datadir)?;
         settle()?;
-        let mut command = Command::new(script);
-        let [server_program, client] = programs(self.vendor);
-        command.arg(self.vendor.program(server_program)?).arg(self.vendor.binlog_reader()?);
-        command.arg(self.vendor.program(client)?);
-        command.arg(self.server.root_option_file()).arg(&datadir).arg(&work);
-        command.arg(BUFFER_POOL.to_string()).arg(&self.from.1).args(self.binlogs()?);
-        let measured = run(&mut command, &self.dir.join("by-hand.log"), TICK)?;
-        self.compare(&datadir)?;
+        let mut command = Command::new(script("by-hand-replay.sh"));
+        let [server_program, client] = programs(source.vendor);
+        command.arg(source.vendor.program(server_program)?).arg(source.vendor.binlog_reader()?);
+        command.arg(source.vendor.program(client)?);
+        command.arg(source.server.root_option_file()).arg(&datadir).arg(&work);
+        command.arg(BUFFER_POOL.to_string()).arg(&self.from.1).args(source.binlogs(&self.from.0)?);
+        let measured = source.run(&mut command, "by-hand.log")?;
+        source.compare(&datadir, &self.wanted)?;
         fs::remove_dir_all(&datadir)?;
         fs::remove_dir_all(&work)?;
         Ok(measured)
-    }
-
-    /// The binlogs from the planted full's on, but for the one that is being written.
-    fn binlogs(&self) -> Result<Vec<PathBuf>, Failure> {
-        let names = self.server.try_sql("SHOW BINARY LOGS")?;
-        let mut names: Vec<String> = names.into_iter().filter_map(|row| row.into_iter().next()).collect();
-        names.pop();
-        let dir = self.server.binlog_dir();
-        Ok(names.into_iter().filter(|name| *name >= self.from.0).map(|name| dir.join(name)).collect())
-    }
-
-    fn compare(&self, datadir: &Path) -> Result<(), Failure> {
-        let work = self.dir.join("compare");
-        let options = ServerOptions { log_bin: None, ..self.server.options().clone() };
-        let mut server = Server::on_datadir(datadir, &work, options)?;
-        let found = server.checksums("bench")?;
-        server.stop()?;
-        drop(server);
-        fs::remove_dir_all(&work)?;
-        if found == self.wanted { Ok(()) } else { Err(Failure("the replayed tables differ from the source's".into())) }
     }
 }

@@ -18,7 +18,8 @@ impl Row {
     /// the unit that is shown.
     pub(crate) fn limited(what: String, spread: Spread, decimals: usize, unit: &str, scale: f64, limit: f64) -> Self {
         let reached = if spread.median <= limit { "yes" } else { "no" };
-        let goal = format!("at most {}{unit}", limit * scale);
+        // A third is not written out.
+        let goal = format!("at most {}{unit}", (limit * scale * 1000.0).round() / 1000.0);
         Row { goal, reached, ..Row::free(what, spread, decimals, unit, scale) }
     }
 
@@ -37,6 +38,8 @@ pub(crate) struct Section {
     pub(crate) title: String,
     pub(crate) method: String,
     pub(crate) rows: Vec<Row>,
+    /// A table of its own shape, the head first; empty: none.
+    pub(crate) table: Vec<Vec<String>>,
 }
 
 impl Section {
@@ -48,7 +51,16 @@ impl Section {
         for (name, value) in facts {
             let _ = writeln!(text, "- {name}: {value}");
         }
-        text.push_str("\n| Quantity | Median (least-greatest) | Goal | Reached |\n|---|---|---|---|\n");
+        for (number, cells) in self.table.iter().enumerate() {
+            let start = if number == 0 { "\n" } else { "" };
+            let _ = writeln!(text, "{start}| {} |", cells.join(" | "));
+            if number == 0 {
+                let _ = writeln!(text, "|{}", "---|".repeat(cells.len()));
+            }
+        }
+        if !self.rows.is_empty() {
+            text.push_str("\n| Quantity | Median (least-greatest) | Goal | Reached |\n|---|---|---|---|\n");
+        }
         for Row { what, value, goal, reached } in &self.rows {
             let _ = writeln!(text, "| {what} | {value} | {goal} | {reached} |");
         }

@@ -17,7 +17,8 @@ const RATIO_ALLOWED: f64 = 1.03;
 
 /// Measures the numbers of appliers on both vendors.
 pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Section, Failure> {
-    let transactions: u64 = if options.quick { 2_000 } else { 50_000 };
+    let transactions: u64 = if options.quick { 2_000 } else { 20_000 };
+    let rounds = options.repetitions().min(3);
     let mut rows = Vec::new();
     for (vendor, name) in vendors() {
         let option = match vendor {
@@ -33,7 +34,7 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
                 ways.push((number.to_string(), config));
             }
             let mut times = vec![Vec::new(); ways.len()];
-            for round in 0..=options.repetitions() {
+            for round in 0..=rounds {
                 for step in 0..ways.len() {
                     // Each round begins with another one.
                     let way = (round + step) % ways.len();
@@ -61,9 +62,8 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
             "The replay of dbbak's as in the section before this one, with the numbers of the private server's appliers set \
              (`replica_parallel_workers`, on MariaDB `slave_parallel_threads`) and with dbbak's own choice. Once with the \
              transactions of that section, of which most may be applied side by side, and once with transactions that all \
-             update the same row, of which none may. {} rounds of all, each beginning with another one, after one that is not \
-             counted. The ratio is that of each round; a goal of 1 with 3 % for noise.",
-            options.repetitions()
+             update the same row, of which none may. {rounds} rounds of all, each beginning with another one, after one that is not \
+             counted. The ratio is that of each round; a goal of 1 with 3 % for noise."
         ),
         rows,
         table: Vec::new(),

@@ -5,7 +5,8 @@ use super::{
     error::ExecuteError,
     examine::{Ended, Examiner, Parts, close},
     files,
-    replay::{describe, wait_until_ready, write_account},
+    replay::describe,
+    run_dir::{in_run_dir, start_server},
     running::Running,
 };
 use crate::{
@@ -27,16 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// [`ExecuteError::CatchUp`] when a channel stops; as an examination.
 pub(super) fn run_catch_up(step: &CatchUp, running: &Running<'_>) -> Result<(Ended, Vec<CaughtUp>), ExecuteError> {
-    let server = &step.server;
-    files::create_private_dir(&server.run_dir)?;
-    let result = caught_up(step, running);
-    for file in [&server.init_file, &server.client_file] {
-        files::remove_file(file)?;
-    }
-    files::remove_tree(&server.run_dir)?;
-    // MariaDB's file of masters holds the password.
-    files::remove_tree(&step.dir)?;
-    result
+    // MariaDB's file of masters holds the password of the source's account, and the server lets its group read it.
+    files::make_private(&step.dir)?;
+    in_run_dir(&step.server, &[&step.dir], || caught_up(step, running))
 }
 
 fn caught_up(step: &CatchUp, running: &Running<'_>) -> Result<(Ended, Vec<CaughtUp>), ExecuteError> {
@@ -45,10 +39,7 @@ fn caught_up(step: &CatchUp, running: &Running<'_>) -> Result<(Ended, Vec<Caught
     let login = SourceLogin::parse(&String::from_utf8_lossy(&text));
     let login = login.map_err(|problem| failed(step, &step.login.display().to_string(), problem))?;
     let mut parts = Parts::new(running);
-    write_account(server)?;
-    let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
-    files::remove_file(&server.init_file)?;
+    let mut process = start_server(server, running)?;
     parts.done("start the server");
     let examiner = Examiner { step: &step.examination, server, running, window: None };
     let follower = Follower { step, examiner: &examiner, running };

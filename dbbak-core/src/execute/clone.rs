@@ -4,7 +4,8 @@ use super::{
     Event, ExitStatus, NewBackup, Reporter,
     error::ExecuteError,
     files, read_backup, remote_clone,
-    replay::{describe, stop, wait_until_ready, write_account},
+    replay::{describe, stop},
+    run_dir::{in_run_dir, start_server},
     running::Running,
 };
 use crate::{
@@ -135,16 +136,7 @@ pub(super) fn clone(step: &TakeClone, statements: Option<&Secret>, running: &Run
         let _ = input.write_all(statements.expose().unwrap_or_default().as_bytes());
     }
     let mut watch = Watch { copied: 0, asked: running.clock.monotonic() };
-    let exits = loop {
-        if let Some(exits) = process.wait(Some(TICK))? {
-            break exits;
-        }
-        watch.look(&step.progress, log, running);
-        if let Some(signal) = running.reporter.interrupted() {
-            process.kill()?;
-            return Err(ExecuteError::Interrupted { signal });
-        }
-    };
+    let exits = running.wait(&mut *process, || watch.look(&step.progress, log, running))?;
     if exits.iter().all(|exit| exit.status.success()) {
         return Ok(());
     }
@@ -185,11 +177,7 @@ impl Watch {
 ///
 /// When the server does not start or does not end cleanly, or the copy lacks rows. The server is dead then.
 pub(super) fn open_clone(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewBackup, ExecuteError> {
-    let server = &step.server;
-    files::create_private_dir(&server.run_dir)?;
-    let result = opened(step, taken, running);
-    files::remove_tree(&server.run_dir)?;
-    let backup = result?;
+    let backup = in_run_dir(&step.server, &[], || opened(step, taken, running))?;
     // Each data directory gets a server_uuid of its own when its first server starts on it.
     files::remove_file(&step.datadir.join("auto.cnf"))?;
     Ok(backup)
@@ -197,10 +185,7 @@ pub(super) fn open_clone(step: &OpenClone, taken: &Taken, running: &Running<'_>)
 
 fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewBackup, ExecuteError> {
     let server = &step.server;
-    write_account(server)?;
-    let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
-    files::remove_file(&server.init_file)?;
+    let mut process = start_server(server, running)?;
     let answers = questions(step, running);
     let (status, lsn) = match answers {
         Ok(answers) => answers,
@@ -296,15 +281,7 @@ pub(super) fn ask(command: &CommandSpec, log: &Path, running: &Running<'_>) -> R
         let mut bytes = Vec::new();
         output.map(|mut output| output.read_to_end(&mut bytes)).transpose().map(|_| bytes)
     });
-    let exits = loop {
-        if let Some(exits) = process.wait(Some(TICK))? {
-            break exits;
-        }
-        if let Some(signal) = running.reporter.interrupted() {
-            process.kill()?;
-            return Err(ExecuteError::Interrupted { signal });
-        }
-    };
+    let exits = running.wait(&mut *process, || {})?;
     let failed = |problem: String, stderr| ExecuteError::Clone { problem, stderr, log: log.to_owned() };
     if exits.iter().any(|exit| exit.status != ExitStatus::Code(0)) {
         let mut stderr = Vec::new();

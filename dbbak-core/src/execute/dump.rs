@@ -23,11 +23,8 @@ use std::{
     num::NonZero,
     ops::ControlFlow,
     path::Path,
-    time::Duration,
 };
 
-/// How often a running dump is looked at.
-const TICK: Duration = Duration::from_millis(100);
 const BUFFER: usize = 1 << 18;
 
 /// What flowed by.
@@ -96,16 +93,7 @@ fn dump(step: &TakeDump, running: &Running<'_>) -> Result<Stored, ExecuteError> 
     let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
     let (exits, stored) = std::thread::scope(|scope| {
         let store = scope.spawn(|| store(output, file, (step.codec, threads), running));
-        let exits = loop {
-            match process.wait(Some(TICK)) {
-                Ok(None) => {}
-                Ok(Some(exits)) => break Ok(exits),
-                Err(error) => break Err(error.into()),
-            }
-            if let Some(signal) = running.reporter.interrupted() {
-                break process.kill().map_err(Into::into).and(Err(ExecuteError::Interrupted { signal }));
-            }
-        };
+        let exits = running.wait(&mut *process, || {});
         (exits, store.join())
     });
     let exits = exits?;

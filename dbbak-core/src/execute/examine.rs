@@ -6,7 +6,8 @@ use super::{
     files,
     landmarks::Landmarks,
     relay::overlaid,
-    replay::{describe, stop, wait_until_ready, write_account},
+    replay::{describe, stop},
+    run_dir::{in_run_dir, start_server},
     running::Running,
 };
 use crate::{
@@ -67,23 +68,13 @@ pub(super) struct Ended {
 ///
 /// When the server does not start or end, or is not what it must be. It is dead then.
 pub(super) fn run_examine(step: &Examine, running: &Running<'_>) -> Result<Ended, ExecuteError> {
-    let server = &step.server;
-    files::create_private_dir(&server.run_dir)?;
-    let result = examined(step, running);
-    for file in [&server.init_file, &server.client_file] {
-        files::remove_file(file)?;
-    }
-    files::remove_tree(&server.run_dir)?;
-    result
+    in_run_dir(&step.server, &[], || examined(step, running))
 }
 
 fn examined(step: &Examine, running: &Running<'_>) -> Result<Ended, ExecuteError> {
     let server = &step.server;
     let mut parts = Parts::new(running);
-    write_account(server)?;
-    let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
-    files::remove_file(&server.init_file)?;
+    let mut process = start_server(server, running)?;
     parts.done("start the server");
     let examiner = Examiner { step: &step.examination, server, running, window: None };
     close(examiner.examine(&mut *process, &mut parts).map(Some), server, &mut *process, running, parts)

@@ -6,10 +6,7 @@ use crate::{
     plan::FetchBinlog,
     tools::{Exit, judge_binlog_reader},
 };
-use std::{ops::ControlFlow, time::Duration};
-
-/// How often the copy's growth is looked at.
-const TICK: Duration = Duration::from_millis(50);
+use std::ops::ControlFlow;
 
 /// Runs the binlog reader and checks what it left.
 ///
@@ -31,18 +28,11 @@ pub(super) fn fetch_binlog(step: &FetchBinlog, running: &Running<'_>) -> Result<
         })
     });
     let mut seen = 0;
-    let exits = loop {
-        if let Some(exits) = process.wait(Some(TICK))? {
-            break exits;
-        }
-        if let Some(signal) = running.reporter.interrupted() {
-            process.kill()?;
-            return Err(ExecuteError::Interrupted { signal });
-        }
+    let exits = running.wait(&mut *process, || {
         let length = files::length(&step.path);
         running.reporter.report(&Event::Progress { bytes: length.saturating_sub(seen) });
         seen = seen.max(length);
-    };
+    })?;
     drop(process);
     if let Some(drain) = drain {
         let _ = drain.join();

@@ -26,6 +26,11 @@ pub(super) fn create_private_dir(path: &Path) -> Result<(), ExecuteError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
 }
 
+/// Lets only its owner enter a directory.
+pub(super) fn make_private(path: &Path) -> Result<(), ExecuteError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed("set the mode of", path))
+}
+
 /// Creates a directory and the parents that it lacks; it may exist if it is empty.
 pub(super) fn create_empty_dir(path: &Path) -> Result<(), ExecuteError> {
     DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(failed("create", path))?;
@@ -73,6 +78,12 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), ExecuteError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Removes files and trees, the others also where one cannot be removed.
+pub(super) fn remove_each<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), ExecuteError> {
+    let removals: Vec<_> = paths.map(remove_tree).collect();
+    removals.into_iter().collect()
 }
 
 /// Renames a tree to a path that must not exist.
@@ -248,4 +259,24 @@ fn tail_bytes(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_cannot_be_removed_keeps_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        // No path leads through a file, whoever asks.
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let (stuck, secret) = (file.join("below"), dir.path().join("secret"));
+        fs::create_dir(&secret).unwrap();
+        fs::write(secret.join("master.info"), "password").unwrap();
+        let removed = remove_each([stuck.as_path(), &secret].into_iter());
+        assert!(removed.is_err());
+        assert!(!secret.exists());
+    }
 }

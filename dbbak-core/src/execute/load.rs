@@ -3,8 +3,9 @@
 use super::{
     error::ExecuteError,
     files,
-    replay::{await_end, describe, wait_until_ready, write_account},
+    replay::{await_end, describe},
     reporter::Event,
+    run_dir::{in_run_dir, start_server},
     running::Running,
 };
 use crate::{
@@ -15,11 +16,8 @@ use crate::{
 use std::{
     io::{self, Read, Write},
     path::PathBuf,
-    time::Duration,
 };
 
-/// How often a load is looked at.
-const TICK: Duration = Duration::from_millis(100);
 const BUFFER: usize = 1 << 18;
 
 /// Makes a data directory with a server's own tables.
@@ -45,14 +43,7 @@ pub(super) fn init_datadir(step: &InitDatadir, running: &Running<'_>) -> Result<
 /// [`ExecuteError::Load`] when a statement fails; others when the server does not start or does not end cleanly. The
 /// server is dead then.
 pub(super) fn load_dump(step: &LoadDump, running: &Running<'_>) -> Result<(), ExecuteError> {
-    let server = &step.server;
-    files::create_private_dir(&server.run_dir)?;
-    let result = load(step, running);
-    for file in [&server.init_file, &server.client_file] {
-        files::remove_file(file)?;
-    }
-    files::remove_tree(&server.run_dir)?;
-    result?;
+    in_run_dir(&step.server, &[], || load(step, running))?;
     // Each data directory gets a server_uuid of its own when its first server starts on it.
     files::remove_file(&step.datadir.join("auto.cnf"))
 }
@@ -60,10 +51,7 @@ pub(super) fn load_dump(step: &LoadDump, running: &Running<'_>) -> Result<(), Ex
 fn load(step: &LoadDump, running: &Running<'_>) -> Result<(), ExecuteError> {
     let server = &step.server;
     let (file, codec) = dump_file(step)?;
-    write_account(server)?;
-    let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
-    files::remove_file(&server.init_file)?;
+    let mut process = start_server(server, running)?;
     if let Err(error) = feed(step, &file, codec, running) {
         process.kill()?;
         return Err(error);
@@ -95,16 +83,7 @@ fn feed(step: &LoadDump, file: &std::path::Path, codec: Codec, running: &Running
     let (exits, fed) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| write_all(input, output, &step.farewell, running));
         scope.spawn(move || drain.map(|mut drain| io::copy(&mut drain, &mut io::sink())));
-        let exits = loop {
-            match process.wait(Some(TICK)) {
-                Ok(None) => {}
-                Ok(Some(exits)) => break Ok(exits),
-                Err(error) => break Err(error.into()),
-            }
-            if let Some(signal) = running.reporter.interrupted() {
-                break process.kill().map_err(Into::into).and(Err(ExecuteError::Interrupted { signal }));
-            }
-        };
+        let exits = running.wait(&mut *process, || {});
         (exits, feeder.join())
     });
     let exits = exits?;

@@ -26,6 +26,7 @@ mod relay;
 mod remote_clone;
 mod replay;
 mod reporter;
+mod run_dir;
 mod running;
 mod ship;
 mod summary;

@@ -4,7 +4,8 @@ use super::{
     clone::clone,
     error::ExecuteError,
     files,
-    replay::{stop, wait_until_ready, write_account},
+    replay::stop,
+    run_dir::{in_run_dir, start_server},
     running::Running,
 };
 use crate::{
@@ -19,12 +20,8 @@ use crate::{
 ///
 /// [`ExecuteError::Clone`] with what the servers said. The private server is dead then, and the donor goes on.
 pub(super) fn fetch(step: &TakeClone, remote: &RemoteClone, running: &Running<'_>) -> Result<(), ExecuteError> {
-    let server = &remote.server;
     let statements = statements(step, remote)?;
-    files::create_private_dir(&server.run_dir)?;
-    let result = fetched(step, remote, &statements, running);
-    files::remove_tree(&server.run_dir)?;
-    result
+    in_run_dir(&remote.server, &[], || fetched(step, remote, &statements, running))
 }
 
 fn fetched(
@@ -34,10 +31,7 @@ fn fetched(
     running: &Running<'_>,
 ) -> Result<(), ExecuteError> {
     let server = &remote.server;
-    write_account(server)?;
-    let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
-    files::remove_file(&server.init_file)?;
+    let mut process = start_server(server, running)?;
     if let Err(error) = clone(step, Some(statements), running) {
         process.kill()?;
         return Err(error);

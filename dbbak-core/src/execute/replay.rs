@@ -9,6 +9,7 @@ use super::{
     files,
     follow::Follower,
     relay::RelayRun,
+    run_dir::{in_run_dir, start_server},
     running::Running,
 };
 use crate::{
@@ -39,24 +40,18 @@ pub(super) fn run_replay(
     store: &dyn StoreReader,
     running: &Running<'_>,
 ) -> Result<(Unpacking, Ended), ExecuteError> {
-    let server = &step.server;
-    files::create_private_dir(&server.run_dir)?;
-    files::create_private_dir(&server.log_dir)?;
+    files::create_private_dir(&step.server.log_dir)?;
     let unpack = window.step.clone();
-    let result = thread::scope(|scope| {
-        let follower = Follower::start((step, &unpack), scope, (running.clock, running.reporter));
-        let ahead = Ahead::start(window, scope, (store, running.reporter));
-        match replay_on(step, ahead, running) {
-            Ok(window) => follower.prove().map(|()| window),
-            Err(error) => Err(blamed(error, follower, &unpack)),
-        }
-    });
-    // The option file and the statements hold the password of the account, also after a failure.
-    for file in [&server.init_file, &server.client_file] {
-        files::remove_file(file)?;
-    }
-    files::remove_tree(&server.run_dir)?;
-    result
+    in_run_dir(&step.server, &[], || {
+        thread::scope(|scope| {
+            let follower = Follower::start((step, &unpack), scope, (running.clock, running.reporter));
+            let ahead = Ahead::start(window, scope, (store, running.reporter));
+            match replay_on(step, ahead, running) {
+                Ok(window) => follower.prove().map(|()| window),
+                Err(error) => Err(blamed(error, follower, &unpack)),
+            }
+        })
+    })
 }
 
 /// Where a client was refused, the transaction that it was refused for: the first one that the server has not logged.
@@ -72,15 +67,12 @@ fn blamed(error: ExecuteError, follower: Follower<'_>, window: &UnpackBinlogs) -
 fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
     let mut parts = Parts::new(running);
-    write_account(server)?;
     let first = ahead.next()?.unwrap_or_default();
     let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, running, files: Vec::new() });
     if let Some(relay) = &mut relay {
         relay.prepare(&first)?;
     }
-    let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
-    files::remove_file(&server.init_file)?;
+    let mut process = start_server(server, running)?;
     parts.done("start the server");
     let replayed = match &mut relay {
         Some(relay) => relay.run(first, ahead, &mut *process),

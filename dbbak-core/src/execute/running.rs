@@ -43,6 +43,28 @@ impl Running<'_> {
         Ok(self.executor.spawn(members)?)
     }
 
+    /// Waits for the end of a pipeline, with a look at what it does every tenth of a second.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::Interrupted`]; the pipeline is dead then.
+    pub(super) fn wait(
+        &self,
+        process: &mut dyn Process,
+        mut look: impl FnMut(),
+    ) -> Result<Vec<MemberExit>, ExecuteError> {
+        loop {
+            if let Some(exits) = process.wait(Some(TICK))? {
+                return Ok(exits);
+            }
+            if let Some(signal) = self.reporter.interrupted() {
+                process.kill()?;
+                return Err(ExecuteError::Interrupted { signal });
+            }
+            look();
+        }
+    }
+
     /// Runs a pipeline to its end.
     pub(super) fn run(&self, members: &[Launch]) -> Result<Vec<MemberExit>, ExecuteError> {
         let mut process = self.start(members)?;
@@ -53,15 +75,7 @@ impl Running<'_> {
                 let _ = std::io::copy(&mut output, &mut std::io::sink());
             })
         });
-        let exits = loop {
-            if let Some(exits) = process.wait(Some(TICK))? {
-                break exits;
-            }
-            if let Some(signal) = self.reporter.interrupted() {
-                process.kill()?;
-                return Err(ExecuteError::Interrupted { signal });
-            }
-        };
+        let exits = self.wait(&mut *process, || {})?;
         if let Some(drain) = drain {
             let _ = drain.join();
         }
@@ -96,15 +110,7 @@ impl Running<'_> {
     pub(super) fn run_tool(&self, step: &RunTool) -> Result<Option<Checkpoints>, ExecuteError> {
         let log_start = files::length(&step.launch.log);
         let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
-        let exits = loop {
-            if let Some(exits) = process.wait(Some(TICK))? {
-                break exits;
-            }
-            if let Some(signal) = self.reporter.interrupted() {
-                process.kill()?;
-                return Err(ExecuteError::Interrupted { signal });
-            }
-        };
+        let exits = self.wait(&mut *process, || {})?;
         drop(process);
         let exit = match exits.first().map(|exit| exit.status) {
             Some(ExitStatus::Code(code)) => Exit::Code(code),

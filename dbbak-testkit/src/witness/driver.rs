@@ -387,7 +387,8 @@ impl Driver {
         Ok(())
     }
 
-    fn end_slow(&mut self, server: &Server) -> Result<(), ServerError> {
+    /// Lets the statement end that runs for long, if there is one.
+    pub fn end_slow(&mut self, server: &Server) -> Result<(), ServerError> {
         let Some(Slow { mut session, mut gate, statement, began, .. }) = self.slow.take() else { return Ok(()) };
         self.told_by_server(server, &statement.sql, statement.changes, |sql| {
             gate.run("DO RELEASE_LOCK('gate')")?;

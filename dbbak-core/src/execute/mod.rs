@@ -3,6 +3,7 @@
 mod batches;
 mod blame;
 mod catch_up;
+mod chunks;
 mod clone;
 mod dump;
 mod error;

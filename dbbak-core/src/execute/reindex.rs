@@ -50,7 +50,7 @@ pub(super) fn index_binlog(
         false => None,
     };
     let mut nowhere = io::sink();
-    let into: &mut dyn Write = match &mut publish {
+    let into: &mut (dyn Write + Send) = match &mut publish {
         Some(publish) => publish,
         None => &mut nowhere,
     };

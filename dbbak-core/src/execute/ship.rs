@@ -2,6 +2,7 @@
 
 use super::{
     Event, Reporter,
+    chunks::{ChunkSender, chunks},
     error::ExecuteError,
     files,
     summary::{Indexer, describe},
@@ -18,6 +19,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     num::NonZero,
+    thread,
 };
 
 /// Offset of the low byte of the format description event's flags, whose lowest bit says that the file is in use.
@@ -83,7 +85,8 @@ fn clear_leftover(step: &ShipBinlog, session: &dyn Session) -> Result<(), Execut
     Ok(())
 }
 
-/// The one pass: reads, verifies, digests, packs, summarises, indexes.
+/// The one pass. This thread reads, digests, packs and stores; another one verifies, summarises and indexes. Each is about
+/// half of the work.
 fn pass_over(
     step: &ShipBinlog,
     file: File,
@@ -94,17 +97,15 @@ fn pass_over(
     let failed = |source| step_error(step, source);
     let mut output = output(publish, step).map_err(failed)?;
     let mut indexer = Indexer::new(index).map_err(failed)?;
-    let mut input = Tee {
-        input: file.take(step.bytes.unwrap_or(u64::MAX)),
-        output: &mut output,
-        offset: 0,
-        hasher: blake3::Hasher::new(),
-        reporter,
-    };
-    let scan = binlog::scan(&mut input, &mut |transaction| indexer.see(transaction));
-    // Damage ends the scan, not the copy.
-    io::copy(&mut input, &mut io::sink()).map_err(failed)?;
-    let (size, digest) = (input.offset, Digest::from(input.hasher.finalize()));
+    let (copied, scanned) = thread::scope(|scope| {
+        let (sender, mut chunks) = chunks();
+        let indexer = &mut indexer;
+        let scan = scope.spawn(move || binlog::scan(&mut chunks, &mut |transaction| indexer.see(transaction)));
+        let copied = copy(file.take(step.bytes.unwrap_or(u64::MAX)), &mut output, sender, reporter);
+        (copied, scan.join())
+    });
+    let (size, digest) = copied.map_err(failed)?;
+    let scan = scanned.map_err(|_| failed(io::Error::other("the scan ended without a word")))?;
     let stored = output.finish().map_err(failed)?;
     let mut entry = step.entry.clone();
     entry.size = size;
@@ -158,28 +159,30 @@ fn output<'a>(publish: &'a mut dyn Publish, step: &ShipBinlog) -> io::Result<Enc
 /// A publication whose bytes are digested and counted.
 type Hashed<'a> = HashingWriter<&'a mut dyn Publish>;
 
-/// Hands on what it reads to the stored side, the in-use bit cleared: it says something about the server, nothing about
-/// the content.
-struct Tee<'a, 'b, R> {
-    input: R,
-    output: &'a mut Encoder<Hashed<'b>>,
-    offset: u64,
-    hasher: blake3::Hasher,
-    reporter: &'a dyn Reporter,
-}
-
-impl<R: Read> Read for Tee<'_, '_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(signal) = self.reporter.interrupted() {
+/// Copies a file to the stored side and to the scan, the in-use bit cleared: it says something about the server, nothing
+/// about the content. Damage ends the scan, not the copy. Returns the bytes copied and their digest.
+fn copy(
+    mut input: impl Read,
+    output: &mut impl Write,
+    sender: ChunkSender,
+    reporter: &dyn Reporter,
+) -> io::Result<(u64, Digest)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut offset = 0;
+    loop {
+        if let Some(signal) = reporter.interrupted() {
             return Err(super::interruption(signal));
         }
-        let count = self.input.read(buffer)?;
-        let bytes = &mut buffer[..count];
-        clear_in_use(bytes, self.offset);
-        self.hasher.update(bytes);
-        self.output.write_all(bytes)?;
-        self.offset += count as u64;
-        self.reporter.report(&Event::Progress { bytes: count as u64 });
-        Ok(count)
+        let mut chunk = sender.read(&mut input)?;
+        if chunk.is_empty() {
+            return Ok((offset, hasher.finalize().into()));
+        }
+        clear_in_use(&mut chunk, offset);
+        hasher.update(&chunk);
+        output.write_all(&chunk)?;
+        let bytes = chunk.len() as u64;
+        sender.send(chunk);
+        offset += bytes;
+        reporter.report(&Event::Progress { bytes });
     }
 }

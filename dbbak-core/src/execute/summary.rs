@@ -17,7 +17,7 @@ use std::{
 /// Takes the transactions of a binlog as they go by.
 #[derive(Debug)]
 pub(super) struct Indexer<'p> {
-    writer: TransactionWriter<HashingWriter<&'p mut dyn Write>>,
+    writer: TransactionWriter<HashingWriter<&'p mut (dyn Write + Send)>>,
     times: Times,
     failed: Option<io::Error>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Times {
 }
 
 impl<'p> Indexer<'p> {
-    pub(super) fn new(into: &'p mut dyn Write) -> io::Result<Self> {
+    pub(super) fn new(into: &'p mut (dyn Write + Send)) -> io::Result<Self> {
         let writer = TransactionWriter::new(HashingWriter::new(into))?;
         Ok(Indexer { writer, times: Times::default(), failed: None })
     }

@@ -253,6 +253,8 @@ impl Planning<'_> {
         let family = facts.server_family();
         let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
+        self.clone_facts(&mut facts, &BackupRequest::Full)?;
+        self.dump_facts(&mut facts, &BackupRequest::Full)?;
         survey::check_paths(&mut facts, self.config, self.probe)?;
         if let Ok(catalog) = &catalog
             && survey::source_binlogs(&mut facts, self.config, catalog, self.probe, None).is_err()

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::scratch_root,
+    plan::{engine_without_tool, scratch_root},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolRole},
@@ -68,6 +68,22 @@ pub enum Finding {
         expected: String,
         /// What was found.
         found: String,
+    },
+    /// Fulls are taken without a backup tool.
+    Engine {
+        /// The engine's name.
+        name: String,
+        /// Why it is this one.
+        reason: Option<String>,
+    },
+    /// The engine that would take fulls lacks something.
+    EngineMissing {
+        /// The engine's name.
+        name: String,
+        /// What.
+        missing: Vec<String>,
+        /// Whether it was asked for, or chosen; else it would serve in the place of the backup tool.
+        chosen: bool,
     },
     /// The server answers.
     Server {
@@ -214,6 +230,7 @@ impl Finding {
         match self {
             Finding::Store { .. }
             | Finding::Tool { .. }
+            | Finding::Engine { .. }
             | Finding::Server { .. }
             | Finding::Grants
             | Finding::Binlog { .. }
@@ -229,7 +246,8 @@ impl Finding {
             | Finding::ExpiryTooShort { waiting_seconds: None, .. }
             | Finding::ClockSkew { .. }
             | Finding::OptionFileMode { .. }
-            | Finding::SpaceLow { .. } => Severity::Warning,
+            | Finding::SpaceLow { .. }
+            | Finding::EngineMissing { chosen: false, .. } => Severity::Warning,
             _ => Severity::Problem,
         }
     }
@@ -261,7 +279,20 @@ pub fn judge(
         }
         None => None,
     };
-    for role in [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server] {
+    let engine = server.and_then(|server| engine_without_tool(config, facts, server));
+    // Nobody needs a backup tool where another engine is all there.
+    let needs_tool = engine.as_ref().is_none_or(|(_, _, missing)| !missing.is_empty());
+    if needs_tool {
+        findings.push(tool(facts, ToolRole::Backup, server));
+    }
+    if let Some((name, reason, missing)) = engine {
+        let name = name.to_owned();
+        findings.push(match missing.is_empty() {
+            true => Finding::Engine { name, reason },
+            false => Finding::EngineMissing { name, missing, chosen: reason.is_some() },
+        });
+    }
+    for role in [ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server] {
         findings.push(tool(facts, role, server));
     }
     if let Some(server) = server {

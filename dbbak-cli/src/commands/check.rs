@@ -54,6 +54,14 @@ fn text(finding: &Finding) -> String {
         Finding::ToolMisfit { role, expected, found } => {
             format!("{}: expected {expected}; found {found}", name(*role))
         }
+        Finding::Engine { name, reason: Some(reason) } => format!("engine: {name} ({reason})"),
+        Finding::Engine { name, reason: None } => format!("engine: {name}"),
+        Finding::EngineMissing { name, missing, chosen: true } => {
+            format!("engine: {name} cannot be used: {}", missing.join("; "))
+        }
+        Finding::EngineMissing { name, missing, chosen: false } => {
+            format!("engine: {name} would do without a backup tool, and cannot be used: {}", missing.join("; "))
+        }
         Finding::Server { version, datadir } => format!("server: {version}, data in {}", datadir.display()),
         Finding::ServerUnreachable { problem, .. } => format!("server: {problem}"),
         Finding::Grants => "account: it has the privileges that dbbak needs".into(),
@@ -127,6 +135,12 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::ToolUnusable { role, .. } | Finding::ToolMisfit { role, .. } => {
             format!("install the right one, or set {}: PATH in the configuration", key(*role))
         }
+        Finding::EngineMissing { name, .. } if name == "clone" => {
+            "INSTALL PLUGIN clone SONAME 'mysql_clone.so' and GRANT BACKUP_ADMIN ON *.* TO the account, where these are missing; \
+             tables of other engines want `engine: dump`; `dbbak engines` tells of all engines"
+                .into()
+        }
+        Finding::EngineMissing { .. } => "`dbbak engines` tells of all engines".into(),
         Finding::ServerUnreachable { access_denied: true, .. } => {
             "check user and password in mysql_option_file, and the account's grants".into()
         }

@@ -133,6 +133,24 @@ pub fn report_engines(config: &Config, catalog: &Catalog, facts: &Facts, server:
         .collect()
 }
 
+/// How a full of the server is taken where the backup tool does not take it: by which engine, why, and what is missing for
+/// that. `None`: the tool takes it, or nothing can. The facts are those of a plan for a full.
+pub fn engine_without_tool(
+    config: &Config,
+    facts: &Facts,
+    server: &ServerFacts,
+) -> Option<(&'static str, Option<String>, Vec<String>)> {
+    let choice = choose(config, facts, server);
+    match choice.engine {
+        Some("clone") => Some(("clone", choice.reason, lacks(facts, server))),
+        Some("dump") => Some(("dump", choice.reason, dump_lacks(config, facts, server).1)),
+        None if suitable_tool(facts, server).is_none() && can_clone(server.flavor, server.version) => {
+            Some(("clone", None, lacks(facts, server)))
+        }
+        _ => None,
+    }
+}
+
 /// The dump program's version, and what is missing to dump the server.
 fn dump_lacks(config: &Config, facts: &Facts, server: &ServerFacts) -> (Option<String>, Vec<String>) {
     let Ok((_, version)) = tool(facts, ToolRole::Dump) else {

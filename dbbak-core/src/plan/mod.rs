@@ -43,7 +43,7 @@ pub use backup::plan_backup;
 pub use base::family_of;
 pub use batches::Batch;
 pub use check::{Violation, check, check_resumed};
-pub use engines::{EngineReport, backup_tool_suits, report_engines};
+pub use engines::{EngineReport, backup_tool_suits, engine_without_tool, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;

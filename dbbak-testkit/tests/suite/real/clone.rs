@@ -211,11 +211,23 @@ fn real_mysql_clone_says_that_the_plugin_is_missing() {
         engines.stdout.contains("clone 9.") && engines.stdout.contains("missing: the clone plugin is not installed"),
         "{engines}"
     );
+    let checked = scenario.dbbak(&["check"]);
+    assert!(
+        checked.stdout.contains("WARNING  engine: clone would do without a backup tool, and cannot be used: the clone plugin is not installed\n")
+            && checked.stdout.contains("-> INSTALL PLUGIN clone SONAME 'mysql_clone.so'"),
+        "{checked}"
+    );
     let refused = scenario.dbbak(&FULL).exits(5);
     assert!(refused.stderr.contains("the server's clone plugin is not installed"), "{refused}");
     assert!(refused.stderr.contains("INSTALL PLUGIN clone SONAME 'mysql_clone.so'"), "{refused}");
     scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
     scenario.dbbak(&FULL).exits(0);
+    // What a full does not need is no finding.
+    let checked = scenario.dbbak(&["check"]);
+    assert!(
+        checked.stdout.contains("ok       engine: clone (mariadb-backup ") && !checked.stdout.contains("backup tool"),
+        "{checked}"
+    );
     // The tools that the machine has are MariaDB's, so that auto clones too.
     let engines = scenario.dbbak(&["engines", "--json"]).exits(0).json();
     let clone = engines["engines"].as_array().unwrap().iter().find(|engine| engine["name"] == "clone").unwrap();

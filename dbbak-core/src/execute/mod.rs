@@ -20,6 +20,7 @@ mod mend;
 mod outcome;
 mod pace;
 mod proof;
+mod read_ahead;
 mod read_backup;
 mod ready;
 mod reindex;

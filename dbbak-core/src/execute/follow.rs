@@ -4,7 +4,7 @@ use super::{
     Event, Reporter,
     error::ExecuteError,
     files,
-    halfway::{Notes, dead_logs},
+    halfway::{Notes, compared_logs, dead_logs},
     pace::Pace,
     proof::{Comparison, Expected, Lists},
 };
@@ -12,7 +12,8 @@ use crate::{
     binlog::{self, Ending},
     clock::Clock,
     model::{BinlogName, BinlogPosition},
-    plan::{Replay, UnpackBinlogs},
+    plan::{Relay, Replay, UnpackBinlogs},
+    tools::Applier,
 };
 use std::{
     fs::File,
@@ -65,12 +66,19 @@ impl Begin {
             comparison: Comparison::behind(Lists::new(&window.expected_list), &compared)?,
             last: compared.log.clone(),
         };
+        for path in compared_logs(&step.server, &compared)? {
+            files::truncate(&path, 0)?;
+        }
         for name in dead_logs(&step.server, &compared)? {
             let path = step.server.log_dir.join(name.as_str());
             let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
             let comparison = &mut begin.comparison;
             let ending = compare(&mut input, &path, &mut |transaction| comparison.logged(transaction))?;
-            if !matches!(ending, Ending::Rotate { .. } | Ending::Stop | Ending::Open) {
+            // MariaDB leaves what was not whole when it died, and does not go by it.
+            let leaves_parts = matches!(step.relay.as_deref(), Some(Relay { applier: Applier::Fed, .. }));
+            let in_part = matches!(ending, Ending::InTransaction { .. } | Ending::Truncated { .. });
+            let whole = matches!(ending, Ending::Rotate { .. } | Ending::Stop | Ending::Open);
+            if !whole && !(in_part && leaves_parts) {
                 let problem = format!("the private server left {} as it is: {ending}", path.display());
                 return Err(ExecuteError::GoingOn { problem });
             }
@@ -97,6 +105,7 @@ impl<'scope> Follower<'scope> {
             end: End { receiver, seen: false },
             telling: Telling::new(step, window, clock, reporter),
             notes,
+            kept: None,
         };
         let thread = scope.spawn(move || {
             let result = following.follow(last, &mut comparison);
@@ -152,6 +161,8 @@ struct Following<'a> {
     end: End,
     telling: Telling<'a>,
     notes: Arc<Notes>,
+    /// The log that was compared last.
+    kept: Option<PathBuf>,
 }
 
 impl Following<'_> {
@@ -159,9 +170,12 @@ impl Following<'_> {
         while let Some(name) = self.next_log(last.as_ref())? {
             let path = self.dir.join(name.as_str());
             self.follow_one(&name, &path, comparison)?;
-            // It is compared, and nobody reads it any more; the server still has it in its list.
+            // It is compared, and nobody reads it any more; the server still has it in its list. A MariaDB server that
+            // recovers may need the one before that which it writes.
             self.notes.compared(comparison.compared(&name))?;
-            files::truncate(&path, 0)?;
+            if let Some(done) = self.kept.replace(path) {
+                files::truncate(&done, 0)?;
+            }
             last = Some(name);
         }
         self.telling.tell(comparison, true);

@@ -84,15 +84,15 @@ impl Notes {
 /// # Errors
 ///
 /// When the list cannot be read or written.
-pub(super) fn list_what_is_left(server: &PrivateServer, compared: &Compared) -> Result<(), ExecuteError> {
+pub(super) fn list_what_is_left(server: &PrivateServer) -> Result<(), ExecuteError> {
     let index = server.log_dir.join(format!("{}.index", server.log_name.base()));
     if files::open_if_there(&index)?.is_none() {
         return Ok(());
     }
     let mut left = String::new();
     files::each_line(&index, 0, &mut |line| {
-        let name = Path::new(line.trim_end()).file_name().and_then(|name| name.to_str()?.parse::<BinlogName>().ok());
-        if name.is_some_and(|name| compared.log.as_ref().is_none_or(|log| name > *log)) {
+        let name = Path::new(line.trim_end()).file_name();
+        if name.is_some_and(|name| files::length(&server.log_dir.join(name)) > 0) {
             let _ = writeln!(left, "{}", line.trim_end());
         }
     })?;
@@ -113,4 +113,19 @@ pub(super) fn dead_logs(server: &PrivateServer, compared: &Compared) -> Result<V
     }
     logs.pop();
     Ok(logs)
+}
+
+/// The logs of dead servers that were compared, and may have been kept for a recovery.
+///
+/// # Errors
+///
+/// When the directory cannot be read.
+pub(super) fn compared_logs(server: &PrivateServer, compared: &Compared) -> Result<Vec<PathBuf>, ExecuteError> {
+    let names = files::names_in(&server.log_dir)?;
+    let is_compared = |name: &String| {
+        let name: Option<BinlogName> = name.parse().ok();
+        let name = name.filter(|name| name.base() == server.log_name.base());
+        name.zip(compared.log.as_ref()).is_some_and(|(name, log)| name <= *log)
+    };
+    Ok(names.into_iter().filter(is_compared).map(|name| server.log_dir.join(name)).collect())
 }

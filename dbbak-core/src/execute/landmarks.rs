@@ -26,6 +26,8 @@ pub(super) struct Landmarks {
     pub(super) executed: MysqlGtidSet,
     /// The latest time of any transaction, seconds since 1970, UTC.
     pub(super) newest: u64,
+    /// The same without what the server's own applier does not apply.
+    applied: BTreeMap<u32, (u32, u64)>,
     /// The place up to which a dead replay had applied the window.
     done_until: Option<BinlogPosition>,
     /// Something behind which nobody can say what a dead server had done.
@@ -52,7 +54,7 @@ pub(super) struct Marks {
 pub(super) struct Done {
     /// MySQL: its GTIDs.
     pub(super) executed: MysqlGtidSet,
-    /// MariaDB: the last transaction of each domain.
+    /// MariaDB: the last transaction of each domain that its applier applied.
     pub(super) position: BTreeMap<u32, (u32, u64)>,
 }
 
@@ -76,7 +78,7 @@ impl Landmarks {
     /// Notes what stands before the place up to which a dead replay came, if that is here.
     fn note_done(&mut self, at: &BinlogPosition) {
         if self.done_until.as_ref() == Some(at) {
-            self.batch.done = Some(Done { executed: self.executed.clone(), position: self.position.clone() });
+            self.batch.done = Some(Done { executed: self.executed.clone(), position: self.applied.clone() });
         }
     }
 
@@ -111,6 +113,8 @@ impl Landmarks {
             self.skipped = transaction.gtid.clone().filter(|_| skipped);
             self.apart.extend(transaction.gtid.clone().filter(|gtid| matches!(gtid, Gtid::Mariadb { .. })));
             self.batch.apart.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped });
+        } else if let Some(Gtid::Mariadb { domain, server, seq }) = &transaction.gtid {
+            self.applied.insert(*domain, (*server, *seq));
         }
         let end = BinlogPosition { file: file.clone(), position: end };
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);

@@ -91,7 +91,7 @@ fn replay_on(
         relay.prepare(&first)?;
     }
     if step.going_on.is_some() {
-        list_what_is_left(server, &notes.found())?;
+        list_what_is_left(server)?;
     }
     let mut process = start_server(server, running)?;
     let begin = match (&step.going_on, &relay) {

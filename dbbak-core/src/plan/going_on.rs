@@ -66,9 +66,9 @@ fn judge(
 /// Whether what a server has can be compared with the window, GTID by GTID.
 fn by_gtids(relay: &Relay) -> Result<(), String> {
     match (&relay.applier, &relay.base_gtid) {
-        (Applier::Fed, _) => Err("MariaDB's position does not tell each transaction that its server has".into()),
         (Applier::RelayLogs { .. }, None) => Err("the backup recorded no GTIDs".into()),
-        (Applier::RelayLogs { .. }, Some(_)) => Ok(()),
+        // MariaDB's position tells the last transaction of each domain, whatever it was before.
+        (Applier::RelayLogs { .. }, Some(_)) | (Applier::Fed, _) => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     store::{BinlogEntry, StoreReader},
 };
 use std::{
+    collections::BTreeSet,
     io::{BufReader, Read},
     ops::ControlFlow,
     path::Path,
@@ -22,6 +23,8 @@ const DATA: &str = "data";
 const BEGUN: usize = 16;
 /// What the files of InnoDB's tables end in, and those that hold definitions alone.
 const CRASH_SAFE: [&str; 7] = ["ibd", "frm", "opt", "trg", "trn", "par", "isl"];
+/// What the file of a view begins with.
+const VIEW: &[u8; 9] = b"TYPE=VIEW";
 /// Databases of the server's own, whose tables keep themselves.
 const OWN: [&str; 3] = ["mysql", "performance_schema", "sys"];
 
@@ -54,14 +57,8 @@ pub(super) fn dead_replay(probe: &dyn Probe, workdir: &Path) -> Result<Option<De
         let mut input = BufReader::with_capacity(1 << 20, probe.open_file(&dir.join(log.as_str()))?);
         match binlog::scan(&mut input, &mut |_| ControlFlow::Continue(())) {
             Ok(scan) => {
-                let is_last = place + 1 == logs.len();
-                let ends = match scan.ending {
-                    Ending::Rotate { .. } | Ending::Stop | Ending::Open => true,
-                    // What a server was writing when it died.
-                    Ending::InTransaction { .. } | Ending::Truncated { .. } => is_last,
-                    Ending::Damaged(_) | Ending::Interrupted { .. } => false,
-                };
-                if !ends {
+                // What a server was writing when it died is not whole. That no transaction is missing is proven later.
+                if matches!(scan.ending, Ending::Damaged(_) | Ending::Interrupted { .. }) {
                     dead.flaw = Some(format!("{log}, which it wrote, is damaged: {}", scan.ending));
                     return Ok(Some(dead));
                 }
@@ -77,7 +74,12 @@ pub(super) fn dead_replay(probe: &dyn Probe, workdir: &Path) -> Result<Option<De
         dead.flaw = Some("its private server has left no log".into());
     }
     if let PathState::Directory { .. } = probe.path_state(&data)? {
-        if let Some(file) = unsafe_file(&probe.tree_files(&data)?) {
+        let is_view = |path: &str| {
+            let mut start = [0; VIEW.len()];
+            let read = probe.open_file(&data.join(path)).map(|mut file| file.read_exact(&mut start));
+            matches!(read, Ok(Ok(()))) && start == *VIEW
+        };
+        if let Some(file) = unsafe_file(&probe.tree_files(&data)?, &is_view) {
             dead.flaw = Some(format!("{file} is of a table that a crash may leave half-changed"));
         }
     } else {
@@ -86,14 +88,28 @@ pub(super) fn dead_replay(probe: &dyn Probe, workdir: &Path) -> Result<Option<De
     Ok(Some(dead))
 }
 
-/// The first file of a table that is not InnoDB's. MySQL writes an `.sdi` for each of those.
-fn unsafe_file(files: &[FileState]) -> Option<&str> {
+/// The first file of a table that is not InnoDB's. MySQL writes an `.sdi` for each of those, MariaDB an `.frm` alone where
+/// the rows lie elsewhere. MariaDB's own table of positions must be InnoDB's too.
+fn unsafe_file<'f>(files: &'f [FileState], is_view: &dyn Fn(&str) -> bool) -> Option<&'f str> {
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let has_rows = |stem: &str| {
+        let parts = ["#P#", "#p#"].map(|part| format!("{stem}{part}"));
+        let partitioned =
+            |part: &String| paths.range(part.as_str()..).next().is_some_and(|path| path.starts_with(part));
+        paths.contains(format!("{stem}.ibd").as_str()) || parts.iter().any(partitioned)
+    };
     let is_unsafe = |path: &&str| {
         let Some((database, name)) = path.split_once('/') else { return false };
-        let end = name.rsplit_once('.').map_or("", |(_, end)| end).to_ascii_lowercase();
-        !OWN.contains(&database) && !database.starts_with('#') && !CRASH_SAFE.contains(&end.as_str())
+        let Some((stem, end)) = path.rsplit_once('.') else { return !OWN.contains(&database) };
+        let defines = end == "frm";
+        if OWN.contains(&database) {
+            return defines && name.starts_with("gtid_slave_pos") && !has_rows(stem);
+        }
+        let end = end.to_ascii_lowercase();
+        let known = CRASH_SAFE.contains(&end.as_str()) && (!defines || has_rows(stem) || is_view(path));
+        !known && !database.starts_with('#')
     };
-    files.iter().map(|file| file.path.as_str()).filter(is_unsafe).min()
+    paths.iter().copied().find(is_unsafe)
 }
 
 /// Looks for the place in the window up to which a replay that died had come. `window` has the files in log order, each
@@ -180,10 +196,25 @@ mod tests {
         let found = |paths: &[&str]| {
             let files: Vec<FileState> =
                 paths.iter().map(|path| FileState { path: (*path).to_owned(), size: 1, changed: 0 }).collect();
-            unsafe_file(&files).map(str::to_owned)
+            unsafe_file(&files, &|path| path == "shop/view.frm").map(str::to_owned)
         };
         let innodb = ["ibdata1", "mysql/general_log.CSV", "shop/t.ibd", "shop/t#p#p0.ibd", "#innodb_temp/temp_1.ibt"];
         assert_eq!(found(&innodb), None);
+        let mariadb = [
+            "mysql/gtid_slave_pos.frm",
+            "mysql/gtid_slave_pos.ibd",
+            "mysql/db.MAD",
+            "shop/db.opt",
+            "shop/part#P#p0.ibd",
+            "shop/part.frm",
+            "shop/part.par",
+            "shop/t.frm",
+            "shop/t.ibd",
+            "shop/view.frm",
+        ];
+        assert_eq!(found(&mariadb), None);
+        assert_eq!(found(&["shop/heap.frm", "shop/heap2.ibd"]).as_deref(), Some("shop/heap.frm"));
+        assert_eq!(found(&["mysql/gtid_slave_pos.frm"]).as_deref(), Some("mysql/gtid_slave_pos.frm"));
         assert_eq!(found(&["shop/t.ibd", "shop/flat.MYD"]).as_deref(), Some("shop/flat.MYD"));
         assert_eq!(found(&["shop/heap_412.sdi"]).as_deref(), Some("shop/heap_412.sdi"));
         assert_eq!(found(&["shop/what"]).as_deref(), Some("shop/what"));

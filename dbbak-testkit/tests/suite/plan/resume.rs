@@ -7,8 +7,8 @@ use dbbak_core::{
     journal::{FinishedStep, Journal, JournalError, JournalLine, JournalSession, LeftTree},
     model::{Gtid, Target, TreeName},
     plan::{
-        Plan, PlanError, ReplayProof, RestoreRequest, Step, Touch, check, check_resumed, pinned, plan_restore,
-        plan_resume, resolve_aim, select, touch,
+        Plan, PlanError, ReplayProof, ReplayWay, RestoreRequest, Step, Touch, check, check_resumed, pinned,
+        plan_restore, plan_resume, resolve_aim, select, touch,
     },
     store::Digest,
 };
@@ -475,9 +475,17 @@ fn a_half_done_replay_is_redone_where_it_is_not_proven() {
         redone(&|fact, _| drop(fact.journal.as_mut().unwrap().done.remove(1))),
     ];
     assert_snapshot!(reasons.join("\n"));
-    let other = Stage::of(Product::Mariadb, restore_to(Target::End), true);
-    let plan = other.plan(Some(half_replayed(&other, &|_, _| {}))).unwrap();
-    assert!(plan.journal.unwrap().resume.unwrap().restart);
+    let begins_anew = |stage: &Stage| {
+        let plan = stage.plan(Some(half_replayed(stage, &|_, _| {}))).unwrap();
+        plan.journal.as_ref().unwrap().resume.as_ref().unwrap().restart.then(|| plan.reasons.join("\n"))
+    };
+    assert_eq!(begins_anew(&Stage::of(Product::Mariadb, restore_to(Target::End), true)), None);
+    let pipe = RestoreRequest { replay: ReplayWay::Pipe, ..exact("04:41") };
+    let why = begins_anew(&Stage::of(Product::Mysql84, pipe, true)).unwrap();
+    assert!(why.contains("it went through a pipe"), "{why}");
+    // No GTIDs.
+    let why = begins_anew(&Stage::of(Product::Mysql57, restore_to(Target::End), true)).unwrap();
+    assert!(why.contains("it went through a pipe") || why.contains("the backup recorded no GTIDs"), "{why}");
 }
 
 /// Row 53: what was there is not trusted.

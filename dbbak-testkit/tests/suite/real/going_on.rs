@@ -9,9 +9,9 @@ use std::time::Duration;
 use dbbak_core::plan::RestoreReport;
 use dbbak_testkit::cli::Ran;
 use dbbak_testkit::random::Random;
-use dbbak_testkit::real::require_mysql;
+use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
-use dbbak_testkit::server::{Checksums, Options, Server};
+use dbbak_testkit::server::{Checksums, Options, Server, Vendor};
 
 /// Transactions in each binlog of the window.
 const EACH: u64 = 3000;
@@ -24,23 +24,30 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(config: &str, files: u64) -> Self {
-        let scenario = Scenario::with(Options::mysql(), &format!("prepared: none\n{config}"));
+    fn new(options: Options, config: &str, files: u64) -> Self {
+        let mysql = options.vendor == Vendor::Mysql;
+        let scenario = Scenario::with(options, &format!("prepared: none\n{config}"));
         let server = &scenario.server;
-        server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'; CREATE DATABASE shop; SET GLOBAL sync_binlog = 0");
+        server.sql("CREATE DATABASE shop; SET GLOBAL sync_binlog = 0");
         server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
         // Without a key a row that is inserted twice is not refused.
         server.sql(
             "CREATE TABLE shop.log (n INT, text VARCHAR(400));
              CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, b INT, c VARCHAR(100), KEY (b))",
         );
-        scenario.backup(&["backup-full", "--engine", "clone"]);
+        if mysql {
+            server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
+            scenario.backup(&["backup-full", "--engine", "clone"]);
+        } else {
+            scenario.full();
+        }
         for file in 0..files {
             server.sql(&work(file));
             server.sql("FLUSH BINARY LOGS");
         }
         let wanted = server.checksums("shop").unwrap();
-        let gtids = server.value("SELECT @@GLOBAL.gtid_executed");
+        let gtids =
+            server.value(if mysql { "SELECT @@GLOBAL.gtid_executed" } else { "SELECT @@GLOBAL.gtid_binlog_pos" });
         scenario.ship();
         Stage { scenario, wanted, gtids }
     }
@@ -93,14 +100,12 @@ impl Stage {
         let report: RestoreReport = serde_json::from_str(&ran.stdout).unwrap();
         let proof = report.proof.as_ref().unwrap();
         assert_eq!(Some(proof.transactions), report.window.as_ref().unwrap().transactions, "{ran}");
-        let mut server = Server::on_datadir(
-            &report.datadir,
-            &self.scenario.fresh("look"),
-            Options { log_bin: None, ..Options::mysql() },
-        )
-        .unwrap();
+        let vendor = self.scenario.server.options().vendor;
+        let options = Options { vendor, log_bin: None, ..Options::default() };
+        let mut server = Server::on_datadir(&report.datadir, &self.scenario.fresh("look"), options).unwrap();
         assert_eq!(server.checksums("shop").unwrap(), self.wanted, "{ran}");
-        assert_eq!(server.value("SELECT @@GLOBAL.gtid_executed"), self.gtids, "{ran}");
+        let asked = if vendor == Vendor::Mysql { "gtid_executed" } else { "gtid_slave_pos" };
+        assert_eq!(server.value(&format!("SELECT @@GLOBAL.{asked}")), self.gtids, "{ran}");
         server.stop().unwrap();
         self.scenario.nothing_survives();
         report
@@ -136,6 +141,13 @@ fn logs(workdir: &Path) -> Vec<(PathBuf, u64)> {
 
 /// Dies again and again in mid replay, and goes on each time; the report says so.
 fn dies_in_mid_replay(stage: &Stage, seed: u64, most: u64) {
+    let rounds = if std::env::var_os("DBBAK_SOAK").is_some() { 10 } else { 1 };
+    for round in 0..rounds {
+        dies_and_goes_on(stage, seed + 100 * round, most);
+    }
+}
+
+fn dies_and_goes_on(stage: &Stage, seed: u64, most: u64) {
     let mut random = Random::new(seed);
     let workdir = stage.scenario.fresh("half");
     let (mut deaths, mut before, mut emptied) = (0, 0, false);
@@ -151,9 +163,10 @@ fn dies_in_mid_replay(stage: &Stage, seed: u64, most: u64) {
             emptied |= !text.contains(r#""log":null"#);
         }
     }
-    assert!(deaths >= 2, "{deaths}");
+    assert!(deaths >= 2, "{deaths} with seed {seed}");
     let ran = stage.run(&workdir).exits(0);
     let report = stage.is_right(&ran);
+    fs::remove_dir_all(&workdir).unwrap();
     assert!(report.proof.unwrap().went_on.unwrap().applied.unwrap() >= before, "{ran}");
     // Later ones rest on the proof that was written down.
     assert!(emptied);
@@ -164,7 +177,23 @@ fn real_mysql_replay_goes_on_where_it_died() {
     if !require_mysql() {
         return;
     }
-    dies_in_mid_replay(&Stage::new("", 3), 1, 700_000);
+    dies_in_mid_replay(&Stage::new(Options::mysql(), "", 3), 1, 700_000);
+}
+
+#[test]
+fn real_mariadb_replay_goes_on_where_it_died() {
+    if !require_servers() {
+        return;
+    }
+    dies_in_mid_replay(&Stage::new(Options::default(), "", 6), 3, 1_500_000);
+}
+
+#[test]
+fn real_mariadb_replay_of_many_batches_goes_on_where_it_died() {
+    if !require_servers() {
+        return;
+    }
+    dies_in_mid_replay(&Stage::new(Options::default(), "replay_space: 6M", 6), 4, 1_000_000);
 }
 
 /// The logs of the private server are small, and emptied when they were compared: what they proved is not lost.
@@ -173,8 +202,7 @@ fn real_mysql_replay_of_many_batches_goes_on_where_it_died() {
     if !require_mysql() {
         return;
     }
-    let stage = Stage::new("replay_space: 6M", 6);
-    dies_in_mid_replay(&stage, 2, 2_500_000);
+    dies_in_mid_replay(&Stage::new(Options::mysql(), "replay_space: 6M", 6), 2, 2_500_000);
 }
 
 /// What a dead replay left is not as it left it: it is redone, or refused.
@@ -183,7 +211,7 @@ fn real_mysql_replay_that_was_meddled_with_never_succeeds_wrongly() {
     if !require_mysql() {
         return;
     }
-    let stage = Stage::new("", 3);
+    let stage = Stage::new(Options::mysql(), "", 3);
     let dead = || {
         let workdir = stage.scenario.fresh("meddled");
         assert!(stage.dies_after(&workdir, 400_000));

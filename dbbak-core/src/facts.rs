@@ -2,6 +2,7 @@
 
 use crate::{
     binlog::{FileHead, LogFlavor},
+    halfway::DeadReplay,
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
@@ -116,6 +117,9 @@ pub struct JournalFact {
     pub trees: BTreeMap<PathBuf, Digest>,
     /// The names in the work directory.
     pub names: Vec<String>,
+    /// A replay that was begun in it and not finished.
+    #[serde(default)]
+    pub replay: Option<DeadReplay>,
 }
 
 /// A process at work.

@@ -42,7 +42,7 @@ impl<'a> JournalWriter<'a> {
     ///
     /// [`ExecuteError::WorkdirBusy`]; when the work directory cannot be written.
     pub fn begin(plan: &'a Plan, clock: &'a dyn Clock) -> Result<Self, ExecuteError> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned());
+        let boot = boot_id();
         let planned = plan.journal.as_deref();
         let mut writer = JournalWriter { plan, planned, clock, boot, open: None, number: 0, keys: plan.step_keys() };
         if let Some(planned) = planned
@@ -159,6 +159,11 @@ impl<'a> JournalWriter<'a> {
         let written = open.file.write_all(text.as_bytes()).and_then(|()| open.file.sync_data());
         written.map_err(files::failed("write", &planned.path))
     }
+}
+
+/// What tells this start of the machine from others, where the system says so.
+pub(super) fn boot_id() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
 }
 
 /// The state of a tree, as a survey sees it.

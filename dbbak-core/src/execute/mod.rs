@@ -13,6 +13,7 @@ mod feeder;
 mod fetch;
 mod files;
 mod follow;
+mod halfway;
 mod journal;
 mod landmarks;
 mod load;

@@ -7,8 +7,9 @@ use super::{
 };
 use crate::{
     binlog::{EndKind, Transaction},
+    halfway::Compared,
     model::{BinlogName, BinlogPosition, Gtid},
-    store::BinlogEntry,
+    store::{BinlogEntry, Digest},
 };
 use std::{
     fmt,
@@ -35,7 +36,7 @@ pub(super) struct ExpectedLog {
 
 impl ExpectedLog {
     /// An empty list.
-    pub(super) fn create(path: &Path, skip: &[Gtid]) -> Result<Self, ExecuteError> {
+    pub(super) fn create(path: &Path, landmarks: Landmarks) -> Result<Self, ExecuteError> {
         // A dead run's lists may be of other batches.
         if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
             let name = format!("{}.", name.to_string_lossy());
@@ -44,7 +45,7 @@ impl ExpectedLog {
             }
         }
         let lines = begin(path)?;
-        Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks: Landmarks::new(skip) })
+        Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks })
     }
 
     /// Adds the next transaction of the window, which stands in this file.
@@ -166,11 +167,40 @@ pub(super) struct Lists {
     /// The line before the last, and the last one that was read.
     before: Option<Expected>,
     last: Option<Expected>,
+    taken: Taken,
+}
+
+/// Which lines were taken of the lists.
+#[derive(Debug, Default)]
+struct Taken {
+    lines: u64,
+    /// Of all but the last.
+    before: Box<blake3::Hasher>,
+    last: String,
+}
+
+impl Taken {
+    fn take(&mut self, line: &str) {
+        self.lines += 1;
+        self.before.update(self.last.as_bytes());
+        self.last.clear();
+        self.last.push_str(line);
+        self.last.push('\n');
+    }
+
+    /// Their digest, with the last one or without it.
+    fn digest(&self, with_last: bool) -> Digest {
+        let mut all = self.before.clone();
+        if with_last {
+            all.update(self.last.as_bytes());
+        }
+        all.finalize().into()
+    }
 }
 
 impl Lists {
     pub(super) fn new(path: &Path) -> Self {
-        Lists { path: path.to_owned(), batch: 0, lines: None, before: None, last: None }
+        Lists { path: path.to_owned(), batch: 0, lines: None, before: None, last: None, taken: Taken::default() }
     }
 }
 
@@ -196,6 +226,7 @@ impl Iterator for Lists {
                         return Some(Err(ExecuteError::BadPlan { problem }));
                     };
                     self.before = self.last.replace(place);
+                    self.taken.take(line);
                     return Some(Ok(line.to_owned()));
                 }
                 Some(Err(source)) => return Some(Err(files::failed("read", &path)(source))),
@@ -227,6 +258,8 @@ pub(super) struct Comparison<I> {
     expected: Groups<I>,
     found: Option<String>,
     number: u64,
+    /// The GTID of the last transaction that was logged.
+    last: Option<Gtid>,
 }
 
 impl Comparison<Lists> {
@@ -235,12 +268,44 @@ impl Comparison<Lists> {
         Comparison::new(lists)
     }
 
+    /// A comparison that goes on behind what a dead run had compared: the lists must hold it.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::GoingOn`] where they hold something else.
+    pub(super) fn behind(mut lists: Lists, compared: &Compared) -> Result<Self, ExecuteError> {
+        for line in 1..=compared.lines {
+            let missing = || ExecuteError::GoingOn { problem: format!("the window has no transaction {line}") };
+            lists.next().ok_or_else(missing)??;
+        }
+        if compared.chain.is_some_and(|chain| chain != lists.taken.digest(true)) {
+            let problem = "the dead run compared other transactions than those of the window".to_owned();
+            return Err(ExecuteError::GoingOn { problem });
+        }
+        let (found, number, last) = (compared.found.clone(), compared.number, compared.last.clone());
+        Ok(Comparison { found, number, last, ..Comparison::of(lists) })
+    }
+
+    /// What was compared, up to the end of a log.
+    pub(super) fn compared(&self, log: &BinlogName) -> Compared {
+        let (taken, held) = (&self.expected.lines.taken, self.expected.next.is_some());
+        Compared {
+            log: Some(log.clone()),
+            lines: taken.lines - u64::from(held),
+            chain: Some(taken.digest(!held)),
+            found: self.found.clone(),
+            number: self.number,
+            last: self.last.clone(),
+        }
+    }
+
     /// Takes the next transaction that the private server logged.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::ProofFailed`] where it, or the one before it, is not the one that is expected.
     pub(super) fn logged(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
+        self.last.clone_from(&transaction.gtid);
         if is_listed(transaction) { self.see(line_of(transaction)) } else { Ok(()) }
     }
 
@@ -271,7 +336,7 @@ impl Comparison<Lists> {
 
 impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
     fn new(lines: I) -> Self {
-        Comparison { expected: Groups { lines, next: None }, found: None, number: 0 }
+        Comparison { expected: Groups { lines, next: None }, found: None, number: 0, last: None }
     }
 
     fn see(&mut self, line: String) -> Result<(), ExecuteError> {

@@ -7,7 +7,9 @@ use super::{
     error::ExecuteError,
     examine::{Ended, Examiner, Parts, close},
     files,
-    follow::Follower,
+    follow::{Begin, Follower},
+    halfway::{Notes, list_what_is_left},
+    landmarks::Marks,
     relay::RelayRun,
     run_dir::{in_run_dir, start_server},
     running::Running,
@@ -17,7 +19,7 @@ use crate::{
     store::StoreReader,
     tools::{Exit, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
 };
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 use uuid::Uuid;
 
 /// How often a session looks whether something ended.
@@ -46,11 +48,17 @@ pub(super) fn run_replay(
     let unpack = window.step.clone();
     in_run_dir(&step.server, &[], || {
         thread::scope(|scope| {
-            let follower = Follower::start((step, &unpack), scope, (running.clock, running.reporter));
             let ahead = Ahead::start(window, scope, (store, running.reporter));
-            match replay_on(step, ahead, running) {
-                Ok(window) => follower.prove().map(|()| window),
-                Err(error) => Err(blamed(error, follower, &unpack)),
+            let mut follower = None;
+            let replayed = replay_on((step, &unpack), ahead, running, &mut |begin, notes| {
+                let tellers = (running.clock, running.reporter, notes);
+                follower = Some(Follower::start((step, &unpack, begin), scope, tellers));
+            });
+            match (replayed, follower) {
+                (Ok(window), Some(follower)) => follower.prove().map(|()| window),
+                (Ok(_), None) => Err(ExecuteError::BadPlan { problem: "nobody looked at the replay".into() }),
+                (Err(error), Some(follower)) => Err(blamed(error, follower, &unpack)),
+                (Err(error), None) => Err(error),
             }
         })
     })
@@ -66,15 +74,40 @@ fn blamed(error: ExecuteError, follower: Follower<'_>, window: &UnpackBinlogs) -
     ExecuteError::Applier { transaction, problem: problem.clone(), log: log.clone() }
 }
 
-fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Result<(Unpacking, Ended), ExecuteError> {
+fn replay_on(
+    (step, unpack): (&Replay, &UnpackBinlogs),
+    mut ahead: Ahead<'_>,
+    running: &Running<'_>,
+    follow: &mut dyn FnMut(Begin, Arc<Notes>),
+) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
     let mut parts = Parts::new(running);
-    let first = ahead.next()?.unwrap_or_default();
-    let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, running, files: Vec::new() });
+    let first = first_batch(step, unpack, &mut ahead)?;
+    let notes = Arc::new(match &step.going_on {
+        None => Notes::begin(server, first.hindrance.clone())?,
+        Some(_) => Notes::take_over(server)?,
+    });
+    let run = |relay| RelayRun { step, relay, running, files: Vec::new(), notes: Arc::clone(&notes) };
+    let mut relay = step.relay.as_deref().map(run);
     if let Some(relay) = &mut relay {
         relay.prepare(&first)?;
     }
+    if step.going_on.is_some() {
+        list_what_is_left(server)?;
+    }
     let mut process = start_server(server, running)?;
+    let begin = match (&step.going_on, &relay) {
+        (None, _) => Ok(Begin::fresh(unpack)),
+        (Some(_), Some(relay)) => relay.take_over(&first).and_then(|()| Begin::behind_the_dead(step, unpack, &notes)),
+        (Some(_), None) => Err(ExecuteError::BadPlan { problem: "a pipe cannot go on".into() }),
+    };
+    match begin {
+        Ok(begin) => follow(begin, Arc::clone(&notes)),
+        Err(error) => {
+            process.kill()?;
+            return Err(error);
+        }
+    }
     parts.done("start the server");
     let replayed = match &mut relay {
         Some(relay) => relay.run(first, ahead, &mut *process),
@@ -94,6 +127,20 @@ fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Resu
     let ended = close(examined, server, &mut *process, running, parts)?;
     let missing = || ExecuteError::BadPlan { problem: "a replay ended without its window".into() };
     Ok((window.ok_or_else(missing)?, ended))
+}
+
+/// The first batch that is not applied as a whole yet. What a dead run has applied is of no more use.
+fn first_batch(step: &Replay, unpack: &UnpackBinlogs, ahead: &mut Ahead<'_>) -> Result<Marks, ExecuteError> {
+    let mut batch = ahead.next()?.unwrap_or_default();
+    let Some(going_on) = &step.going_on else { return Ok(batch) };
+    while !batch.files.contains(&going_on.at.file) {
+        for file in &batch.files {
+            files::remove_file(&unpack.dir.join(file.as_str()))?;
+        }
+        let missing = || ExecuteError::GoingOn { problem: format!("the window has no {}", going_on.at) };
+        batch = ahead.next()?.ok_or_else(missing)?;
+    }
+    Ok(batch)
 }
 
 /// Replays a window through one pipeline, which needs all of it.
@@ -128,7 +175,9 @@ pub(super) fn server_died(server: &PrivateServer, exits: &[MemberExit]) -> Execu
 pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
     let (account, password) = (&server.account, Uuid::new_v4().simple().to_string());
     let statements = format!(
+        // A dead run may have left its own.
         "SET sql_log_bin=0;\n\
+         DROP USER IF EXISTS '{account}'@'localhost';\n\
          CREATE USER '{account}'@'localhost' IDENTIFIED BY '{password}';\n\
          GRANT ALL PRIVILEGES ON *.* TO '{account}'@'localhost' WITH GRANT OPTION;\n"
     );

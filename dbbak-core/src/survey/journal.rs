@@ -1,6 +1,6 @@
 //! Looks for the journal of a dead restore in a work directory, and at what is there of what it tells of.
 
-use super::SurveyError;
+use super::{SurveyError, halfway};
 use crate::{
     facts::{Facts, JournalFact, LivingProcess},
     journal::{JOURNAL, Journal, JournalError, JournalSession, tree_state},
@@ -37,7 +37,8 @@ pub fn journal(facts: &mut Facts, probe: &dyn Probe, workdir: Option<&Path>) -> 
     let living = living(probe, workdir, journal.as_ref(), boot.as_deref());
     // What is there is used again, or makes room.
     facts.sizes.insert(workdir.to_owned(), probe.tree_size(workdir)?);
-    facts.journal = Some(Box::new(JournalFact { path, journal, boot, living, trees, names }));
+    let replay = halfway::dead_replay(probe, workdir)?;
+    facts.journal = Some(Box::new(JournalFact { path, journal, boot, living, trees, names, replay }));
     Ok(())
 }
 

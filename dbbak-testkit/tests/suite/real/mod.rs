@@ -12,6 +12,7 @@ mod failover;
 mod find;
 mod flow;
 mod from_server;
+mod going_on;
 mod histories;
 mod kill;
 mod pitr;

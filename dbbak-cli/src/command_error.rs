@@ -259,6 +259,8 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::NotABoundary { .. }
         | ExecuteError::PositionDiffers { .. }
         | ExecuteError::TablesDamaged { .. }
+        | ExecuteError::Examination { .. }
+        | ExecuteError::ServerStop { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
         ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
@@ -498,6 +500,8 @@ fn clone_hints(stderr: &[String]) -> Vec<String> {
         "the server that is cloned is gone, or the network is: nothing of it is listed, run the command again"
     } else if says("ERROR 3862") && says("Access denied") {
         "user and password of mysql_option_file must be good from this machine too: 'user'@'host' on the server"
+    } else if says("ERROR 1205") {
+        "a change of the schema lasted longer than clone_ddl_timeout, and clone_block_ddl has the clone wait for it: try again when it is done"
     } else if says("ERROR 3634") || says("Concurrent clone") {
         "the server is cloned by somebody else already, and takes one clone at a time: try again later"
     } else if says("Errcode: 13") || says("errno: 13") {

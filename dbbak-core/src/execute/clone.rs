@@ -194,7 +194,15 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
             return Err(error);
         }
     };
-    stop(server, &mut *process, running)?;
+    stop(server, &mut *process, running).map_err(|error| match error {
+        // Nothing was restored that could be kept for a look.
+        ExecuteError::ServerStop { problem, log } => ExecuteError::Clone {
+            problem: format!("the server on the copy did not shut down cleanly: {problem}"),
+            stderr: Vec::new(),
+            log,
+        },
+        error => error,
+    })?;
     let (pitr, binlog_head) = judge(step, taken, &status)?;
     Ok(NewBackup {
         started_at: taken.times.0,

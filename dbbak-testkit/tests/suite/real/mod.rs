@@ -8,6 +8,7 @@ mod clone_ddl;
 mod damage;
 mod disk_full;
 mod dump;
+mod encryption;
 mod exact;
 mod failover;
 mod faults;
@@ -25,4 +26,5 @@ mod remote_clone;
 mod resume;
 mod secrets;
 mod targets;
+
 mod together;

@@ -4,6 +4,7 @@ use super::{
     error::ExecuteError,
     files,
     landmarks::{Landmarks, Marks},
+    temporaries::Temporaries,
 };
 use crate::{
     binlog::{EndKind, Transaction},
@@ -31,6 +32,7 @@ pub(super) struct ExpectedLog {
     lines: BufWriter<File>,
     transactions: u64,
     landmarks: Landmarks,
+    temporaries: Temporaries,
 }
 
 impl ExpectedLog {
@@ -44,18 +46,21 @@ impl ExpectedLog {
             }
         }
         let lines = begin(path)?;
-        Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks: Landmarks::new(skip) })
+        let landmarks = Landmarks::new(skip);
+        let temporaries = Temporaries::default();
+        Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks, temporaries })
     }
 
     /// Adds the next transaction of the window, which stands in this file.
     ///
     /// A group that ends with a rollback changed nothing that could be rolled back, and one that holds nothing but
     /// savepoints changed nothing at all; a client that replays it does the same, and a server need not log that again
-    /// (seen on MariaDB 10.11.19). So it counts, and is not expected to appear.
+    /// (seen on MariaDB 10.11.19). So it counts, and is not expected to appear; no more is one about temporary tables alone.
     pub(super) fn note(&mut self, file: &BinlogName, transaction: &Transaction) -> Result<(), ExecuteError> {
         self.transactions += 1;
         let skipped = self.landmarks.pass(file, transaction);
-        if skipped || may_be_left_out(transaction) {
+        let temporary = self.temporaries.alone(transaction);
+        if skipped || temporary || may_be_left_out(transaction) {
             return Ok(());
         }
         let place = Expected {
@@ -227,6 +232,7 @@ pub(super) struct Comparison<I> {
     expected: Groups<I>,
     found: Option<String>,
     number: u64,
+    temporaries: Temporaries,
 }
 
 impl Comparison<Lists> {
@@ -241,7 +247,8 @@ impl Comparison<Lists> {
     ///
     /// [`ExecuteError::ProofFailed`] where it, or the one before it, is not the one that is expected.
     pub(super) fn logged(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
-        if is_listed(transaction) { self.see(line_of(transaction)) } else { Ok(()) }
+        let temporary = self.temporaries.alone(transaction);
+        if !temporary && is_listed(transaction) { self.see(line_of(transaction)) } else { Ok(()) }
     }
 
     /// How many transactions were compared.
@@ -271,7 +278,8 @@ impl Comparison<Lists> {
 
 impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
     fn new(lines: I) -> Self {
-        Comparison { expected: Groups { lines, next: None }, found: None, number: 0 }
+        let expected = Groups { lines, next: None };
+        Comparison { expected, found: None, number: 0, temporaries: Temporaries::default() }
     }
 
     fn see(&mut self, line: String) -> Result<(), ExecuteError> {

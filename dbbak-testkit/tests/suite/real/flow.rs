@@ -32,9 +32,8 @@ const WINDOW: &str = "
     INSERT INTO shop.t (b) VALUES ('BIG_f');
 ";
 
-/// A temporary table. MySQL logs none of it again where its format is not STATEMENT.
+/// A temporary table.
 const SCRATCH: &str = "CREATE TEMPORARY TABLE shop.scratch (x INT); INSERT INTO shop.scratch VALUES (41), (42);";
-const NO_SCRATCH: &str = "CREATE TABLE shop.scratch (x INT); INSERT INTO shop.scratch VALUES (41), (42);";
 
 fn scenario(options: Options) -> Scenario {
     let mut scenario = Scenario::with(options.with("--binlog-format=STATEMENT"), SMALL);
@@ -101,8 +100,7 @@ fn watched(scenario: &Scenario, args: &[&str]) -> (PathBuf, u64) {
 
 fn flows(options: Options) {
     let scenario = scenario(options);
-    let mariadb = scenario.server.options().vendor == Vendor::Mariadb;
-    let window = WINDOW.replace("SCRATCH", if mariadb { SCRATCH } else { NO_SCRATCH });
+    let window = WINDOW.replace("SCRATCH", SCRATCH);
     // Statements are logged as they are written.
     let window = ["a", "b", "d", "e", "f"]
         .iter()

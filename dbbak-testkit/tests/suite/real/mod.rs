@@ -26,5 +26,6 @@ mod remote_clone;
 mod resume;
 mod secrets;
 mod targets;
+mod temporary;
 
 mod together;

@@ -3,9 +3,9 @@
 use super::{
     Event, ExitStatus, NewBackup, Reporter,
     error::ExecuteError,
-    files, read_backup,
+    files,
     read_ahead::read_ahead,
-    remote_clone,
+    read_backup, remote_clone,
     replay::{describe, stop},
     run_dir::{in_run_dir, start_server},
     running::Running,
@@ -196,7 +196,7 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         scope.spawn(|| read_ahead(&step.datadir, &ended));
         let answers = questions(step, running);
         let stopped = match &answers {
-            Ok(_) => stop(server, &mut *process, running).map(|_| ()),
+            Ok(_) => stop(server, &mut *process, running).map(|_| ()).map_err(not_stopped),
             Err(_) => process.kill().map_err(ExecuteError::from),
         };
         ended.store(true, Ordering::Relaxed);
@@ -216,6 +216,18 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         galera_info: None,
         lock_seconds: None,
     })
+}
+
+/// Nothing was restored that could be kept for a look.
+fn not_stopped(error: ExecuteError) -> ExecuteError {
+    match error {
+        ExecuteError::ServerStop { problem, log } => ExecuteError::Clone {
+            problem: format!("the server on the copy did not shut down cleanly: {problem}"),
+            stderr: Vec::new(),
+            log,
+        },
+        error => error,
+    }
 }
 
 fn questions(step: &OpenClone, running: &Running<'_>) -> Result<(CloneStatus, Lsn), ExecuteError> {

@@ -33,6 +33,7 @@ mod run_dir;
 mod running;
 mod ship;
 mod summary;
+mod temporaries;
 mod tree;
 mod unpack;
 mod walk;

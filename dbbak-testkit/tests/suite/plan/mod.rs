@@ -5,6 +5,7 @@ mod clone;
 mod dump;
 mod errors;
 mod failover;
+mod keyring;
 mod restore;
 mod resume;
 mod rules;

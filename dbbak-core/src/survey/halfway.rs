@@ -100,14 +100,16 @@ fn unsafe_file<'f>(files: &'f [FileState], is_view: &dyn Fn(&str) -> bool) -> Op
     };
     let is_unsafe = |path: &&str| {
         let Some((database, name)) = path.split_once('/') else { return false };
+        if database.starts_with('#') {
+            return false;
+        }
         let Some((stem, end)) = path.rsplit_once('.') else { return !OWN.contains(&database) };
         let defines = end == "frm";
         if OWN.contains(&database) {
             return defines && name.starts_with("gtid_slave_pos") && !has_rows(stem);
         }
         let end = end.to_ascii_lowercase();
-        let known = CRASH_SAFE.contains(&end.as_str()) && (!defines || has_rows(stem) || is_view(path));
-        !known && !database.starts_with('#')
+        !CRASH_SAFE.contains(&end.as_str()) || (defines && !has_rows(stem) && !is_view(path))
     };
     paths.iter().copied().find(is_unsafe)
 }
@@ -198,7 +200,14 @@ mod tests {
                 paths.iter().map(|path| FileState { path: (*path).to_owned(), size: 1, changed: 0 }).collect();
             unsafe_file(&files, &|path| path == "shop/view.frm").map(str::to_owned)
         };
-        let innodb = ["ibdata1", "mysql/general_log.CSV", "shop/t.ibd", "shop/t#p#p0.ibd", "#innodb_temp/temp_1.ibt"];
+        let innodb = [
+            "ibdata1",
+            "mysql/general_log.CSV",
+            "shop/t.ibd",
+            "shop/t#p#p0.ibd",
+            "#innodb_temp/temp_1.ibt",
+            "#clone/#view",
+        ];
         assert_eq!(found(&innodb), None);
         let mariadb = [
             "mysql/gtid_slave_pos.frm",

@@ -115,6 +115,9 @@ pub struct JournalFact {
     pub living: Vec<LivingProcess>,
     /// The state of the trees that finished steps changed, where they are there.
     pub trees: BTreeMap<PathBuf, Digest>,
+    /// The same without the files that the last step brings about, as the journal names them.
+    #[serde(default)]
+    pub apart: BTreeMap<PathBuf, Digest>,
     /// The names in the work directory.
     pub names: Vec<String>,
     /// A replay that was begun in it and not finished.

@@ -481,6 +481,7 @@ fn filled(expected: &str, found: &str, next: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn proves(expected: &[&str], logged: &[&str]) -> Result<(), ExecuteError> {
         let mut comparison = Comparison::new(expected.iter().map(|line| Ok((*line).to_owned())));
@@ -521,5 +522,69 @@ mod tests {
         // Rows of a table that was there before come with their own GTID.
         let window = ["0-1-7\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"];
         assert!(proves(&window, &["0-1-7\t", "0-1-8\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"]).is_err());
+    }
+
+    /// The list of a window, in a directory.
+    fn lists(dir: &Path, lines: &[&str]) -> Lists {
+        let path = dir.join("expected");
+        let text: Vec<String> = lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| format!("{at}\t{}\t{}\t0\tb.000001\t{line}\n", at + 1, at + 1))
+            .collect();
+        fs::write(list_of(&path, 0), text.concat()).unwrap();
+        Lists::new(&path)
+    }
+
+    const EXPECTED: [&str; 6] = ["a-1\tx:1", "a-2\tnew y:2", "a-3\tx:1", "a-3\tz:4", "a-4\t", "a-5\tx:1"];
+    /// One line less or more than expected here and there, and the same all the same.
+    const LOGGED: [&str; 7] = ["a-1\tx:1", "a-2\t", "a-9\ty:2", "a-3\tx:1", "a-3\tz:4", "a-4\tw:1", "a-5\tx:1"];
+
+    #[test]
+    fn a_comparison_goes_on_wherever_it_was_broken_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let log: BinlogName = "replay.000001".parse().unwrap();
+        let run = |breaks: &[usize], logged: &[&str]| -> Result<u64, ExecuteError> {
+            let mut comparison = Comparison::of(lists(dir.path(), &EXPECTED));
+            for (at, line) in logged.iter().enumerate() {
+                if breaks.contains(&at) {
+                    let compared = serde_json::to_string(&comparison.compared(&log)).unwrap();
+                    let compared = serde_json::from_str(&compared).unwrap();
+                    comparison = Comparison::behind(lists(dir.path(), &EXPECTED), &compared)?;
+                }
+                comparison.see((*line).to_owned())?;
+            }
+            comparison.finish().map(|()| comparison.number())
+        };
+        let whole = run(&[], &LOGGED).unwrap();
+        for first in 0..LOGGED.len() {
+            for second in first..LOGGED.len() {
+                assert_eq!(run(&[first, second], &LOGGED).unwrap(), whole, "{first} {second}");
+                // What is missing is missed, on whichever side.
+                for missing in [0, 3, 4, 5, 6] {
+                    let mut logged = LOGGED.to_vec();
+                    logged.remove(missing);
+                    assert!(
+                        matches!(run(&[first, second], &logged), Err(ExecuteError::ProofFailed { .. })),
+                        "{missing}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_compared_with_another_window_proves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut comparison = Comparison::of(lists(dir.path(), &EXPECTED));
+        LOGGED[..5].iter().for_each(|line| comparison.see((*line).to_owned()).unwrap());
+        let compared = comparison.compared(&"replay.000001".parse().unwrap());
+        assert!(compared.lines > 1);
+        let mut other = EXPECTED;
+        other[0] = "b-1\tx:1";
+        for lines in [&other[..], &EXPECTED[..1]] {
+            let refused = Comparison::behind(lists(dir.path(), lines), &compared);
+            assert!(matches!(refused, Err(ExecuteError::GoingOn { .. })), "{refused:?}");
+        }
     }
 }

@@ -44,6 +44,10 @@ pub(super) fn run_replay(
     store: &dyn StoreReader,
     running: &Running<'_>,
 ) -> Result<(Unpacking, Ended), ExecuteError> {
+    if step.going_on.is_none() {
+        // Logs of another replay would be taken for those of this one.
+        files::remove_tree(&step.server.log_dir)?;
+    }
     files::create_private_dir(&step.server.log_dir)?;
     let unpack = window.step.clone();
     in_run_dir(&step.server, &[], || {

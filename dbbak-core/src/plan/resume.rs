@@ -217,12 +217,12 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
     let keys = fresh.step_keys();
     let half = going_on(&fresh, &keys, (fact, journal));
     let (path, header) = (planned.path.clone(), planned.header.clone());
-    let fresh = match &half {
-        Some(Ok(going_on)) => fresh.going_on(going_on),
-        _ => fresh,
+    let half_done = match &half {
+        Some(Ok(going_on)) => fresh.clone().going_on(going_on),
+        _ => fresh.clone(),
     };
     let workdir = path.parent().unwrap_or(Path::new(""));
-    let view = View { plan: &fresh, keys: &keys, fact, journal, workdir, half: half.as_ref() };
+    let view = View { plan: &half_done, keys: &keys, fact, journal, workdir, half: half.as_ref() };
     let way = view.way(&header);
     let mut reasons =
         vec![format!("goes on with the restore of {}: {}", utc(&journal.header.began), journal.header.aim)];
@@ -288,6 +288,14 @@ impl View<'_> {
         if !names.is_empty() {
             return Way::Anew(format!("not the same as then: {}", names.join(", ")));
         }
+        // What is removed first is in no journal.
+        let is_left = |path: &PathBuf| {
+            let name = path.strip_prefix(self.workdir).ok();
+            name.is_some_and(|name| self.fact.names.iter().any(|found| Path::new(found) == name))
+        };
+        if self.journal.done.is_empty() && self.journal.begun.is_none() && self.plan.discard_dirs.iter().any(is_left) {
+            return Way::Anew("it died while it removed what the run before had left".into());
+        }
         match self.half {
             Some(Err(why)) => return Way::Anew(format!("it died in the replay, which cannot go on: {why}")),
             Some(Ok(_)) => {
@@ -305,7 +313,7 @@ impl View<'_> {
             let Some(at) = self.keys.iter().position(|key| key == begun) else {
                 return Way::Anew("it died in a step that this plan does not have".into());
             };
-            let again = matches!(steps[at], Step::RemoveTree { .. });
+            let again = matches!(steps[at], Step::RemoveTree { .. } | Step::MakeReady(_));
             if matches!(self.touch(&steps[at]), Touch::Changes { .. }) && !again {
                 return Way::Anew(format!("it died while it was to {}, which changes the copy", steps[at].title()));
             }
@@ -349,7 +357,11 @@ impl View<'_> {
             let Some(left) = done.left.get(tree) else {
                 return Some(format!("how {} was left is not known", tree.display()));
             };
-            if self.fact.trees.get(tree) != Some(&left.state) {
+            // What is made ready may be done again after it was done in part.
+            let ready = self.plan.steps[next..].first().is_some_and(|step| matches!(step, Step::MakeReady(_)));
+            let apart = left.apart.as_ref().filter(|_| ready).map(|apart| &apart.state);
+            let as_left = self.fact.trees.get(tree) == Some(&left.state);
+            if !as_left && (apart.is_none() || self.fact.apart.get(tree) != apart) {
                 return Some(format!("{} was changed since the step to {}", tree.display(), done.title));
             }
             if !left.synced && (done.boot.is_none() || done.boot != self.fact.boot) {

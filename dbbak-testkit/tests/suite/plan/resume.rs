@@ -3,12 +3,11 @@
 use super::{Case, exact, restore_to, story};
 use dbbak_core::{
     facts::{JournalFact, LivingProcess},
-    halfway::{DeadReplay, DonePlace, Halfway},
-    journal::{FinishedStep, Journal, JournalError, JournalLine, JournalSession, LeftTree},
-    model::{Gtid, Target, TreeName},
+    journal::{FinishedStep, Journal, JournalError, JournalLine, JournalSession, LeftApart, LeftTree},
+    model::{Target, TreeName},
     plan::{
-        Plan, PlanError, ReplayProof, ReplayWay, RestoreRequest, Step, Touch, check, check_resumed, pinned,
-        plan_restore, plan_resume, resolve_aim, select, touch,
+        Plan, PlanError, ReplayProof, RestoreRequest, Step, Touch, check, check_resumed, pinned, plan_restore,
+        plan_resume, resolve_aim, select, touch,
     },
     store::Digest,
 };
@@ -24,7 +23,7 @@ const WORKDIR: &str = "/scratch/w";
 
 /// The work directory as a model: what each tree in it went through, and the journal.
 #[derive(Debug, Default, Clone)]
-struct World {
+pub(super) struct World {
     trees: BTreeMap<PathBuf, Tree>,
     journal: String,
     boot: u32,
@@ -39,11 +38,22 @@ struct Tree {
     identity: bool,
     /// Written, and not on disk yet.
     unsynced: bool,
+    /// How far it was made ready, which may be done again.
+    ready: Ready,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    #[default]
+    No,
+    InPart,
+    Written,
+    OnDisk,
 }
 
 /// How far a step gets before the run dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Death {
+pub(super) enum Death {
     BeforeItIsNoted,
     BeforeItsWork,
     InItsWork,
@@ -126,7 +136,11 @@ impl World {
             let synced = !matches!(step, Step::RunTool(_) | Step::RemoveTree { .. });
             let found = self.trees.get_mut(tree).unwrap();
             found.unsynced &= !synced;
-            left.insert(tree.to_owned(), LeftTree { state: state(found), synced });
+            if synced && found.ready == Ready::Written {
+                found.ready = Ready::OnDisk;
+            }
+            let apart = LeftApart { others: Vec::new(), state: state_apart(found) };
+            left.insert(tree.to_owned(), LeftTree { state: state(found), synced, apart: Some(apart) });
         }
         let replay = memory.replayed.then_some(ReplayProof { transactions: 5, went_on: None });
         FinishedStep {
@@ -185,7 +199,8 @@ impl World {
                     _ => None,
                 });
                 assert!(whole(self.trees.get(unpacked.unwrap())));
-                self.trees.entry(Path::new(WORKDIR).join("replay-log")).or_default();
+                let before = self.trees.insert(Path::new(WORKDIR).join("replay-log"), Tree::default());
+                assert_eq!(before, None, "the logs of another replay are there");
                 self.change(plan.datadir(), key, half);
                 self.trees.get_mut(plan.datadir()).unwrap().identity = true;
                 if !half {
@@ -204,8 +219,9 @@ impl World {
                 (false, _) => drop(self.trees.remove(path)),
             },
             Step::MakeReady(_) => {
-                self.trees.get_mut(plan.datadir()).unwrap().identity = false;
-                self.change(plan.datadir(), key, half);
+                let tree = self.trees.get_mut(plan.datadir()).unwrap();
+                assert!(!tree.half, "half-done data are made ready");
+                (tree.identity, tree.ready) = (false, if half { Ready::InPart } else { Ready::Written });
             }
             Step::WriteReport { .. } if !half => self.reported = Some(memory.replayed),
             Step::WriteReport { .. } => {}
@@ -228,11 +244,14 @@ impl World {
             if tree.unsynced {
                 tree.half = true;
             }
+            if tree.ready == Ready::Written {
+                tree.ready = Ready::InPart;
+            }
         }
     }
 
     /// What a survey would find.
-    fn fact(&self) -> Option<Box<JournalFact>> {
+    pub(super) fn fact(&self) -> Option<Box<JournalFact>> {
         if self.journal.is_empty() {
             return None;
         }
@@ -241,15 +260,32 @@ impl World {
             journal.iter().flat_map(|it| &it.done).flat_map(|done| done.left.keys()).collect();
         // Names, sizes and times do not tell what was not written.
         let trees = named.iter().filter_map(|path| Some(((*path).clone(), state(self.trees.get(*path)?)))).collect();
+        let apart =
+            named.iter().filter_map(|path| Some(((*path).clone(), state_apart(self.trees.get(*path)?)))).collect();
         let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
         let names = self.trees.keys().map(name).chain(["dbbak-journal.jsonl".to_owned()]).collect();
         let path = Path::new(WORKDIR).join("dbbak-journal.jsonl");
-        Some(Box::new(JournalFact { path, journal, boot: self.boot(), living: Vec::new(), trees, names, replay: None }))
+        Some(Box::new(JournalFact {
+            path,
+            journal,
+            boot: self.boot(),
+            living: Vec::new(),
+            trees,
+            apart,
+            names,
+            replay: None,
+        }))
     }
 }
 
 fn state(tree: &Tree) -> Digest {
-    Digest::of(format!("{:?} {}", tree.went_through, tree.identity).as_bytes())
+    let ready = tree.ready != Ready::No;
+    Digest::of(format!("{:?} {} {ready}", tree.went_through, tree.identity).as_bytes())
+}
+
+/// Without what the last step brings about.
+fn state_apart(tree: &Tree) -> Digest {
+    Digest::of(format!("{:?}", tree.went_through).as_bytes())
 }
 
 fn request(target: RestoreRequest) -> RestoreRequest {
@@ -257,18 +293,18 @@ fn request(target: RestoreRequest) -> RestoreRequest {
 }
 
 /// A case with digests of the stored files, or without.
-struct Stage {
+pub(super) struct Stage {
     case: Case,
     request: RestoreRequest,
     recorded: bool,
 }
 
 impl Stage {
-    fn of(product: Product, target: RestoreRequest, recorded: bool) -> Self {
+    pub(super) fn of(product: Product, target: RestoreRequest, recorded: bool) -> Self {
         Stage { case: Case::of(story(product)), request: request(target), recorded }
     }
 
-    fn plan(&self, fact: Option<Box<JournalFact>>) -> Result<Plan, PlanError> {
+    pub(super) fn plan(&self, fact: Option<Box<JournalFact>>) -> Result<Plan, PlanError> {
         self.plans(fact).map(|(_, plan)| plan)
     }
 
@@ -309,6 +345,8 @@ impl Stage {
             trees.map(|(path, tree)| (path.clone(), tree.went_through.clone(), tree.half)).collect()
         };
         assert_eq!(passed(world), passed(&wanted));
+        let ready = |world: &World| world.trees[&Path::new(WORKDIR).join("data")].ready;
+        assert_eq!(ready(world), ready(&wanted));
         assert_eq!(world.reported, wanted.reported);
         let mariadb = self.case.history.product == Product::Mariadb;
         assert!(mariadb || !world.trees[&Path::new(WORKDIR).join("data")].identity, "the identity is given away");
@@ -353,6 +391,28 @@ fn a_restore_that_dies_once_ends_as_one_that_lives() {
     }
 }
 
+/// Row 53: what is removed first is in no journal.
+#[test]
+fn a_restore_that_dies_while_it_removes_what_was_left_ends_as_one_that_lives() {
+    for stage in stages() {
+        let whole = stage.plan(None).unwrap();
+        let replays = whole.steps.iter().position(|step| matches!(step, Step::Replay(_)));
+        let Some(replays) = replays else { continue };
+        let mut dead = World::default();
+        assert!(!dead.run(&whole, Some((replays, Death::InItsWork))));
+        let again = stage.plan(dead.fact()).unwrap();
+        let preparing = again.journal.as_ref().unwrap().resume.as_ref().unwrap().preparing;
+        assert!(preparing > 4);
+        for number in 0..=preparing {
+            for death in DEATHS {
+                let mut world = dead.clone();
+                assert!(!world.run(&again, Some((number, death))));
+                stage.goes_on(world);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -381,7 +441,7 @@ proptest! {
 }
 
 /// Dies in the step whose title begins so.
-fn dead_in(stage: &Stage, title: &str, death: Death) -> World {
+pub(super) fn dead_in(stage: &Stage, title: &str, death: Death) -> World {
     let plan = stage.plan(None).unwrap();
     let number = plan.steps.iter().position(|step| step.title().starts_with(title));
     let mut world = World::default();
@@ -402,90 +462,6 @@ fn plans_of_restores_that_go_on() {
     let mut world = dead_in(&stage, "unpack", Death::InItsWork);
     world.lose_power();
     assert_snapshot!("resume_after_a_power_failure", shown(&world));
-}
-
-/// A work directory in which the replay died, and what is known of that.
-fn half_replayed(stage: &Stage, change: &dyn Fn(&mut JournalFact, &mut DeadReplay)) -> Box<JournalFact> {
-    let mut fact = dead_in(stage, "replay", Death::InItsWork).fact().unwrap();
-    let plan = stage.plan(None).unwrap();
-    let unpack = plan.steps.iter().find_map(|step| match step {
-        Step::UnpackBinlogs(unpack) => Some(unpack),
-        _ => None,
-    });
-    let (_, stop) = unpack.unwrap().span_of(0);
-    let place =
-        DonePlace { file: 0, end: stop.min(unpack.unwrap().files[0].size), transactions: Some(1), half_done: None };
-    let last: Gtid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:7".parse().unwrap();
-    let mut dead = DeadReplay {
-        halfway: Some(Halfway::new(fact.boot.clone(), None)),
-        last: Some(last),
-        flaw: None,
-        place: Some(place),
-    };
-    change(&mut fact, &mut dead);
-    fact.replay = Some(dead);
-    fact
-}
-
-/// Row 59.
-#[test]
-fn a_half_done_replay_goes_on_behind_what_was_logged() {
-    let stage = Stage::of(Product::Mysql84, exact("04:41"), true);
-    let going_on = |change: &dyn Fn(&mut JournalFact, &mut DeadReplay)| {
-        let plan = stage.plan(Some(half_replayed(&stage, change))).unwrap();
-        let resume = plan.journal.as_ref().unwrap().resume.as_ref().unwrap();
-        let going_on = plan.steps.iter().find_map(|step| match step {
-            Step::Replay(replay) => replay.going_on.clone(),
-            _ => None,
-        });
-        assert_eq!(resume.restart, going_on.is_none());
-        (plan.text(None).to_string(), going_on)
-    };
-    let (shown, place) = going_on(&|_, _| {});
-    assert_snapshot!("resume_half_replayed_goes_on", shown);
-    assert_eq!(place.unwrap().applied, Some(1));
-    // It had logged nothing yet.
-    let (_, place) = going_on(&|_, dead| (dead.last, dead.place) = (None, None));
-    let place = place.unwrap();
-    assert_eq!((place.after, place.applied), (None, Some(0)));
-}
-
-/// Row 60: whatever is not known, or not as a death leaves it, is no reason to go on.
-#[test]
-fn a_half_done_replay_is_redone_where_it_is_not_proven() {
-    let stage = Stage::of(Product::Mysql84, exact("04:41"), true);
-    let redone = |change: &dyn Fn(&mut JournalFact, &mut DeadReplay)| {
-        let plan = stage.plan(Some(half_replayed(&stage, change))).unwrap();
-        assert!(plan.journal.as_ref().unwrap().resume.as_ref().unwrap().restart);
-        let why = plan.reasons.iter().find_map(|reason| reason.strip_prefix("begins anew in it: "));
-        why.unwrap().trim_start_matches("it died in the replay, which cannot go on: ").to_owned()
-    };
-    let reasons = [
-        redone(&|fact, _| fact.boot = Some("another".into())),
-        redone(&|_, dead| dead.halfway.as_mut().unwrap().boot = None),
-        redone(&|fact, _| fact.journal.as_mut().unwrap().failed = Some(("no room".into(), false))),
-        redone(&|_, dead| dead.halfway = None),
-        redone(&|_, dead| {
-            dead.halfway.as_mut().unwrap().hindrance = Some("there is an XA transaction at a.1:4".into())
-        }),
-        redone(&|_, dead| dead.flaw = Some("there is no log before replay.000003".into())),
-        redone(&|_, dead| dead.place = None),
-        redone(&|_, dead| dead.place.as_mut().unwrap().half_done = Some("ALTER at mysql-bin.000003:700".into())),
-        // What came before the replay is not finished: it is not a replay of these data.
-        redone(&|fact, _| drop(fact.journal.as_mut().unwrap().done.remove(1))),
-    ];
-    assert_snapshot!(reasons.join("\n"));
-    let begins_anew = |stage: &Stage| {
-        let plan = stage.plan(Some(half_replayed(stage, &|_, _| {}))).unwrap();
-        plan.journal.as_ref().unwrap().resume.as_ref().unwrap().restart.then(|| plan.reasons.join("\n"))
-    };
-    assert_eq!(begins_anew(&Stage::of(Product::Mariadb, restore_to(Target::End), true)), None);
-    let pipe = RestoreRequest { replay: ReplayWay::Pipe, ..exact("04:41") };
-    let why = begins_anew(&Stage::of(Product::Mysql84, pipe, true)).unwrap();
-    assert!(why.contains("it went through a pipe"), "{why}");
-    // No GTIDs.
-    let why = begins_anew(&Stage::of(Product::Mysql57, restore_to(Target::End), true)).unwrap();
-    assert!(why.contains("it went through a pipe") || why.contains("the backup recorded no GTIDs"), "{why}");
 }
 
 /// Row 53: what was there is not trusted.

@@ -1,6 +1,9 @@
 //! What a failed command says, what to do next, and the exit code.
 
-use crate::exit_code;
+use crate::{
+    exit_code,
+    hints::{clone_hints, keyring_hints, reader_hints},
+};
 use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
@@ -10,7 +13,7 @@ use dbbak_core::{
     run::RunError,
     store::{Access, StoreError, layout},
     survey::SurveyError,
-    tools::{FailureClass, ReaderError, ReaderFailure, ToolRole, ToolRunError},
+    tools::{FailureClass, ToolRole, ToolRunError},
 };
 use std::{
     error::Error,
@@ -259,6 +262,8 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::NotABoundary { .. }
         | ExecuteError::PositionDiffers { .. }
         | ExecuteError::TablesDamaged { .. }
+        | ExecuteError::Examination { .. }
+        | ExecuteError::ServerStop { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
         ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
@@ -279,19 +284,6 @@ fn run_hints(error: &RunError) -> Vec<String> {
         RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
         _ => Vec::new(),
     }
-}
-
-fn reader_hints(error: &ReaderError) -> Vec<String> {
-    let hint = match error.failure {
-        ReaderFailure::AccessDenied => {
-            "the account needs it: GRANT REPLICATION SLAVE ON *.* TO the account; user and password stand in mysql_option_file"
-        }
-        ReaderFailure::NoSuchFile => "the server purged it meanwhile, or was reset: run the command again",
-        ReaderFailure::CannotConnect => "is it running, and does mysql_option_file name its socket or host?",
-        ReaderFailure::CannotWrite => "free some space in scratch_dir, or name another one",
-        _ => return Vec::new(),
-    };
-    vec![hint.into()]
 }
 
 fn store_hints(error: &StoreError) -> Vec<String> {
@@ -352,6 +344,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         ],
         PlanError::DumpPrivileges { missing } => {
             vec![format!("GRANT {} ON *.* TO the account", missing.join(", "))]
+        }
+        PlanError::NoKeyring { keyring, .. } => keyring_hints(keyring.as_deref()),
+        PlanError::KeyInTheClear { .. } => {
+            hint("put the secret into a file, and name that on the server: file_key_management_filekey = FILE:/path")
         }
         PlanError::NoInstallDb => hint("set mariadb_install_db: PATH in the configuration"),
         PlanError::NoIncrementals { .. } => hint("take another full with `dbbak backup-full --exec`"),
@@ -490,26 +486,6 @@ fn config_key(role: ToolRole) -> &'static str {
 }
 
 /// What the server says when it cannot clone itself.
-fn clone_hints(stderr: &[String]) -> Vec<String> {
-    let says = |text: &str| stderr.iter().any(|line| line.contains(text));
-    let hint = if says("ERROR 1227") || (says("ERROR 3862") && says("BACKUP_ADMIN")) {
-        "the account needs it: GRANT BACKUP_ADMIN ON *.* TO the account"
-    } else if says("ERROR 3862") && says("Lost connection") {
-        "the server that is cloned is gone, or the network is: nothing of it is listed, run the command again"
-    } else if says("ERROR 3862") && says("Access denied") {
-        "user and password of mysql_option_file must be good from this machine too: 'user'@'host' on the server"
-    } else if says("ERROR 3634") || says("Concurrent clone") {
-        "the server is cloned by somebody else already, and takes one clone at a time: try again later"
-    } else if says("Errcode: 13") || says("errno: 13") {
-        "the server's own user writes the clone: it must be allowed to write in scratch_dir"
-    } else if says("Errcode: 28") || says("errno: 28") {
-        "free some space in scratch_dir, then run the command again"
-    } else {
-        return Vec::new();
-    };
-    vec![hint.into()]
-}
-
 fn execute_hints(error: &ExecuteError) -> Vec<String> {
     match error {
         ExecuteError::Tool { problem, log, .. } => {

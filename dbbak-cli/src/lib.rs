@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod duct_executor;
 pub mod exit_code;
+mod hints;
 mod output;
 mod system_probe;
 mod terminal;

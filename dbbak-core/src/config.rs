@@ -109,6 +109,10 @@ pub struct ServerSection {
     /// More options for the private server of a restore (keyring, plugins), as they are.
     #[serde(default)]
     pub options: Vec<String>,
+    /// Files that tell a private server of MySQL where its keys are (`mysqld.my`, `component_keyring_file.cnf`): they lie in
+    /// its data directory while it runs. An empty list: the program finds its keyring by itself.
+    #[serde(default)]
+    pub keyring_files: Option<Vec<PathBuf>>,
     /// The zone that the server's machine runs in, as a name that the system knows (`Europe/Berlin`). Statements that were
     /// logged under `time_zone = SYSTEM` are replayed in it.
     #[serde(default)]
@@ -125,6 +129,7 @@ impl Default for ServerSection {
             socket: None,
             config_files: Vec::new(),
             options: Vec::new(),
+            keyring_files: None,
             time_zone: None,
             start_timeout_seconds: default_start_timeout(),
         }
@@ -281,6 +286,8 @@ impl Config {
         let mut paths = vec![("nfs_root", &mut self.nfs_root)];
         paths.extend(optional.into_iter().filter_map(|(key, path)| path.as_mut().map(|path| (key, path))));
         paths.extend(self.server.config_files.iter_mut().map(|path| ("server.config_files", path)));
+        let keyring_files = self.server.keyring_files.iter_mut().flatten();
+        paths.extend(keyring_files.map(|path| ("server.keyring_files", path)));
         paths
     }
 
@@ -367,7 +374,7 @@ pub const KEYS: &[&str] = &[
 
 /// The keys of the `server` section.
 pub const SERVER_KEYS: &[&str] =
-    &["datadir", "socket", "config_files", "options", "time_zone", "start_timeout_seconds"];
+    &["datadir", "socket", "config_files", "options", "keyring_files", "time_zone", "start_timeout_seconds"];
 
 fn syntax_error(error: &serde_saphyr::Error) -> ConfigError {
     let snippet = tidy(&error.render());

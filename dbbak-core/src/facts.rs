@@ -6,7 +6,7 @@ use crate::{
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
-    store::{Digest, StoreKey},
+    store::{Digest, Encryption, StoreKey},
     tools::{Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
@@ -209,6 +209,9 @@ pub struct ServerFacts {
     pub now: Option<DateTime<Utc>>,
     /// What the account may do.
     pub grants: Grants,
+    /// What is encrypted; looked at before a backup alone. `None`: nothing that the account may see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// A server that did not answer.

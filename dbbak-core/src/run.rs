@@ -76,6 +76,7 @@ impl Planning<'_> {
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
         usable_client(&facts)?;
         survey::server(&mut facts, self.config, self.probe)?;
+        survey::encryption(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
         self.clone_facts(&mut facts, request)?;
@@ -251,6 +252,7 @@ impl Planning<'_> {
         let mut facts = survey::host(self.probe);
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
         survey::server(&mut facts, self.config, self.probe)?;
+        survey::encryption(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         let roles = [ToolRole::Backup, ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server];
         survey::tools(&mut facts, self.config, self.probe, &roles, family);

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::{engine_without_tool, scratch_root},
+    plan::{config_names_keyring, engine_without_tool, scratch_root},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolRole},
@@ -177,6 +177,20 @@ pub enum Finding {
         /// The file.
         path: PathBuf,
     },
+    /// Something is encrypted, and private servers are told where the keys are.
+    Encrypted {
+        /// What.
+        what: String,
+        /// What keeps the keys, where the account may see it.
+        keyring: Option<String>,
+    },
+    /// Something is encrypted, and private servers are not told where the keys are: no restore could be made.
+    NoKeyring {
+        /// What is encrypted.
+        what: String,
+        /// What keeps the keys, where the account may see it.
+        keyring: Option<String>,
+    },
     /// The data directory cannot be read by this process.
     DatadirUnreadable {
         /// The directory.
@@ -188,8 +202,8 @@ pub enum Finding {
         path: PathBuf,
         /// Bytes free.
         free: u64,
-        /// Bytes that the next full needs there, about.
-        needed: u64,
+        /// Bytes that the next full needs there, about; `None`: nobody knows how large the data are.
+        needed: Option<u64>,
     },
     /// There is not enough room for the next full.
     SpaceLow {
@@ -238,6 +252,7 @@ impl Finding {
             | Finding::MayFetch
             | Finding::Expiry { .. }
             | Finding::Clock
+            | Finding::Encrypted { .. }
             | Finding::OptionFile { .. }
             | Finding::Space { .. } => Severity::Ok,
             Finding::StoreWithoutFile
@@ -379,6 +394,13 @@ fn of_server(
         let seconds = (at - now).num_seconds();
         findings.push(if seconds.abs() > CLOCK_TOLERANCE { Finding::ClockSkew { seconds } } else { Finding::Clock });
     }
+    if let Some(encryption) = &server.encryption {
+        let (what, keyring) = (encryption.to_string(), encryption.keyring.clone());
+        findings.push(match config_names_keyring(config) {
+            true => Finding::Encrypted { what, keyring },
+            false => Finding::NoKeyring { what, keyring },
+        });
+    }
     binlog(facts, server, now, catalog, findings);
 }
 
@@ -477,18 +499,18 @@ fn space(config: &Config, facts: &Facts, server: Option<&ServerFacts>, findings:
             return;
         }
     };
-    let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map_or(0, |size| size.bytes);
+    let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map(|size| size.bytes);
     let trees = 1 + u64::from(config.prepared.redo()) + u64::from(config.prepared.finished());
-    let mut judge = |path: &PathBuf, needed: u64| {
+    let mut judge = |path: &PathBuf, needed: Option<u64>| {
         if let Some(filesystem) = facts.filesystems.get(path) {
             let (path, free) = (path.clone(), filesystem.free);
-            findings.push(match free >= needed {
-                true => Finding::Space { path, free, needed },
-                false => Finding::SpaceLow { path, free, needed },
+            findings.push(match needed.filter(|needed| free < *needed) {
+                None => Finding::Space { path, free, needed },
+                Some(needed) => Finding::SpaceLow { path, free, needed },
             });
         }
     };
-    judge(&config.nfs_root, data * trees);
+    judge(&config.nfs_root, data.map(|data| data.saturating_mul(trees)));
     if config.scratch_dir.is_some() {
         judge(&scratch, data);
     }

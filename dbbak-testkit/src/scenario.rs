@@ -86,6 +86,11 @@ impl Scenario {
         self.write_config(&format!(", {member}"), "");
     }
 
+    /// Writes the configuration anew, with another member of its `server` section and more lines.
+    pub fn configure_with(&self, member: &str, more: &str) {
+        self.write_config(&format!(", {member}"), more);
+    }
+
     fn write_config(&self, server: &str, more: &str) {
         let mut more = more.to_owned();
         // The tests' MySQL is not on the path.

@@ -1,6 +1,7 @@
 //! Runs real throw-away servers of both vendors on private sockets, and leaves no process behind.
 
 mod client;
+mod keyring;
 mod process;
 mod template;
 
@@ -16,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub use client::{Rows, Session};
+pub use keyring::mysql_with_manifest;
 pub use process::{dying_with_parent, spawn};
 pub use template::copy_tree;
 
@@ -148,6 +150,8 @@ pub struct Options {
     pub extra: Vec<String>,
     /// Environment variables for the server, such as `TZ`.
     pub env: Vec<(String, String)>,
+    /// The server program; the vendor's own when absent.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -159,6 +163,7 @@ impl Default for Options {
             binlogs_in_datadir: false,
             extra: Vec::new(),
             env: vec![("TZ".to_owned(), "UTC".to_owned())],
+            program: None,
         }
     }
 }
@@ -453,7 +458,8 @@ impl Server {
     fn launch(&mut self) -> Result<(), ServerError> {
         // Left by a server that was killed; a client would wait for it in vain.
         let _ = fs::remove_file(self.socket());
-        let mut command = dying_with_parent(&self.options.vendor.server()?.display().to_string());
+        let program = self.options.program.clone().map_or_else(|| self.options.vendor.server(), Ok)?;
+        let mut command = dying_with_parent(&program.display().to_string());
         command
             .args(self.arguments())
             .env("LC_ALL", "C")

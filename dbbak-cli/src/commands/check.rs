@@ -105,8 +105,24 @@ fn text(finding: &Finding) -> String {
             format!("option file: {} has mode {mode:04o}: others may read the password", path.display())
         }
         Finding::OptionFileMissing { path } => format!("option file: {} is not there", path.display()),
+        Finding::Encrypted { what, keyring } => {
+            format!("encryption: {what}; private servers are told where the keys are{}", kept_by(keyring.as_deref()))
+        }
+        Finding::NoKeyring { what, keyring } => {
+            format!(
+                "encryption: {what}; a private server would not find the keys, and nothing could be restored{}",
+                kept_by(keyring.as_deref())
+            )
+        }
         Finding::DatadirUnreadable { path } => format!("data directory: {} cannot be read", path.display()),
-        Finding::Space { path, free, needed } => {
+        Finding::Space { path, free, needed: None } => {
+            format!(
+                "space: {} free in {}; how much a full needs is not known, since the size of the data is not",
+                output::bytes(*free),
+                path.display()
+            )
+        }
+        Finding::Space { path, free, needed: Some(needed) } => {
             format!(
                 "space: {} free in {}, a full needs about {}",
                 output::bytes(*free),
@@ -169,10 +185,19 @@ fn remedy(finding: &Finding) -> Option<String> {
             "write it: [client], user, password, socket or host; then chmod 600".into()
         }
         Finding::DatadirUnreadable { .. } => "run dbbak on the server's host as a user that may read it".into(),
+        Finding::NoKeyring { .. } => {
+            "MySQL: list mysqld.my and the component's configuration under server.keyring_files; MariaDB: give the plugin's \
+             options under server.options"
+                .into()
+        }
         Finding::SpaceLow { .. } => "free some space, or keep fewer trees (prepared: redo, final or none)".into(),
         Finding::NoScratch { .. } => "set scratch_dir to a local directory with room for a copy of the data".into(),
         _ => return None,
     })
+}
+
+fn kept_by(keyring: Option<&str>) -> String {
+    keyring.map_or(String::new(), |keyring| format!(" ({keyring})"))
 }
 
 fn name(role: ToolRole) -> &'static str {

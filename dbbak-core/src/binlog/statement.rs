@@ -10,6 +10,8 @@ pub(super) const STATEMENT_CAP: usize = 8 << 10;
 /// What a query event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueryEvent {
+    /// The session that ran the statement: temporary tables are its own.
+    pub(super) thread: u32,
     /// The default database.
     pub(super) database: String,
     /// The error that the statement is expected to end with; 0 for none.
@@ -118,12 +120,13 @@ struct Lengths {
 }
 
 fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
-    // Thread and execution time.
-    body.skip(4 + 4)?;
+    let thread = body.u32()?;
+    // Execution time.
+    body.skip(4)?;
     let database = usize::from(body.u8()?);
     let error_code = body.u16()?;
     let status = u64::from(body.u16()?);
-    let event = QueryEvent { database: String::new(), error_code, text: String::new() };
+    let event = QueryEvent { thread, database: String::new(), error_code, text: String::new() };
     Some((event, Lengths { database, status }))
 }
 

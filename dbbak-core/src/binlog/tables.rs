@@ -2,9 +2,11 @@
 
 use super::compressed::open;
 use super::ddl::{Action, DdlKind, DmlKind, Named};
+
 use super::decode::Content;
 use super::header::event_type;
 use super::rows::{Column, Images, count_rows};
+use super::session::SessionTables;
 use super::source::Source;
 use super::statement::QueryEvent;
 use super::table_maps::TableMap;
@@ -134,6 +136,8 @@ pub(super) struct Contents {
     /// The first statement: a query, or the text that precedes row events.
     pub(super) statement: Option<String>,
     pub(super) has_rows: bool,
+    /// What its statements say of the session that ran them.
+    pub(super) session: Option<SessionTables>,
     /// The table maps of the statement, ordered by the table's number.
     maps: Vec<Mapped>,
     /// Changes of transactions before, for their memory alone.
@@ -226,6 +230,8 @@ impl Contents {
     /// Adds a query that changes something.
     pub(super) fn add_query(&mut self, query: &QueryEvent, named: &Named) {
         self.add_text(&query.text);
+        let session = self.session.get_or_insert_with(|| SessionTables::of(query.thread));
+        session.partial |= named.partial || session.thread != query.thread;
         self.add_statement(&query.database, named);
     }
 
@@ -238,6 +244,10 @@ impl Contents {
                 self.more_tables = true;
                 continue;
             };
+            let untouched = change.ddl.is_none() && change.dml.is_none();
+            if let (Some(session), Some(table)) = (&mut self.session, place) {
+                session.note(table, named, untouched);
+            }
             match named.action {
                 Action::Ddl(kind) => change.ddl = Some(kind),
                 Action::Dml(kind) => {
@@ -267,6 +277,8 @@ impl Contents {
         }
         self.more_tables |= inner.more_tables;
         self.has_rows |= inner.has_rows;
+        // A compressed transaction holds all of its statements: nothing stands beside it.
+        self.session = self.session.take().or(inner.session);
         if let Some(text) = &inner.statement {
             self.add_text(text);
         }

@@ -6,6 +6,7 @@ use super::error::{Damage, DamageKind};
 use super::format::LogFlavor;
 use super::gtid_events::GtidEvent;
 use super::header::EventHeader;
+use super::session::SessionTables;
 use super::statement::{QueryEvent, StatementKind, XaId, classify};
 use super::tables::{Contents, TableChange};
 use crate::model::Gtid;
@@ -37,6 +38,8 @@ pub struct Transaction {
     pub xa: Option<XaId>,
     /// The error that a statement in it is expected to end with; 0 for none.
     pub error_code: u16,
+    /// The session that ran its statements; `None` where it holds none, or comes from an index.
+    pub session: Option<SessionTables>,
 }
 
 /// When a transaction happened, as far as the log says. Stamps are the servers' own clocks', a client may have set them.
@@ -338,6 +341,7 @@ impl Open {
             compressed: self.compressed,
             xa: self.xa,
             error_code: self.error_code,
+            session: self.contents.session.take(),
         };
         (transaction, self.contents.emptied())
     }

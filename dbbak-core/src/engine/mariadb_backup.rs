@@ -30,6 +30,7 @@ impl Engine for MariadbBackup {
     }
 
     fn prepare_command(&self, job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError> {
-        prepare_command(job)
+        // The backup's own settings name the plugin that keeps the keys, and where it finds them.
+        prepare_command(job, Vec::new())
     }
 }

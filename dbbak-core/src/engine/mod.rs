@@ -170,7 +170,8 @@ fn backup_command(job: &BackupJob<'_>) -> Result<CommandSpec, CommandError> {
     .build()
 }
 
-fn prepare_command(job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError> {
+/// `keyring`: options that say where the keys are.
+fn prepare_command(job: &PrepareJob<'_>, keyring: Vec<String>) -> Result<CommandSpec, CommandError> {
     PrepareCommand {
         program: job.program.to_owned(),
         series: series(job.version)?,
@@ -178,7 +179,7 @@ fn prepare_command(job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError> {
         incremental_dir: job.incremental_dir.map(Path::to_owned),
         more_follow: !job.last,
         use_memory: Some(job.config.prepare_memory),
-        extra: job.config.extra_prepare_options.clone(),
+        extra: keyring.into_iter().chain(job.config.extra_prepare_options.iter().cloned()).collect(),
     }
     .build()
 }

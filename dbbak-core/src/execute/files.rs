@@ -51,6 +51,13 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ExecuteError>
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
+/// Copies a small file to one that nobody else may read, in the place of an older one.
+pub(super) fn copy_private(from: &Path, to: &Path) -> Result<(), ExecuteError> {
+    let text = fs::read_to_string(from).map_err(failed("read", from))?;
+    remove_file(to)?;
+    write_private(to, &text)
+}
+
 /// Writes a file in the place of an older one, at once and durably.
 pub(super) fn write_replacing(path: &Path, bytes: &[u8]) -> Result<(), ExecuteError> {
     let staged = path.with_extension("tmp");
@@ -215,6 +222,11 @@ pub(super) fn each_event(path: &Path, sink: &mut dyn FnMut(u64, u32) -> bool) ->
         at += length;
     }
     Ok(())
+}
+
+/// Whether something lies there; if that cannot be told, yes.
+pub(super) fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
 }
 
 /// The length of a file in bytes; 0 when it is not there.

@@ -24,6 +24,8 @@ use uuid::Uuid;
 
 /// How often a session looks whether something ended.
 const TICK: Duration = Duration::from_millis(50);
+/// After so many looks a server is asked though it has no socket.
+const ASK_ANYHOW: u32 = 20;
 /// How long a server whose client has lost it may take to be dead.
 const DYING: Duration = Duration::from_secs(1);
 /// How long a private server may take to shut down once it was asked to (writing back a large buffer pool included).
@@ -199,7 +201,11 @@ pub(super) fn wait_until_ready(
     let log = &server.launch.log;
     let failed = |problem: String| ExecuteError::ServerStart { problem, stderr: files::tail(log), log: log.clone() };
     let deadline = running.clock.monotonic() + Duration::from_secs(server.start_timeout_seconds);
+    let mut ticks = 0;
     loop {
+        // Each question is a client that takes the processor from the server; before its socket is there none gets in.
+        let ask = ticks % ASK_ANYHOW == 0 || files::exists(&server.socket);
+        ticks += 1;
         if let Some(exits) = process.wait(Some(TICK))? {
             return Err(failed(describe(&exits)));
         }
@@ -208,7 +214,7 @@ pub(super) fn wait_until_ready(
             return Err(ExecuteError::Interrupted { signal });
         }
         let ping = Launch { command: server.ping.clone(), log: server.run_dir.join("ping.log") };
-        if running.run(&[ping])?.iter().all(|exit| exit.status.success()) {
+        if ask && running.run(&[ping])?.iter().all(|exit| exit.status.success()) {
             return Ok(());
         }
         if running.clock.monotonic() >= deadline {

@@ -10,8 +10,8 @@ use super::{
 use crate::plan::PrivateServer;
 use std::path::Path;
 
-/// Does work in a private server's run directory, and removes it with all that holds the password of the account,
-/// whatever became of the work; `secrets` are trees elsewhere that hold one too.
+/// Does work in a private server's run directory, and removes it with all that holds the password of the account or what
+/// unlocks keys, whatever became of the work; `secrets` are trees elsewhere that hold one too.
 ///
 /// # Errors
 ///
@@ -23,7 +23,8 @@ pub(super) fn in_run_dir<T>(
 ) -> Result<T, ExecuteError> {
     let result = files::create_private_dir(&server.run_dir).and_then(|()| work());
     let own = [&server.init_file, &server.client_file, &server.run_dir].map(|path| path.as_path());
-    let removed = files::remove_each(own.into_iter().chain(secrets.iter().copied()));
+    let keyring = server.keyring.iter().map(|file| file.to.as_path());
+    let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
     let done = result?;
     removed?;
     Ok(done)
@@ -36,6 +37,9 @@ pub(super) fn in_run_dir<T>(
 /// When it does not start, or not in time. It is dead then.
 pub(super) fn start_server(server: &PrivateServer, running: &Running<'_>) -> Result<Box<dyn Process>, ExecuteError> {
     write_account(server)?;
+    for file in &server.keyring {
+        files::copy_private(&file.from, &file.to)?;
+    }
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, &mut *process, running)?;
     // The server has read it.

@@ -15,7 +15,7 @@ use crate::{
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
-    tools::{Expected, Launch, ToolRole, ToolVersion},
+    tools::{Expected, Family, Launch, MASK, ToolRole, ToolVersion},
 };
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,9 @@ pub fn plan_backup(
         expected: misfit.expected,
         found: misfit.found,
     })?;
+    if let Some(variable) = key_in_the_clear(engine.tool().family(), server) {
+        return Err(PlanError::KeyInTheClear { variable, tool: version.kind.to_string() });
+    }
     let root = catalog
         .root
         .clone()
@@ -114,6 +117,14 @@ pub fn plan_backup(
     plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };
     warn_about_space(&mut plan, facts, server, &root, config);
     Ok(plan)
+}
+
+/// The variable of a server's key plugin that holds a secret and not its place: mariadb-backup writes the plugin's
+/// variables into `backup-my.cnf` (seen on 10.11.19). The survey has masked it.
+fn key_in_the_clear(family: Family, server: &ServerFacts) -> Option<String> {
+    let holds = |(name, value): &(&String, &String)| name.contains("key_management_") && *value == MASK;
+    let found = server.variables.iter().find(holds).map(|(name, _)| name.clone());
+    found.filter(|_| family == Family::Mariadb)
 }
 
 /// The parent of an incremental; `None` for a full.
@@ -381,6 +392,7 @@ pub(super) fn server_record(server: &ServerFacts) -> BackedUpServer {
         id: Some(server.server_id),
         version: Some(server.version_text.clone()),
         flavor: Some(server.flavor.to_string()),
+        encryption: server.encryption.clone(),
         ..BackedUpServer::default()
     }
 }

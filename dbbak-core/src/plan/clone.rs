@@ -3,6 +3,7 @@
 use super::{
     Plan, PlanError, Summary,
     backup::{binlog_dir, free_stamp, program, server_record, tool},
+    keyring::keyring,
     scratch::{self, Scratch},
     step::{
         EndClones, InitDatadir, OpenClone, PassTree, PrivateServer, RecordBackup, RemoteClone, Step, SyncSide,
@@ -15,11 +16,11 @@ use crate::{
     engine::{BackupJob, Engine, can_clone, engine_for, engine_named},
     facts::{Facts, ServerFacts},
     model::{BackupId, TreeName},
-    store::{LockScope, layout},
+    store::{Encryption, LockScope, layout},
     survey::client_of,
     tools::{
         Client, Dialect, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, ToolRole,
-        carried_settings, format_settings,
+        carried_settings, encryption_settings, format_settings,
     },
 };
 use chrono::{DateTime, Utc};
@@ -238,7 +239,12 @@ impl Work<'_> {
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
-        carried_settings(Family::Mysql, self.server.version, &self.server.variables, &BTreeMap::new())
+        let mut settings =
+            carried_settings(Family::Mysql, self.server.version, &self.server.variables, &BTreeMap::new());
+        if self.server.encryption.is_some() {
+            settings.extend(encryption_settings(&self.server.variables));
+        }
+        settings
     }
 
     fn initialise(&self) -> Result<InitDatadir, PlanError> {
@@ -278,6 +284,10 @@ impl Work<'_> {
             binlog_enabled: self.server.log_bin,
             server: self.private_server(&self.copy())?,
         })
+    }
+
+    fn encrypted(&self) -> Option<(&str, &Encryption)> {
+        self.server.encryption.as_ref().map(|encryption| ("the server", encryption))
     }
 
     /// The server has the plugin also where the one that is cloned loads it by an option, and lists it in no table.
@@ -322,6 +332,7 @@ impl Work<'_> {
             log_dir: self.scratch.join("log"),
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
+            keyring: keyring(self.config, self.encrypted(), datadir)?,
         })
     }
 

@@ -70,6 +70,24 @@ pub enum PlanError {
         /// The privileges that it lacks on everything.
         missing: Vec<String>,
     },
+    /// Something is encrypted, and nothing says where a private server finds the keys.
+    #[error("{holder} is encrypted ({encrypted}), and the section server names no keyring for a private server{}", keyring.as_ref().map_or(String::new(), |keyring| format!("; its keys are kept by {keyring}")))]
+    NoKeyring {
+        /// What is encrypted: a backup, or the server.
+        holder: String,
+        /// What of it.
+        encrypted: String,
+        /// The plugin or component that keeps the keys, where it is known.
+        keyring: Option<String>,
+    },
+    /// The server was given a secret itself, and not the place of one: the backup tool would write it into the backup.
+    #[error("the server's {variable} holds a secret itself, which {tool} would write into the backup")]
+    KeyInTheClear {
+        /// The server's variable.
+        variable: String,
+        /// The tool.
+        tool: String,
+    },
     /// What makes an empty data directory of MariaDB is not there.
     #[error("a dump of MariaDB is loaded into a new data directory, and mariadb-install-db was not found")]
     NoInstallDb,

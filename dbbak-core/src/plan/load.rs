@@ -3,8 +3,9 @@
 use super::{
     Plan, PlanError,
     backup::program,
+    keyring::{encryption_of, keyring},
     restore::{Restore, short, stored},
-    step::{InitDatadir, LoadDump, PassTree, PrivateServer, Step},
+    step::{InitDatadir, KeyringFile, LoadDump, PassTree, PrivateServer, Step},
 };
 use crate::{
     catalog::Backup,
@@ -13,7 +14,7 @@ use crate::{
     model::TreeName,
     tools::{
         Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version,
-        carried_settings, format_settings,
+        carried_settings, encryption_settings, format_settings,
     },
 };
 use std::path::{Path, PathBuf};
@@ -82,6 +83,13 @@ impl LoadJob<'_> {
         .build()?;
         // Statements of any length and rows in any order: what the dump says is what the server had.
         settings.insert("innodb_doublewrite".into(), "OFF".into());
+        // Its tables are made encrypted where they were.
+        let encryption = encryption_of(self.backup, self.stored);
+        if encryption.is_some() {
+            settings.extend(encryption_settings(&self.stored.variables));
+        }
+        let holder = format!("backup {}", self.backup.ts());
+        let keyring = keyring(self.config, encryption.as_ref().map(|found| (holder.as_str(), found)), &self.datadir)?;
         let log = self.workdir.join("load.log");
         Ok(vec![
             Step::CreateDir { path: tmp.clone() },
@@ -89,7 +97,7 @@ impl LoadJob<'_> {
                 datadir: self.datadir.clone(),
                 launch: Launch { command: initialise, log: self.workdir.join("initialise.log") },
             })),
-            Step::LoadDump(Box::new(self.load(&tmp, settings, log)?)),
+            Step::LoadDump(Box::new(self.load(&tmp, settings, log, keyring)?)),
             Step::RemoveTree { path: tmp },
         ])
     }
@@ -110,6 +118,7 @@ impl LoadJob<'_> {
         tmp: &Path,
         settings: std::collections::BTreeMap<String, String>,
         log: PathBuf,
+        keyring: Vec<KeyringFile>,
     ) -> Result<LoadDump, PlanError> {
         let (run_dir, account) = (self.run_dir.clone(), format!("dbbak_{}", self.id));
         let (socket, init_file, client_file) =
@@ -164,6 +173,7 @@ impl LoadJob<'_> {
                     .parse()
                     .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
                 start_timeout_seconds: self.config.server.start_timeout_seconds,
+                keyring,
             },
         })
     }

@@ -18,6 +18,7 @@ mod explain;
 mod fetch;
 mod finish;
 mod going_on;
+mod keyring;
 mod load;
 mod origin;
 mod orphans;
@@ -46,6 +47,7 @@ pub use batches::Batch;
 pub use check::{Violation, check, check_resumed};
 pub use engines::{EngineReport, backup_tool_suits, engine_without_tool, report_engines};
 pub use error::{PlanError, ReplayEnd};
+pub use keyring::config_names_keyring;
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
 pub use report::{
@@ -61,9 +63,9 @@ pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
-    InitDatadir, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup,
-    RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump,
-    UnpackBinlogs,
+    InitDatadir, KeyringFile, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer,
+    ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone,
+    TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};

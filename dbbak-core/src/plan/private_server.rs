@@ -4,10 +4,11 @@ use super::{
     PlanError,
     backup::{program, series, tool},
     batches::Division,
+    keyring::{self, encryption_of},
     replay,
     restore::{Restore, short, stored},
     select::Window,
-    step::PrivateServer,
+    step::{KeyringFile, PrivateServer},
     time_zone,
 };
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     halfway::{REPLAY_BASE, REPLAY_LOG},
     tools::{
         Client, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version, carried_settings,
+        encryption_settings,
     },
 };
 use std::{collections::BTreeMap, path::Path};
@@ -61,6 +63,7 @@ impl<'a> Restore<'a> {
         // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
         // the private server's log can be compared with the archive.
         settings.insert("binlog_format".into(), "MIXED".into());
+        let keyring = self.keyring(&mut settings)?;
         let command = PrivateServerCommand {
             program: program(mysqld)?.to_owned(),
             family,
@@ -105,7 +108,22 @@ impl<'a> Restore<'a> {
             log_dir,
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
+            keyring,
         })
+    }
+
+    /// What tells the private server where its keys are; with keys it encrypts what the source did.
+    fn keyring(&self, settings: &mut BTreeMap<String, String>) -> Result<Vec<KeyringFile>, PlanError> {
+        let mut encrypted = None;
+        for backup in self.chain {
+            let stored = stored(self.facts, backup)?;
+            if let Some(encryption) = encryption_of(backup, stored) {
+                settings.extend(encryption_settings(&stored.variables));
+                encrypted = Some((format!("backup {}", backup.ts()), encryption));
+            }
+        }
+        let encrypted = encrypted.as_ref().map(|(holder, encryption)| (holder.as_str(), encryption));
+        keyring::keyring(self.config, encrypted, &self.datadir())
     }
 
     /// The client of the private server. The socket stands on its command line too: an option file that the client

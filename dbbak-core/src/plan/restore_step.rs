@@ -307,4 +307,16 @@ pub struct PrivateServer {
     pub statements: CommandSpec,
     /// Seconds that it may take to start.
     pub start_timeout_seconds: u64,
+    /// What lies in its data directory while it runs, and tells it where its keys are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyring: Vec<KeyringFile>,
+}
+
+/// A file that tells a server where its keys are. It holds none, but may hold what unlocks them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyringFile {
+    /// The file.
+    pub from: PathBuf,
+    /// Where the server finds it.
+    pub to: PathBuf,
 }

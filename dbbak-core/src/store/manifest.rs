@@ -1,7 +1,7 @@
 //! `manifest.json`: the list of backups. A backup exists when it stands here.
 
 use super::{
-    Digest, Flaw, Session, StoreError, StoreReader, Sums, Version, layout, read_version,
+    Digest, Encryption, Flaw, Session, StoreError, StoreReader, Sums, Version, layout, read_version,
     store_file::damaged,
     sum::{entry_label, parse_summed, to_summed_line},
 };
@@ -106,6 +106,9 @@ pub struct BackedUpServer {
     /// Its flavour: `mysql`, `percona` or `mariadb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavor: Option<String>,
+    /// What was encrypted on it; `None`: nothing that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// Members that this program does not know, kept through a rewrite.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

@@ -22,7 +22,7 @@ pub use log_clock::LogClock;
 pub use owner::owner;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use remote::{reader_of, remote_binlogs};
-pub use server::{client_of, clone_facts, dump_facts, live_server, server};
+pub use server::{client_of, clone_facts, dump_facts, encryption, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use stored::stored_chain;
 pub use tools::{install_db, tools};

@@ -6,10 +6,11 @@ use crate::{
     facts::{CloneFacts, Facts, ListedBinlog, ServerFacts, ServerProblem},
     model::Lsn,
     probe::{Probe, QueryOutput},
+    store::Encryption,
     tools::{
-        AnswerError, Client, FailureClass, Login, Query, ToolRole, masked, parse_binary_logs, parse_client_error,
-        parse_clock, parse_clone_plugin, parse_grants, parse_server_version, parse_status, parse_uncloned,
-        parse_variables,
+        AnswerError, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs, encrypts_tables,
+        key_plugin, masked, parse_binary_logs, parse_client_error, parse_clock, parse_clone_plugin, parse_encrypted,
+        parse_grants, parse_keyring, parse_server_version, parse_status, parse_uncloned, parse_variables,
     },
 };
 use std::{
@@ -93,6 +94,40 @@ pub fn dump_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Resu
     Ok(())
 }
 
+/// Asks what is encrypted on a server that answered, and which plugin or component keeps the keys. What it does not say is
+/// not known.
+///
+/// # Errors
+///
+/// When the client cannot be started.
+pub fn encryption(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    let Some(program) = facts.tool(ToolRole::Client).and_then(|tool| tool.path.clone()) else { return Ok(()) };
+    let Some(Ok(server)) = &mut facts.server else { return Ok(()) };
+    let questions = Questions { client: client_of(config, &program), probe };
+    let ask = |query| match questions.ask(query) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Unanswered::Problem(_)) => Ok(None),
+        Err(Unanswered::Survey(error)) => Err(error),
+    };
+    let dialect = Dialect { family: server.family(), version: server.version };
+    let spaces = ask(Query::Encrypted(dialect))?.and_then(|answer| parse_encrypted(&answer).ok()).unwrap_or_default();
+    let mut found = Encryption {
+        tablespaces: spaces.count,
+        example: spaces.example,
+        logs: encrypted_logs(&server.variables).into_iter().map(str::to_owned).collect(),
+        keyring: key_plugin(&server.variables).map(str::to_owned),
+        ..Encryption::default()
+    };
+    if !found.needs_keys() && !encrypts_tables(&server.variables) {
+        return Ok(());
+    }
+    if found.keyring.is_none() && server.family() == Family::Mysql {
+        found.keyring = ask(Query::Keyring)?.and_then(|answer| parse_keyring(&answer).ok()).flatten();
+    }
+    server.encryption = Some(found);
+    Ok(())
+}
+
 enum Unanswered {
     Problem(ServerProblem),
     Survey(SurveyError),
@@ -148,6 +183,7 @@ impl Questions<'_> {
                 .collect(),
             now: self.ask(Query::Clock).ok().and_then(|text| parse_clock(&text).ok()),
             grants: self.ask(Query::Grants).ok().and_then(|text| parse_grants(&text).ok()).unwrap_or_default(),
+            encryption: None,
             version_text,
             variables,
         })

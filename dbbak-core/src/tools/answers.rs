@@ -182,7 +182,9 @@ pub fn parse_variables(stdout: &str) -> Result<BTreeMap<String, String>, AnswerE
         let name = row.must(&["Variable_name"])?.to_ascii_lowercase();
         // The word NULL stands for itself here, as for an unset value.
         let value = row.get("Value").unwrap_or_default();
-        let value = if is_secret(&name) && !value.is_empty() { super::MASK } else { value };
+        // The place of a secret is none: file_key_management_filekey may be FILE:/path.
+        let hidden = is_secret(&name) && !value.is_empty() && !value.starts_with("FILE:");
+        let value = if hidden { super::MASK } else { value };
         Ok((name, value.to_owned()))
     };
     table.rows().map(pair).collect()
@@ -200,7 +202,7 @@ pub fn parse_status(stdout: &str) -> Result<BTreeMap<String, String>, AnswerErro
 /// Variables that hold a credential rather than a setting about credentials: `report_password`, `wsrep_sst_auth` and
 /// those of keyring plugins, not `default_password_lifetime`, `disconnect_on_expired_password` or `ngram_token_size`.
 fn is_secret(name: &str) -> bool {
-    let credential = ["_password", "_passphrase", "_token", "_sst_auth", "_credentials"];
+    let credential = ["_password", "_passphrase", "_token", "_sst_auth", "_credentials", "_filekey"];
     let place = ["_path", "_file", "_dir"];
     (credential.iter().any(|end| name.ends_with(end)) && !name.ends_with("_expired_password"))
         || (name.contains("secret") && !place.iter().any(|end| name.ends_with(end)))
@@ -422,13 +424,22 @@ mod tests {
                     default_password_lifetime\t0\ninnodb_ft_max_token_size\t84\nreport_host\t\n\
                     gtid_executed\tu1:1-5,\\nu2:1\nmax_password_errors\t9\nCaching_sha2_password_private_key_path\tp.pem\n\
                     innodb_buffer_pool_filename\tNULL\nvalidate_password.policy\tMEDIUM\nkeyring_vault_token\tx\n\
-                    ngram_token_size\t2\ndisconnect_on_expired_password\tON\nkeyring_hashicorp_secret_id\ty\n";
+                    ngram_token_size\t2\ndisconnect_on_expired_password\tON\nkeyring_hashicorp_secret_id\ty\n\
+                    file_key_management_filekey\tz\n";
         let variables = parse_variables(text).unwrap();
         let get = |name: &str| variables.get(name).map(String::as_str);
         assert_eq!(get("server_id"), Some("11"));
-        for masked in ["report_password", "wsrep_sst_auth", "keyring_vault_token", "keyring_hashicorp_secret_id"] {
+        for masked in [
+            "file_key_management_filekey",
+            "report_password",
+            "wsrep_sst_auth",
+            "keyring_vault_token",
+            "keyring_hashicorp_secret_id",
+        ] {
             assert_eq!(get(masked), Some("***"), "{masked}");
         }
+        let place = parse_variables("Variable_name\tValue\nfile_key_management_filekey\tFILE:/k\n").unwrap();
+        assert_eq!(place["file_key_management_filekey"], "FILE:/k");
         assert_eq!(get("default_password_lifetime"), Some("0"));
         assert_eq!((get("ngram_token_size"), get("disconnect_on_expired_password")), (Some("2"), Some("ON")));
         assert_eq!(get("innodb_ft_max_token_size"), Some("84"));

@@ -3,6 +3,7 @@
 use super::{
     clone::clone_statement,
     command::{CommandError, CommandSpec, QueryCommand, Stdin},
+    encryption::ask_encrypted,
     login::Login,
     stderr_scan::{FailureClass, masked},
     tool::{Family, Version},
@@ -62,6 +63,10 @@ pub enum Query {
     ExecutedGtids,
     /// MariaDB: the last transactions in the server's binlog, the column `gtids`. Needs no privilege.
     BinlogGtids,
+    /// Encrypted tablespaces: `parse_encrypted`. Needs PROCESS.
+    Encrypted(Dialect),
+    /// MySQL 8.0.24 and later: the component that keeps the keys: `parse_keyring`. Needs SELECT on it.
+    Keyring,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -115,6 +120,11 @@ impl Query {
             Query::ExecutedGtids => "SELECT @@GLOBAL.gtid_executed AS gtids",
             Query::BinlogGtids => "SELECT @@GLOBAL.gtid_binlog_pos AS gtids",
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
+            Query::Encrypted(dialect) => ask_encrypted(dialect),
+            Query::Keyring => {
+                "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
+                 'Component_name'"
+            }
             Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
             Query::ClonePlugin => {
                 "SELECT PLUGIN_STATUS AS status FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'clone'"

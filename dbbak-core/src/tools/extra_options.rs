@@ -1,11 +1,12 @@
 //! Checks the options that an operator adds to a tool's command line.
 
-use super::command::CommandError;
+use super::{command::CommandError, encryption::is_key};
 
 /// Options that dbbak sets itself, or that break what it relies on: name and reason, by the tool that would get them.
 type Reserved = &'static [(&'static str, &'static str)];
 
 const SECRETS: &str = "secrets come from the option file alone";
+const KEYS: &str = "it holds a key itself: name a file that holds it (for file-key-management-filekey: FILE:/path)";
 const FIRST: &str = "it must come first, and the option file stands there";
 const MODE: &str = "dbbak chooses what the tool does";
 const PLACE: &str = "dbbak chooses where the tool works";
@@ -144,6 +145,9 @@ pub(super) fn check_extra_options(options: &[String], reserved: Reserved) -> Res
         let found = reserved.iter().find(|(known, _)| {
             *known == bare || *known == name || (bare.len() >= 3 && known.starts_with(bare) && !is_a_name(bare))
         });
+        if is_key(option) {
+            return Err(CommandError::ReservedOption { option: format!("--{name}"), reason: KEYS });
+        }
         if let Some((_, reason)) = found {
             return Err(CommandError::ReservedOption { option: format!("--{name}"), reason });
         }
@@ -218,6 +222,9 @@ mod tests {
         for option in ["--port=3306", "--skip-networking=0", "--event_scheduler=ON", "--datadir=/var/lib/mysql"] {
             assert!(check_extra_options(&[option.to_owned()], PRIVATE_SERVER).is_err(), "{option}");
         }
+        let key =
+            check_extra_options(&["--file-key-management-filekey=hunter2".to_owned()], PRIVATE_SERVER).unwrap_err();
+        assert!(key.to_string().contains("FILE:/path") && !key.to_string().contains("hunter2"), "{key}");
         for option in ["--plugin-load-add=file_key_management", "--innodb-buffer-pool-size=4G", "--plugin-dir=/p"] {
             assert_eq!(check_extra_options(&[option.to_owned()], PRIVATE_SERVER), Ok(()), "{option}");
         }

@@ -16,6 +16,7 @@ mod clone;
 mod command;
 mod coordinates;
 mod dump;
+mod encryption;
 mod examine;
 mod extra_options;
 mod feeder;
@@ -57,6 +58,10 @@ pub use command::{
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
+pub use encryption::{
+    EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, is_key, key_plugin, loads_key_plugin,
+    names_keyring, parse_encrypted, parse_keyring,
+};
 pub use examine::{
     ALL_TABLES, CheckRow, CheckSays, CheckWay, ShutdownLog, TableName, ask_prepared, check_statement, judge_shutdown,
     parse_check_row, parse_prepared, parse_tables,
@@ -68,7 +73,9 @@ pub use initialise::InitialiseCommand;
 pub use launch::Launch;
 pub use login::Login;
 pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, judge_binlog_reader};
-pub use mysqld::{MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings, format_settings};
+pub use mysqld::{
+    MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings, encryption_settings, format_settings,
+};
 pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};

@@ -105,6 +105,26 @@ pub fn format_settings(settings: &BTreeMap<String, String>) -> BTreeMap<String, 
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// Settings that decide what the server writes encrypted. Never the logs of transactions: the scratch log is to be read.
+const ENCRYPTION: &[&str] = &[
+    "aria_encrypt_tables",
+    "default_table_encryption",
+    "encrypt_tmp_disk_tables",
+    "encrypt_tmp_files",
+    "innodb_default_encryption_key_id",
+    "innodb_encrypt_log",
+    "innodb_encrypt_tables",
+    "innodb_encrypt_temporary_tables",
+    "innodb_redo_log_encrypt",
+    "innodb_undo_log_encrypt",
+];
+
+/// The settings of the source that decide what a server writes encrypted, those of a server that has its keys.
+pub fn encryption_settings(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let kept = variables.iter().filter(|(name, value)| ENCRYPTION.contains(&name.as_str()) && !value.is_empty());
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Selects the settings that the private server must share with the source: from the server's variables at the time of
 /// the backup, and, for those that the files depend on, from the backup's own `backup-my.cnf`, which wins.
 pub fn carried_settings(

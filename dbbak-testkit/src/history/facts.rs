@@ -298,6 +298,7 @@ impl History {
                 .collect(),
             now: Some(self.now),
             grants: Grants::default(),
+            encryption: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Bench, Series, run, with_store};
 use chrono::Utc;
 use dbbak_testkit::command_line::{FIRST_EVENT, Spoken};
+use dbbak_testkit::shim::Answer;
 use insta::assert_snapshot;
 use std::fs;
 
@@ -123,6 +124,19 @@ fn check_of_a_good_setup() {
     let json = run(&bench, &["check", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&value["version"], &value["problems"]), (&1.into(), &0.into()), "{json}");
+}
+
+/// What a full needs is not known where nobody says how large the data are.
+#[test]
+fn check_of_a_server_that_does_not_answer() {
+    let (bench, mut scenario) = with_store(Series::Xtrabackup80);
+    for answers in scenario.answers.values_mut() {
+        *answers = vec![Answer::error(2002, "HY000", "Can't connect to local MySQL server through socket '/s' (2)")];
+    }
+    bench.play(&scenario).unwrap();
+    let checked = run(&bench, &["check"]).to_string();
+    assert!(!checked.contains("about 0 B"), "{checked}");
+    assert!(checked.contains("; how much a full needs is not known, since the size of the data is not"), "{checked}");
 }
 
 #[test]

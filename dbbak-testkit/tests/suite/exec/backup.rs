@@ -89,6 +89,7 @@ impl Bench {
             binlogs: Vec::new(),
             now: None,
             grants: Grants::default(),
+            encryption: None,
         }));
         survey::backup_paths(&mut facts, &self.config, &catalog, &SystemProbe).unwrap();
         plan_backup(&self.config, &catalog, &facts, self.clock.now(), &BackupRequest::Full).unwrap()

@@ -100,6 +100,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         ping: CommandSpec::new("/bin/ping"),
         statements: CommandSpec::new("/bin/statements"),
         start_timeout_seconds: 60,
+        keyring: Vec::new(),
     };
     let replay = Replay {
         server,

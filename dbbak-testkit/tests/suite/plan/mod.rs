@@ -6,6 +6,7 @@ mod dump;
 mod errors;
 mod failover;
 mod going_on;
+mod keyring;
 mod restore;
 mod resume;
 mod rules;

@@ -1,10 +1,8 @@
 //! A window that is larger than its room flows through the applier in batches.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{require_mysql, require_servers};
@@ -34,9 +32,8 @@ const WINDOW: &str = "
     INSERT INTO shop.t (b) VALUES ('BIG_f');
 ";
 
-/// A temporary table. MySQL logs none of it again where its format is not STATEMENT.
+/// A temporary table.
 const SCRATCH: &str = "CREATE TEMPORARY TABLE shop.scratch (x INT); INSERT INTO shop.scratch VALUES (41), (42);";
-const NO_SCRATCH: &str = "CREATE TABLE shop.scratch (x INT); INSERT INTO shop.scratch VALUES (41), (42);";
 
 fn scenario(options: Options) -> Scenario {
     let mut scenario = Scenario::with(options.with("--binlog-format=STATEMENT"), SMALL);
@@ -103,8 +100,7 @@ fn watched(scenario: &Scenario, args: &[&str]) -> (PathBuf, u64) {
 
 fn flows(options: Options) {
     let scenario = scenario(options);
-    let mariadb = scenario.server.options().vendor == Vendor::Mariadb;
-    let window = WINDOW.replace("SCRATCH", if mariadb { SCRATCH } else { NO_SCRATCH });
+    let window = WINDOW.replace("SCRATCH", SCRATCH);
     // Statements are logged as they are written.
     let window = ["a", "b", "d", "e", "f"]
         .iter()
@@ -134,97 +130,4 @@ fn real_window_flows_in_batches_on_mysql() {
     if require_mysql() {
         flows(Options::mysql());
     }
-}
-
-/// A MySQL server with a full in the store, and a table of three rows.
-fn small(config: &str) -> Scenario {
-    let mut scenario = Scenario::with(Options::mysql().with("--binlog-format=STATEMENT"), config);
-    scenario.server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, b VARCHAR(20))");
-    fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-    let store = scenario.store();
-    plant_full(&mut scenario.server, &store).unwrap();
-    scenario.dbbak(&["init"]).exits(0);
-    scenario
-}
-
-/// However the private server is used: when it is killed while it applies, that is what is said.
-#[test]
-fn real_mysql_that_dies_while_it_applies() {
-    if !require_mysql() {
-        return;
-    }
-    let scenario = small("");
-    scenario.server.sql("INSERT INTO shop.t (b) VALUES (SLEEP(20))");
-    scenario.ship();
-    for way in ["relay", "pipe"] {
-        let workdir = scenario.fresh("dies");
-        let args = ["restore", "--latest", "--replay", way, "--exec", "--workdir", workdir.to_str().unwrap()];
-        let child = scenario.command(&args).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(120);
-        // The replay has begun when the server has read the statements that make its account, and they are gone.
-        let pid = loop {
-            let private = fs::read_dir(scenario.root().join("tmp")).unwrap().flatten().map(|entry| entry.path());
-            let mut ready = private.filter(|dir| dir.join("pid").exists() && !dir.join("init.sql").exists());
-            if let Some(dir) = ready.next() {
-                break fs::read_to_string(dir.join("pid")).unwrap();
-            }
-            assert!(Instant::now() < deadline, "no private server");
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        std::thread::sleep(Duration::from_millis(1500));
-        let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(6), "{stderr}");
-        assert!(stderr.contains("the private server died while it applied"), "{way}: {stderr}");
-        scenario.nothing_survives();
-    }
-}
-
-/// A binlog of another history, with the same name and the same GTIDs, takes the place of one that was verified: what
-/// the server logs is not what the archive holds.
-#[test]
-fn real_binlog_of_another_timeline_slipped_in() {
-    if !require_mysql() {
-        return;
-    }
-    let scenario = small("");
-    let insert = "INSERT INTO shop.t (b) VALUES ('one'); INSERT INTO shop.t (b) VALUES ('two')";
-    scenario.server.sql(&format!("SET SESSION binlog_format = ROW; {insert}; FLUSH BINARY LOGS"));
-    scenario.ship();
-    let log = scenario.server.binlog_dir().join("mysql-bin.000002");
-    let of_the_archive = fs::read(&log).unwrap();
-    let behind = scenario.server.value("SELECT @@GLOBAL.gtid_executed");
-    let first: u64 = behind.rsplit(['-', ':']).next().unwrap().parse::<u64>().unwrap() - 1;
-    let uuid = behind.split(':').next().unwrap();
-    // The same two GTIDs again, with other changes under them.
-    scenario.server.sql(&format!(
-        "RESET BINARY LOGS AND GTIDS; SET GLOBAL gtid_purged = '{uuid}:1-{}'; FLUSH BINARY LOGS;
-         SET SESSION binlog_format = ROW; DELETE FROM shop.t; INSERT INTO shop.t (b) VALUES ('three'); FLUSH BINARY LOGS",
-        first - 1
-    ));
-    let of_another = fs::read(&log).unwrap();
-    assert_ne!(of_the_archive, of_another);
-    let (slip, program) = (scenario.root().join("slip"), scenario.root().join("mysqld"));
-    fs::write(&slip, of_another).unwrap();
-    let real = Vendor::Mysql.program("mysqld").unwrap();
-    let script = format!(
-        "#!/bin/sh\nfor arg; do case \"$arg\" in --replica-load-tmpdir=*)\n\
-         for name in \"${{arg#*=}}\"/mysql-bin.0*; do [ \"$(stat -c %s \"$name\")\" = {} ] && cp '{}' \"$name\"; done;;\n\
-         esac; done\nexec '{}' \"$@\"\n",
-        of_the_archive.len(),
-        slip.display(),
-        real.display()
-    );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let config = fs::read_to_string(scenario.root().join("dbbak.yml")).unwrap();
-    let config = config.replace(&real.display().to_string(), &program.display().to_string());
-    fs::write(scenario.root().join("dbbak.yml"), config).unwrap();
-    let failed = scenario.try_restore(&["--latest", "--replay", "relay"]);
-    assert!(matches!(failed.code, Some(6 | 7)), "{failed}");
-    let said = ["differs: expected", "did not apply", "ended at GTID position"];
-    assert!(said.iter().any(|said| failed.stderr.contains(said)), "{failed}");
-    scenario.nothing_survives();
 }

@@ -78,7 +78,7 @@ impl Begin {
             let leaves_parts = matches!(step.relay.as_deref(), Some(Relay { applier: Applier::Fed, .. }));
             let in_part = matches!(ending, Ending::InTransaction { .. } | Ending::Truncated { .. });
             let whole = matches!(ending, Ending::Rotate { .. } | Ending::Stop | Ending::Open);
-            if !whole && !(in_part && leaves_parts) {
+            if !(whole || (in_part && leaves_parts)) {
                 let problem = format!("the private server left {} as it is: {ending}", path.display());
                 return Err(ExecuteError::GoingOn { problem });
             }

@@ -155,11 +155,16 @@ impl Landmarks {
 fn hindrance(transaction: &Transaction) -> Option<&'static str> {
     let statement = transaction.statement.as_deref().unwrap_or_default();
     let words = statement.get(..statement.floor_char_boundary(200)).unwrap_or_default().to_ascii_uppercase();
+    let session = transaction.session.as_ref();
     match transaction.end_kind {
         _ if transaction.gtid.is_none() => Some("there is a transaction without GTID"),
         _ if transaction.xa.is_some() => Some("there is an XA transaction"),
         EndKind::Incident => Some("there are changes that the server lost"),
         EndKind::Payload => Some("there is a transaction that cannot be read"),
+        _ if session.is_some_and(|session| !session.temporary.is_empty()) => Some("there is a temporary table"),
+        _ if session.is_some_and(|session| session.partial) => {
+            Some("there are statements on tables that are not known")
+        }
         _ if words.starts_with("CREATE") && words.contains("TEMPORARY") => Some("there is a temporary table"),
         _ => None,
     }

@@ -481,7 +481,6 @@ fn filled(expected: &str, found: &str, next: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn proves(expected: &[&str], logged: &[&str]) -> Result<(), ExecuteError> {
         let mut comparison = Comparison::new(expected.iter().map(|line| Ok((*line).to_owned())));
@@ -532,7 +531,8 @@ mod tests {
             .enumerate()
             .map(|(at, line)| format!("{at}\t{}\t{}\t0\tb.000001\t{line}\n", at + 1, at + 1))
             .collect();
-        fs::write(list_of(&path, 0), text.concat()).unwrap();
+        files::remove_file(&list_of(&path, 0)).unwrap();
+        files::write_private(&list_of(&path, 0), &text.concat()).unwrap();
         Lists::new(&path)
     }
 

@@ -551,6 +551,9 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             format!("the private server's log is {}", log.display()),
             "the account in the option file needs REPLICATION SLAVE there; without --catch-up-from the restore ends at the archive's end".into(),
         ],
+        ExecuteError::GoingOn { .. } => {
+            vec!["the same command with the same --workdir begins the restore anew".into()]
+        }
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {

@@ -2,6 +2,7 @@
 
 use crate::{
     binlog::{FileHead, LogFlavor},
+    halfway::DeadReplay,
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
@@ -117,8 +118,14 @@ pub struct JournalFact {
     pub living: Vec<LivingProcess>,
     /// The state of the trees that finished steps changed, where they are there.
     pub trees: BTreeMap<PathBuf, Digest>,
+    /// The same without the files that the last step brings about, as the journal names them.
+    #[serde(default)]
+    pub apart: BTreeMap<PathBuf, Digest>,
     /// The names in the work directory.
     pub names: Vec<String>,
+    /// A replay that was begun in it and not finished.
+    #[serde(default)]
+    pub replay: Option<DeadReplay>,
 }
 
 /// A process at work.

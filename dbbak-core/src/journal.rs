@@ -93,6 +93,32 @@ pub struct LeftTree {
     pub state: Digest,
     /// Whether all of it was on disk by then.
     pub synced: bool,
+    /// The same without the files that the last step brings about, which may be done twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<LeftApart>,
+}
+
+/// How a step left the files of a tree that no later step changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftApart {
+    /// The other files: paths below the tree, and with a dot at the end the base names of binlogs.
+    pub others: Vec<String>,
+    /// Digest of names, sizes and times of change of the rest.
+    pub state: Digest,
+}
+
+impl LeftApart {
+    /// The state of a tree's files without others.
+    pub fn of(others: &[String], files: &[(String, u64, i128)]) -> Self {
+        let is_other = |path: &str| {
+            others.iter().any(|other| {
+                let number = path.strip_prefix(other.as_str()).filter(|_| other.ends_with('.'));
+                path == other || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+            })
+        };
+        let state = tree_state(files.iter().filter(|(path, ..)| !is_other(path)).cloned());
+        LeftApart { others: others.to_vec(), state }
+    }
 }
 
 /// A line of the journal.
@@ -321,6 +347,20 @@ mod tests {
         assert_eq!(Journal::parse("word\n"), Err(JournalError::Line { line: 1 }));
         let twice = format!("{lines}{}", text(&[]));
         assert_eq!(Journal::parse(&twice), Err(JournalError::Line { line: 4 }));
+    }
+
+    #[test]
+    fn files_that_may_be_made_twice_do_not_count() {
+        let others = ["auto.cnf".to_owned(), "mysql.".into(), "mysql.index".into()];
+        let state = |paths: &[&str]| {
+            let files: Vec<_> = paths.iter().map(|path| ((*path).to_owned(), 1, 1)).collect();
+            LeftApart::of(&others, &files).state
+        };
+        let rest = state(&["mysql.ibd", "shop/auto.cnf"]);
+        assert_eq!(state(&["mysql.ibd", "shop/auto.cnf", "auto.cnf", "mysql.000007", "mysql.index"]), rest);
+        assert_ne!(state(&["mysql.ibd"]), rest);
+        assert_ne!(state(&["shop/auto.cnf"]), rest);
+        assert_ne!(state(&["mysql.ibd", "shop/auto.cnf", "mysql.00x"]), rest);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod execute;
 pub mod facts;
 pub mod find;
+pub mod halfway;
 pub mod journal;
 pub mod model;
 pub mod plan;

@@ -214,6 +214,7 @@ impl Planning<'_> {
             survey::owner(&mut facts, owner, self.probe)?;
         }
         let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
+        survey::done_place(&mut facts, self.store, &plan.window_files())?;
         let resumed = plan_resume(plan.clone(), &facts);
         match check_resumed(&plan, &resumed).into_iter().next() {
             Some(violation) => Err(RunError::Broken(violation)),

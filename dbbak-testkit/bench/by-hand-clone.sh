@@ -14,7 +14,8 @@ as_root=
 "$client" --defaults-file="$option_file" --execute="CLONE LOCAL DATA DIRECTORY = '$copy'"
 "$server" --no-defaults $as_root --datadir="$copy" --socket="$work/s" --pid-file="$work/pid" --skip-networking \
     --mysqlx=OFF --secure-file-priv= --server-id=4000000000 --skip-log-bin --gtid-mode=ON --enforce-gtid-consistency=ON \
-    --skip-replica-start --innodb-buffer-pool-size="$buffer_pool" >"$work/server.log" 2>&1 &
+    --skip-replica-start --innodb-buffer-pool-size="$buffer_pool" --loose-auto-generate-certs=OFF \
+    --loose-sha256-password-auto-generate-rsa-keys=OFF --loose-caching-sha2-password-auto-generate-rsa-keys=OFF >"$work/server.log" 2>&1 &
 process=$!
 on_copy() {
     "$client" --defaults-file="$copy_option_file" --socket="$work/s" --batch --skip-column-names --execute="$1"

@@ -16,7 +16,8 @@ as_root=
     --loose-mysqlx=OFF --secure-file-priv= --server-id=4000000000 --log-bin="$work/replay" --sync-binlog=0 \
     --binlog-checksum=CRC32 --max-binlog-size=1073741824 --innodb-flush-log-at-trx-commit=2 \
     --innodb-buffer-pool-size="$buffer_pool" --loose-gtid-mode=ON --loose-enforce-gtid-consistency=ON \
-    --max-allowed-packet=1073741824 >"$work/server.log" 2>&1 &
+    --max-allowed-packet=1073741824 --loose-auto-generate-certs=OFF --loose-sha256-password-auto-generate-rsa-keys=OFF \
+    --loose-caching-sha2-password-auto-generate-rsa-keys=OFF >"$work/server.log" 2>&1 &
 process=$!
 until "$client" --defaults-file="$option_file" --socket="$work/s" --execute='SELECT 1' >/dev/null 2>&1; do
     kill -0 "$process"

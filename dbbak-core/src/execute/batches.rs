@@ -39,7 +39,8 @@ impl Unpacking {
         reporter: &dyn Reporter,
     ) -> Result<Self, ExecuteError> {
         super::files::create_private_dir(&step.dir)?;
-        let expected = ExpectedLog::create(&step.expected_list, &step.skip)?;
+        let landmarks = Landmarks::new(&step.skip, step.done_until.clone());
+        let expected = ExpectedLog::create(&step.expected_list, landmarks)?;
         let mut unpacking = Unpacking { step: step.clone(), expected, batch: 0, first: None };
         unpacking.first = unpacking.next(store, reporter)?;
         Ok(unpacking)

@@ -2,10 +2,13 @@
 
 use std::{
     io::{self, Read},
-    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
 };
 
-/// Bytes of a piece.
+/// Bytes of a piece: as many as are packed at a time, so that they need not be gathered.
 const CHUNK: usize = 1 << 20;
 /// Pieces that may wait for the scan.
 const WAITING: usize = 4;
@@ -14,29 +17,49 @@ const WAITING: usize = 4;
 pub(super) fn chunks() -> (ChunkSender, ChunkReader) {
     let (chunks, incoming) = sync_channel(WAITING);
     let (used, spare) = channel();
-    let sender = ChunkSender { chunks, spare };
-    (sender, ChunkReader { incoming, used, current: Vec::new(), at: 0 })
+    let sender = ChunkSender { chunks, spare, used };
+    (sender, ChunkReader { incoming, current: None, at: 0 })
+}
+
+/// A piece of a file. Its memory is used again when nobody holds it any more.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    used: Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // Nobody takes it when the copy has ended.
+        let _ = self.used.send(std::mem::take(&mut self.bytes));
+    }
 }
 
 /// The end of the thread that copies.
 #[derive(Debug)]
 pub(super) struct ChunkSender {
-    chunks: SyncSender<Vec<u8>>,
-    /// Pieces that were scanned: their memory is used again.
+    chunks: SyncSender<Arc<Chunk>>,
     spare: Receiver<Vec<u8>>,
+    used: Sender<Vec<u8>>,
 }
 
 impl ChunkSender {
     /// Reads the next piece; an empty one is the end.
-    pub(super) fn read(&self, input: &mut impl Read) -> io::Result<Vec<u8>> {
-        let mut chunk = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
-        chunk.clear();
-        input.take(CHUNK as u64).read_to_end(&mut chunk)?;
-        Ok(chunk)
+    pub(super) fn read(&self, input: &mut impl Read) -> io::Result<Chunk> {
+        let mut bytes = self.spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+        bytes.clear();
+        input.take(CHUNK as u64).read_to_end(&mut bytes)?;
+        Ok(Chunk { bytes, used: self.used.clone() })
     }
 
     /// Hands a piece on. A scan that ended early, for it met damage, wants no more.
-    pub(super) fn send(&self, chunk: Vec<u8>) {
+    pub(super) fn send(&self, chunk: Arc<Chunk>) {
         let _ = self.chunks.send(chunk);
     }
 }
@@ -44,23 +67,24 @@ impl ChunkSender {
 /// The end of the thread that scans. It ends when the other end is dropped.
 #[derive(Debug)]
 pub(super) struct ChunkReader {
-    incoming: Receiver<Vec<u8>>,
-    used: Sender<Vec<u8>>,
-    current: Vec<u8>,
+    incoming: Receiver<Arc<Chunk>>,
+    current: Option<Arc<Chunk>>,
     at: usize,
 }
 
 impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.current.len() {
+        loop {
+            let rest = self.current.as_ref().and_then(|chunk| chunk.bytes.get(self.at..)).unwrap_or_default();
+            if !rest.is_empty() {
+                let count = { rest }.read(buffer)?;
+                self.at += count;
+                return Ok(count);
+            }
+            self.current = None;
             let Ok(next) = self.incoming.recv() else { return Ok(0) };
-            // Nobody takes it when the copy has ended.
-            let _ = self.used.send(std::mem::replace(&mut self.current, next));
-            self.at = 0;
+            (self.current, self.at) = (Some(next), 0);
         }
-        let count = (&self.current[self.at..]).read(buffer)?;
-        self.at += count;
-        Ok(count)
     }
 }
 
@@ -80,10 +104,10 @@ mod tests {
             let mut input = bytes.as_slice();
             loop {
                 let chunk = sender.read(&mut input).unwrap();
-                if chunk.is_empty() {
+                if chunk.bytes.is_empty() {
                     break;
                 }
-                sender.send(chunk);
+                sender.send(Arc::new(chunk));
             }
             drop(sender);
             read.join().unwrap().unwrap()
@@ -96,7 +120,7 @@ mod tests {
         let (sender, reader) = chunks();
         drop(reader);
         for _ in 0..3 * WAITING {
-            sender.send(vec![0; 10]);
+            sender.send(Arc::new(sender.read(&mut [0; 10].as_slice()).unwrap()));
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::{
     Event, ExitStatus, NewBackup, Reporter,
     error::ExecuteError,
-    files, read_backup, remote_clone,
+    files,
+    read_ahead::read_ahead,
+    read_backup, remote_clone,
     replay::{describe, stop},
     run_dir::{in_run_dir, start_server},
     running::Running,
@@ -21,6 +23,8 @@ use chrono::{DateTime, Utc};
 use std::{
     io::{Read, Write},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -186,23 +190,19 @@ pub(super) fn open_clone(step: &OpenClone, taken: &Taken, running: &Running<'_>)
 fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewBackup, ExecuteError> {
     let server = &step.server;
     let mut process = start_server(server, running)?;
-    let answers = questions(step, running);
-    let (status, lsn) = match answers {
-        Ok(answers) => answers,
-        Err(error) => {
-            process.kill()?;
-            return Err(error);
-        }
-    };
-    stop(server, &mut *process, running).map_err(|error| match error {
-        // Nothing was restored that could be kept for a look.
-        ExecuteError::ServerStop { problem, log } => ExecuteError::Clone {
-            problem: format!("the server on the copy did not shut down cleanly: {problem}"),
-            stderr: Vec::new(),
-            log,
-        },
-        error => error,
-    })?;
+    let ended = AtomicBool::new(false);
+    let answers = thread::scope(|scope| {
+        // The copy is hashed next; a server that shuts down leaves the disk idle most of the time.
+        scope.spawn(|| read_ahead(&step.datadir, &ended));
+        let answers = questions(step, running);
+        let stopped = match &answers {
+            Ok(_) => stop(server, &mut *process, running).map(|_| ()).map_err(not_stopped),
+            Err(_) => process.kill().map_err(ExecuteError::from),
+        };
+        ended.store(true, Ordering::Relaxed);
+        stopped.and(answers)
+    });
+    let (status, lsn) = answers?;
     let (pitr, binlog_head) = judge(step, taken, &status)?;
     Ok(NewBackup {
         started_at: taken.times.0,
@@ -216,6 +216,18 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         galera_info: None,
         lock_seconds: None,
     })
+}
+
+/// Nothing was restored that could be kept for a look.
+fn not_stopped(error: ExecuteError) -> ExecuteError {
+    match error {
+        ExecuteError::ServerStop { problem, log } => ExecuteError::Clone {
+            problem: format!("the server on the copy did not shut down cleanly: {problem}"),
+            stderr: Vec::new(),
+            log,
+        },
+        error => error,
+    }
 }
 
 fn questions(step: &OpenClone, running: &Running<'_>) -> Result<(CloneStatus, Lsn), ExecuteError> {
@@ -285,7 +297,7 @@ pub(super) fn ask(command: &CommandSpec, log: &Path, running: &Running<'_>) -> R
     let start = files::length(log);
     let mut process = running.spawn(&[Launch { command: command.clone(), log: log.to_owned() }])?;
     let output = process.take_stdout();
-    let reader = std::thread::spawn(move || {
+    let reader = thread::spawn(move || {
         let mut bytes = Vec::new();
         output.map(|mut output| output.read_to_end(&mut bytes)).transpose().map(|_| bytes)
     });

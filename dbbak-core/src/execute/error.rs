@@ -228,6 +228,12 @@ pub enum ExecuteError {
         /// Its error log.
         log: PathBuf,
     },
+    /// A half-done replay cannot be gone on with.
+    #[error("the half-done replay cannot be gone on with: {problem}")]
+    GoingOn {
+        /// What is not as the dead run must have left it.
+        problem: String,
+    },
     /// The replay left another GTID position than the plan says.
     #[error("the replay ended at GTID position {found}, the window ends at {expected}")]
     PositionDiffers {

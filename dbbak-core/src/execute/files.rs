@@ -224,6 +224,11 @@ pub(super) fn each_event(path: &Path, sink: &mut dyn FnMut(u64, u32) -> bool) ->
     Ok(())
 }
 
+/// Whether something lies there; if that cannot be told, yes.
+pub(super) fn exists(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
+}
+
 /// The length of a file in bytes; 0 when it is not there.
 pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())

@@ -4,6 +4,7 @@ use super::{
     Event, Reporter,
     error::ExecuteError,
     files,
+    halfway::{Notes, compared_logs, dead_logs},
     pace::Pace,
     proof::{Comparison, Expected, Lists},
 };
@@ -11,14 +12,18 @@ use crate::{
     binlog::{self, Ending},
     clock::Clock,
     model::{BinlogName, BinlogPosition},
-    plan::{Replay, UnpackBinlogs},
+    plan::{Relay, Replay, UnpackBinlogs},
+    tools::Applier,
 };
 use std::{
     fs::File,
     io::{self, BufReader, Read},
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread::{Scope, ScopedJoinHandle},
     time::Duration,
 };
@@ -35,23 +40,75 @@ pub(super) struct Follower<'scope> {
     thread: ScopedJoinHandle<'scope, (Comparison<Lists>, Result<(), ExecuteError>)>,
 }
 
+/// Where the comparison begins: at the window's start, or behind what dead runs have logged.
+#[derive(Debug)]
+pub(super) struct Begin {
+    comparison: Comparison<Lists>,
+    last: Option<BinlogName>,
+}
+
+impl Begin {
+    /// At the start of the window.
+    pub(super) fn fresh(window: &UnpackBinlogs) -> Self {
+        Begin { comparison: Comparison::of(Lists::new(&window.expected_list)), last: None }
+    }
+
+    /// Behind what dead runs have logged, which is compared first. The server has started: its own recovery has cut off
+    /// what was not whole.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::ProofFailed`]; [`ExecuteError::GoingOn`] where a log does not end between two transactions, or what
+    /// was compared before is not of this window.
+    pub(super) fn behind_the_dead(step: &Replay, window: &UnpackBinlogs, notes: &Notes) -> Result<Self, ExecuteError> {
+        let compared = notes.found();
+        let mut begin = Begin {
+            comparison: Comparison::behind(Lists::new(&window.expected_list), &compared)?,
+            last: compared.log.clone(),
+        };
+        for path in compared_logs(&step.server, &compared)? {
+            files::truncate(&path, 0)?;
+        }
+        for name in dead_logs(&step.server, &compared)? {
+            let path = step.server.log_dir.join(name.as_str());
+            let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
+            let comparison = &mut begin.comparison;
+            let ending = compare(&mut input, &path, &mut |transaction| comparison.logged(transaction))?;
+            // MariaDB leaves what was not whole when it died, and does not go by it.
+            let leaves_parts = matches!(step.relay.as_deref(), Some(Relay { applier: Applier::Fed, .. }));
+            let in_part = matches!(ending, Ending::InTransaction { .. } | Ending::Truncated { .. });
+            let whole = matches!(ending, Ending::Rotate { .. } | Ending::Stop | Ending::Open);
+            if !whole && !(in_part && leaves_parts) {
+                let problem = format!("the private server left {} as it is: {ending}", path.display());
+                return Err(ExecuteError::GoingOn { problem });
+            }
+            notes.compared(begin.comparison.compared(&name))?;
+            files::truncate(&path, 0)?;
+            begin.last = Some(name);
+        }
+        Ok(begin)
+    }
+}
+
 impl<'scope> Follower<'scope> {
-    /// Begins to follow. The server may not have started yet.
+    /// Begins to follow.
     pub(super) fn start<'env>(
-        (step, window): (&Replay, &UnpackBinlogs),
+        (step, window, begin): (&Replay, &UnpackBinlogs, Begin),
         scope: &'scope Scope<'scope, 'env>,
-        (clock, reporter): (&'env dyn Clock, &'env dyn Reporter),
+        (clock, reporter, notes): (&'env dyn Clock, &'env dyn Reporter, Arc<Notes>),
     ) -> Self {
         let (ended, receiver) = channel();
+        let Begin { mut comparison, last } = begin;
         let mut following = Following {
             dir: step.server.log_dir.clone(),
             first: step.server.log_name.clone(),
             end: End { receiver, seen: false },
             telling: Telling::new(step, window, clock, reporter),
+            notes,
+            kept: None,
         };
-        let mut comparison = Comparison::of(Lists::new(&window.expected_list));
         let thread = scope.spawn(move || {
-            let result = following.follow(&mut comparison);
+            let result = following.follow(last, &mut comparison);
             (comparison, result)
         });
         Follower { ended, thread }
@@ -103,16 +160,22 @@ struct Following<'a> {
     first: BinlogName,
     end: End,
     telling: Telling<'a>,
+    notes: Arc<Notes>,
+    /// The log that was compared last.
+    kept: Option<PathBuf>,
 }
 
 impl Following<'_> {
-    fn follow(&mut self, comparison: &mut Comparison<Lists>) -> Result<(), ExecuteError> {
-        let mut last: Option<BinlogName> = None;
+    fn follow(&mut self, mut last: Option<BinlogName>, comparison: &mut Comparison<Lists>) -> Result<(), ExecuteError> {
         while let Some(name) = self.next_log(last.as_ref())? {
             let path = self.dir.join(name.as_str());
             self.follow_one(&name, &path, comparison)?;
-            // It is compared, and nobody reads it any more; the server still has it in its list.
-            files::truncate(&path, 0)?;
+            // It is compared, and nobody reads it any more; the server still has it in its list. A MariaDB server that
+            // recovers may need the one before that which it writes.
+            self.notes.compared(comparison.compared(&name))?;
+            if let Some(done) = self.kept.replace(path) {
+                files::truncate(&done, 0)?;
+            }
             last = Some(name);
         }
         self.telling.tell(comparison, true);
@@ -142,25 +205,42 @@ impl Following<'_> {
     ) -> Result<(), ExecuteError> {
         let tail = Tail { file: files::open(path)?, name, dir: &self.dir, first: &self.first, end: &mut self.end };
         let mut input = BufReader::with_capacity(1 << 20, tail);
-        let mut failed = Ok(());
         let telling = &mut self.telling;
-        let scan = binlog::scan(&mut input, &mut |transaction| {
-            failed = comparison.logged(transaction);
+        let ending = compare(&mut input, path, &mut |transaction| {
+            let compared = comparison.logged(transaction);
             telling.tell(comparison, false);
-            if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        failed?;
-        let scan = scan.map_err(|source| ExecuteError::Binlog { path: path.to_owned(), source })?;
-        if matches!(scan.ending, Ending::Rotate { .. } | Ending::Stop) {
+            compared
+        })?;
+        if matches!(ending, Ending::Rotate { .. } | Ending::Stop) {
             return Ok(());
         }
-        let found = format!("a damaged log {}: {}", path.display(), scan.ending);
+        let found = format!("a damaged log {}: {ending}", path.display());
         Err(ExecuteError::ProofFailed { number: comparison.number() + 1, expected: "a whole log".into(), found })
     }
 }
 
+/// Goes through a log; how it ends.
+fn compare(
+    input: &mut dyn Read,
+    path: &Path,
+    sink: &mut dyn FnMut(&binlog::Transaction) -> Result<(), ExecuteError>,
+) -> Result<Ending, ExecuteError> {
+    let mut failed = Ok(());
+    let scan = binlog::scan(input, &mut |transaction| {
+        failed = sink(transaction);
+        if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    failed?;
+    let scan = scan.map_err(|source| ExecuteError::Binlog { path: path.to_owned(), source })?;
+    Ok(scan.ending)
+}
+
 /// The log behind another by their numbers, or the first.
-fn log_behind(dir: &Path, first: &BinlogName, last: Option<&BinlogName>) -> Result<Option<BinlogName>, ExecuteError> {
+pub(super) fn log_behind(
+    dir: &Path,
+    first: &BinlogName,
+    last: Option<&BinlogName>,
+) -> Result<Option<BinlogName>, ExecuteError> {
     let names = files::names_in(dir)?;
     let logs =
         names.iter().filter_map(|name| name.parse().ok()).filter(|name: &BinlogName| name.base() == first.base());

@@ -4,7 +4,7 @@
 use super::{error::ExecuteError, files, outcome::Outcome, tree};
 use crate::{
     clock::Clock,
-    journal::{FinishedStep, JournalLine, JournalSession, LeftTree, tree_state},
+    journal::{FinishedStep, JournalLine, JournalSession, LeftApart, LeftTree, tree_state},
     plan::{Plan, PlannedJournal, Step, Touch, touch},
     store::Digest,
 };
@@ -42,7 +42,7 @@ impl<'a> JournalWriter<'a> {
     ///
     /// [`ExecuteError::WorkdirBusy`]; when the work directory cannot be written.
     pub fn begin(plan: &'a Plan, clock: &'a dyn Clock) -> Result<Self, ExecuteError> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned());
+        let boot = boot_id();
         let planned = plan.journal.as_deref();
         let mut writer = JournalWriter { plan, planned, clock, boot, open: None, number: 0, keys: plan.step_keys() };
         if let Some(planned) = planned
@@ -86,7 +86,10 @@ impl<'a> JournalWriter<'a> {
             if synced {
                 tree::sync_file_system(tree)?;
             }
-            left.insert(tree.to_owned(), LeftTree { state: state_of(tree)?, synced });
+            let files = files_of(tree)?;
+            let apart = self.plan.made_ready().filter(|_| tree == self.plan.datadir());
+            let apart = apart.map(|ready| LeftApart::of(&ready.files_in_data(), &files));
+            left.insert(tree.to_owned(), LeftTree { state: tree_state(files), synced, apart });
         }
         let phase = serde_json::json!(outcome.phases.last());
         let carried = serde_json::json!(outcome.carried());
@@ -161,8 +164,13 @@ impl<'a> JournalWriter<'a> {
     }
 }
 
-/// The state of a tree, as a survey sees it.
-fn state_of(root: &Path) -> Result<Digest, ExecuteError> {
+/// What tells this start of the machine from others, where the system says so.
+pub(super) fn boot_id() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+}
+
+/// The files of a tree, as a survey sees them.
+fn files_of(root: &Path) -> Result<Vec<(String, u64, i128)>, ExecuteError> {
     let mut found = Vec::new();
     let mut open = vec![(root.to_owned(), String::new())];
     while let Some((dir, below)) = open.pop() {
@@ -178,5 +186,5 @@ fn state_of(root: &Path) -> Result<Digest, ExecuteError> {
             }
         }
     }
-    Ok(tree_state(found))
+    Ok(found)
 }

@@ -26,6 +26,12 @@ pub(super) struct Landmarks {
     pub(super) executed: MysqlGtidSet,
     /// The latest time of any transaction, seconds since 1970, UTC.
     pub(super) newest: u64,
+    /// The same without what the server's own applier does not apply.
+    applied: BTreeMap<u32, (u32, u64)>,
+    /// The place up to which a dead replay had applied the window.
+    done_until: Option<BinlogPosition>,
+    /// Something behind which nobody can say what a dead server had done.
+    hindrance: Option<String>,
 }
 
 /// What stands in one batch.
@@ -37,6 +43,19 @@ pub(super) struct Marks {
     pub(super) apart: Vec<Apart>,
     /// The end of the last transaction.
     pub(super) end: Option<BinlogPosition>,
+    /// What stands before the place up to which a dead replay had applied the window, where that is in this batch.
+    pub(super) done: Option<Done>,
+    /// Why a replay that dies in this batch or a later one cannot go on.
+    pub(super) hindrance: Option<String>,
+}
+
+/// What a dead replay had done.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Done {
+    /// MySQL: its GTIDs.
+    pub(super) executed: MysqlGtidSet,
+    /// MariaDB: the last transaction of each domain that its applier applied.
+    pub(super) position: BTreeMap<u32, (u32, u64)>,
 }
 
 /// A transaction that the server's own applier must not apply.
@@ -51,8 +70,16 @@ pub(super) struct Apart {
 }
 
 impl Landmarks {
-    pub(super) fn new(skip: &[Gtid]) -> Self {
-        Landmarks { awaited: skip.iter().cloned().collect(), ..Landmarks::default() }
+    /// Those of a window; of one that a dead replay had applied in part, up to where.
+    pub(super) fn new(skip: &[Gtid], done_until: Option<BinlogPosition>) -> Self {
+        Landmarks { awaited: skip.iter().cloned().collect(), done_until, ..Landmarks::default() }
+    }
+
+    /// Notes what stands before the place up to which a dead replay came, if that is here.
+    fn note_done(&mut self, at: &BinlogPosition) {
+        if self.done_until.as_ref() == Some(at) {
+            self.batch.done = Some(Done { executed: self.executed.clone(), position: self.applied.clone() });
+        }
     }
 
     /// The next file begins, with this history.
@@ -86,11 +113,19 @@ impl Landmarks {
             self.skipped = transaction.gtid.clone().filter(|_| skipped);
             self.apart.extend(transaction.gtid.clone().filter(|gtid| matches!(gtid, Gtid::Mariadb { .. })));
             self.batch.apart.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped });
+        } else if let Some(Gtid::Mariadb { domain, server, seq }) = &transaction.gtid {
+            self.applied.insert(*domain, (*server, *seq));
         }
         let end = BinlogPosition { file: file.clone(), position: end };
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);
         self.newest = self.newest.max(time);
+        self.note_done(&end);
         self.batch.end = Some(end);
+        if self.hindrance.is_none()
+            && let Some(hindrance) = hindrance(transaction)
+        {
+            self.hindrance = Some(format!("{hindrance} at {file}:{start}"));
+        }
         skipped
     }
 
@@ -106,11 +141,26 @@ impl Landmarks {
 
     /// What was noted of the batch, which ends here.
     pub(super) fn end_batch(&mut self) -> Marks {
-        std::mem::take(&mut self.batch)
+        Marks { hindrance: self.hindrance.clone(), ..std::mem::take(&mut self.batch) }
     }
 
     /// A transaction that is to be left out and was not met.
     pub(super) fn not_met(&self) -> Option<String> {
         self.awaited.iter().next().map(ToString::to_string)
+    }
+}
+
+/// Why a replay that holds a transaction cannot go on after its death, wherever it died behind it: what the server kept of
+/// it is in no log and no set of GTIDs.
+fn hindrance(transaction: &Transaction) -> Option<&'static str> {
+    let statement = transaction.statement.as_deref().unwrap_or_default();
+    let words = statement.get(..statement.floor_char_boundary(200)).unwrap_or_default().to_ascii_uppercase();
+    match transaction.end_kind {
+        _ if transaction.gtid.is_none() => Some("there is a transaction without GTID"),
+        _ if transaction.xa.is_some() => Some("there is an XA transaction"),
+        EndKind::Incident => Some("there are changes that the server lost"),
+        EndKind::Payload => Some("there is a transaction that cannot be read"),
+        _ if words.starts_with("CREATE") && words.contains("TEMPORARY") => Some("there is a temporary table"),
+        _ => None,
     }
 }

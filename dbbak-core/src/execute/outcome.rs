@@ -110,7 +110,7 @@ mod tests {
             state.insert(domain, server, seq);
         }
         let outcome = Outcome {
-            replay: Some(ReplayProof { transactions: 3 }),
+            replay: Some(ReplayProof { transactions: 3, went_on: None }),
             binlog_state: Some(state),
             examination: Some(ExaminationReport::default()),
             ..Outcome::default()

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     binlog::{EndKind, Transaction},
+    halfway::Compared,
     model::{BinlogName, BinlogPosition, Gtid},
-    store::BinlogEntry,
+    store::{BinlogEntry, Digest},
 };
 use std::{
     fmt,
@@ -37,7 +38,7 @@ pub(super) struct ExpectedLog {
 
 impl ExpectedLog {
     /// An empty list.
-    pub(super) fn create(path: &Path, skip: &[Gtid]) -> Result<Self, ExecuteError> {
+    pub(super) fn create(path: &Path, landmarks: Landmarks) -> Result<Self, ExecuteError> {
         // A dead run's lists may be of other batches.
         if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
             let name = format!("{}.", name.to_string_lossy());
@@ -46,7 +47,6 @@ impl ExpectedLog {
             }
         }
         let lines = begin(path)?;
-        let landmarks = Landmarks::new(skip);
         let temporaries = Temporaries::default();
         Ok(ExpectedLog { path: path.to_owned(), batch: 0, lines, transactions: 0, landmarks, temporaries })
     }
@@ -171,11 +171,40 @@ pub(super) struct Lists {
     /// The line before the last, and the last one that was read.
     before: Option<Expected>,
     last: Option<Expected>,
+    taken: Taken,
+}
+
+/// Which lines were taken of the lists.
+#[derive(Debug, Default)]
+struct Taken {
+    lines: u64,
+    /// Of all but the last.
+    before: Box<blake3::Hasher>,
+    last: String,
+}
+
+impl Taken {
+    fn take(&mut self, line: &str) {
+        self.lines += 1;
+        self.before.update(self.last.as_bytes());
+        self.last.clear();
+        self.last.push_str(line);
+        self.last.push('\n');
+    }
+
+    /// Their digest, with the last one or without it.
+    fn digest(&self, with_last: bool) -> Digest {
+        let mut all = self.before.clone();
+        if with_last {
+            all.update(self.last.as_bytes());
+        }
+        all.finalize().into()
+    }
 }
 
 impl Lists {
     pub(super) fn new(path: &Path) -> Self {
-        Lists { path: path.to_owned(), batch: 0, lines: None, before: None, last: None }
+        Lists { path: path.to_owned(), batch: 0, lines: None, before: None, last: None, taken: Taken::default() }
     }
 }
 
@@ -201,6 +230,7 @@ impl Iterator for Lists {
                         return Some(Err(ExecuteError::BadPlan { problem }));
                     };
                     self.before = self.last.replace(place);
+                    self.taken.take(line);
                     return Some(Ok(line.to_owned()));
                 }
                 Some(Err(source)) => return Some(Err(files::failed("read", &path)(source))),
@@ -232,6 +262,9 @@ pub(super) struct Comparison<I> {
     expected: Groups<I>,
     found: Option<String>,
     number: u64,
+    /// The GTID of the last transaction that was logged.
+    last: Option<Gtid>,
+    /// Empty again in a replay that goes on: one that died while there was a temporary table does not.
     temporaries: Temporaries,
 }
 
@@ -241,12 +274,44 @@ impl Comparison<Lists> {
         Comparison::new(lists)
     }
 
+    /// A comparison that goes on behind what a dead run had compared: the lists must hold it.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::GoingOn`] where they hold something else.
+    pub(super) fn behind(mut lists: Lists, compared: &Compared) -> Result<Self, ExecuteError> {
+        for line in 1..=compared.lines {
+            let missing = || ExecuteError::GoingOn { problem: format!("the window has no transaction {line}") };
+            lists.next().ok_or_else(missing)??;
+        }
+        if compared.chain.is_some_and(|chain| chain != lists.taken.digest(true)) {
+            let problem = "the dead run compared other transactions than those of the window".to_owned();
+            return Err(ExecuteError::GoingOn { problem });
+        }
+        let (found, number, last) = (compared.found.clone(), compared.number, compared.last.clone());
+        Ok(Comparison { found, number, last, ..Comparison::of(lists) })
+    }
+
+    /// What was compared, up to the end of a log.
+    pub(super) fn compared(&self, log: &BinlogName) -> Compared {
+        let (taken, held) = (&self.expected.lines.taken, self.expected.next.is_some());
+        Compared {
+            log: Some(log.clone()),
+            lines: taken.lines - u64::from(held),
+            chain: Some(taken.digest(!held)),
+            found: self.found.clone(),
+            number: self.number,
+            last: self.last.clone(),
+        }
+    }
+
     /// Takes the next transaction that the private server logged.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::ProofFailed`] where it, or the one before it, is not the one that is expected.
     pub(super) fn logged(&mut self, transaction: &Transaction) -> Result<(), ExecuteError> {
+        self.last.clone_from(&transaction.gtid);
         let temporary = self.temporaries.alone(transaction);
         if !temporary && is_listed(transaction) { self.see(line_of(transaction)) } else { Ok(()) }
     }
@@ -279,7 +344,7 @@ impl Comparison<Lists> {
 impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
     fn new(lines: I) -> Self {
         let expected = Groups { lines, next: None };
-        Comparison { expected, found: None, number: 0, temporaries: Temporaries::default() }
+        Comparison { expected, found: None, number: 0, last: None, temporaries: Temporaries::default() }
     }
 
     fn see(&mut self, line: String) -> Result<(), ExecuteError> {
@@ -416,6 +481,7 @@ fn filled(expected: &str, found: &str, next: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn proves(expected: &[&str], logged: &[&str]) -> Result<(), ExecuteError> {
         let mut comparison = Comparison::new(expected.iter().map(|line| Ok((*line).to_owned())));
@@ -456,5 +522,69 @@ mod tests {
         // Rows of a table that was there before come with their own GTID.
         let window = ["0-1-7\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"];
         assert!(proves(&window, &["0-1-7\t", "0-1-8\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"]).is_err());
+    }
+
+    /// The list of a window, in a directory.
+    fn lists(dir: &Path, lines: &[&str]) -> Lists {
+        let path = dir.join("expected");
+        let text: Vec<String> = lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| format!("{at}\t{}\t{}\t0\tb.000001\t{line}\n", at + 1, at + 1))
+            .collect();
+        fs::write(list_of(&path, 0), text.concat()).unwrap();
+        Lists::new(&path)
+    }
+
+    const EXPECTED: [&str; 6] = ["a-1\tx:1", "a-2\tnew y:2", "a-3\tx:1", "a-3\tz:4", "a-4\t", "a-5\tx:1"];
+    /// One line less or more than expected here and there, and the same all the same.
+    const LOGGED: [&str; 7] = ["a-1\tx:1", "a-2\t", "a-9\ty:2", "a-3\tx:1", "a-3\tz:4", "a-4\tw:1", "a-5\tx:1"];
+
+    #[test]
+    fn a_comparison_goes_on_wherever_it_was_broken_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let log: BinlogName = "replay.000001".parse().unwrap();
+        let run = |breaks: &[usize], logged: &[&str]| -> Result<u64, ExecuteError> {
+            let mut comparison = Comparison::of(lists(dir.path(), &EXPECTED));
+            for (at, line) in logged.iter().enumerate() {
+                if breaks.contains(&at) {
+                    let compared = serde_json::to_string(&comparison.compared(&log)).unwrap();
+                    let compared = serde_json::from_str(&compared).unwrap();
+                    comparison = Comparison::behind(lists(dir.path(), &EXPECTED), &compared)?;
+                }
+                comparison.see((*line).to_owned())?;
+            }
+            comparison.finish().map(|()| comparison.number())
+        };
+        let whole = run(&[], &LOGGED).unwrap();
+        for first in 0..LOGGED.len() {
+            for second in first..LOGGED.len() {
+                assert_eq!(run(&[first, second], &LOGGED).unwrap(), whole, "{first} {second}");
+                // What is missing is missed, on whichever side.
+                for missing in [0, 3, 4, 5, 6] {
+                    let mut logged = LOGGED.to_vec();
+                    logged.remove(missing);
+                    assert!(
+                        matches!(run(&[first, second], &logged), Err(ExecuteError::ProofFailed { .. })),
+                        "{missing}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_compared_with_another_window_proves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut comparison = Comparison::of(lists(dir.path(), &EXPECTED));
+        LOGGED[..5].iter().for_each(|line| comparison.see((*line).to_owned()).unwrap());
+        let compared = comparison.compared(&"replay.000001".parse().unwrap());
+        assert!(compared.lines > 1);
+        let mut other = EXPECTED;
+        other[0] = "b-1\tx:1";
+        for lines in [&other[..], &EXPECTED[..1]] {
+            let refused = Comparison::behind(lists(dir.path(), lines), &compared);
+            assert!(matches!(refused, Err(ExecuteError::GoingOn { .. })), "{refused:?}");
+        }
     }
 }

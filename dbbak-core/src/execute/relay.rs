@@ -7,7 +7,8 @@ use super::{
     error::ExecuteError,
     feeder::RunningFeeder,
     files,
-    landmarks::{Apart, Landmarks, Marks},
+    halfway::Notes,
+    landmarks::{Apart, Done, Landmarks, Marks},
     replay::{pipe, server_died},
     running::Running,
 };
@@ -16,7 +17,7 @@ use crate::{
     plan::{Relay, Replay},
     tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table, parse_worker_failures},
 };
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 /// Where the first event of a binlog begins.
 const FIRST_EVENT: u64 = 4;
@@ -31,6 +32,7 @@ pub(super) struct RelayRun<'a> {
     pub(super) running: &'a Running<'a>,
     /// The files of the batch that is applied.
     pub(super) files: Vec<BinlogName>,
+    pub(super) notes: Arc<Notes>,
 }
 
 impl RelayRun<'_> {
@@ -41,33 +43,91 @@ impl RelayRun<'_> {
     ///
     /// [`ExecuteError::ServerIdTaken`]; when a file cannot be read or written.
     pub(super) fn prepare(&mut self, batch: &Marks) -> Result<(), ExecuteError> {
+        self.notes.hindrance(batch.hindrance.as_ref())?;
         let done = std::mem::replace(&mut self.files, batch.files.clone());
         self.check_ids()?;
         let last = self.relay.files.last().filter(|last| self.files.contains(last));
         if let (Some(stop), Some(last)) = (self.relay.stop, last) {
             files::truncate(&self.relay.binlogs.join(last.as_str()), stop)?;
         }
-        let path = |file: &BinlogName| self.relay.binlogs.join(file.as_str()).display().to_string();
-        let mut index = self.files.iter().fold(String::new(), |mut text, file| {
-            let _ = writeln!(text, "{}", path(file));
-            text
-        });
         match &self.relay.applier {
-            // A server that runs has written files of its own; they stay behind those that it is to apply.
-            Applier::RelayLogs { .. } if !done.is_empty() => {
-                let done: Vec<String> = done.iter().map(path).collect();
-                files::each_line(&self.relay.index, 0, &mut |line| {
-                    if !done.iter().any(|done| done == line.trim_end()) {
-                        index += line;
-                    }
-                })?;
-                files::rewrite(&self.relay.index, &index)
-            }
-            _ => {
-                files::remove_file(&self.relay.index)?;
-                files::write_private(&self.relay.index, &index)
-            }
+            Applier::RelayLogs { .. } if !done.is_empty() => self.list_for_a_running(&done),
+            // MySQL looks for the place at which the dead server stood, and must not find it: it would not let go of it.
+            Applier::RelayLogs { .. } if self.step.going_on.is_some() => self.list(""),
+            _ => self.list(&self.listed()),
         }
+    }
+
+    /// The files as lines of a list.
+    fn listed(&self) -> String {
+        self.files.iter().fold(String::new(), |mut text, file| {
+            let _ = writeln!(text, "{}", self.relay.binlogs.join(file.as_str()).display());
+            text
+        })
+    }
+
+    fn list(&self, files: &str) -> Result<(), ExecuteError> {
+        files::remove_file(&self.relay.index)?;
+        files::write_private(&self.relay.index, files)
+    }
+
+    /// A server that runs has written files of its own; they stay behind those that it is to apply.
+    fn list_for_a_running(&self, done: &[BinlogName]) -> Result<(), ExecuteError> {
+        let mut index = self.listed();
+        let done: Vec<String> =
+            done.iter().map(|file| self.relay.binlogs.join(file.as_str()).display().to_string()).collect();
+        files::each_line(&self.relay.index, 0, &mut |line| {
+            if !done.iter().any(|done| done == line.trim_end()) {
+                index += line;
+            }
+        })?;
+        files::rewrite(&self.relay.index, &index)
+    }
+
+    /// Takes over what a dead server had applied: checks that the server that runs has just that, and makes it forget
+    /// where its applier stood. `first` is the batch in which it stood.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::GoingOn`] where the server has something else.
+    pub(super) fn take_over(&self, first: &Marks) -> Result<(), ExecuteError> {
+        let Some(going_on) = &self.step.going_on else { return Ok(()) };
+        let missing = || ExecuteError::GoingOn { problem: format!("no transaction ends at {}", going_on.at) };
+        let done = match (&going_on.after, &first.done) {
+            (None, _) => Done::default(),
+            (Some(_), Some(done)) => done.clone(),
+            (Some(_), None) => return Err(missing()),
+        };
+        self.check_done(&done)?;
+        if let Applier::RelayLogs { .. } = self.relay.applier {
+            self.tell(self.relay.applier.forget())?;
+            self.list_for_a_running(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Compares what the server says it has with what the dead one had applied.
+    fn check_done(&self, done: &Done) -> Result<(), ExecuteError> {
+        let found = self.position()?;
+        let (equal, expected) = match self.relay.applier {
+            Applier::RelayLogs { .. } => {
+                let base: MysqlGtidSet =
+                    self.relay.base_gtid.as_deref().unwrap_or_default().parse().unwrap_or_default();
+                let expected = base.union(&done.executed);
+                (found.parse::<MysqlGtidSet>().is_ok_and(|found| found == expected), expected.to_string())
+            }
+            Applier::Fed => {
+                let state: MariadbGtidState = found.parse().unwrap_or_default();
+                let mut expected = MariadbGtidState::default();
+                done.position.iter().for_each(|(domain, (server, seq))| expected.insert(*domain, *server, *seq));
+                let is_there = |(domain, last): (&u32, &(u32, u64))| state.last_in(*domain) == Some(*last);
+                (done.position.iter().all(is_there), expected.to_string())
+            }
+        };
+        if equal {
+            return Ok(());
+        }
+        Err(ExecuteError::GoingOn { problem: format!("the server has {found}, the dead run had applied {expected}") })
     }
 
     /// Replays the window, batch after batch, and leaves the server without a source, its GTID position at the window's
@@ -84,7 +144,7 @@ impl RelayRun<'_> {
         server: &mut dyn Process,
     ) -> Result<Unpacking, ExecuteError> {
         let mut batch = first;
-        let mut at = self.step.from.clone();
+        let mut at = self.from().clone();
         loop {
             self.apply_batch(&batch, at, server)?;
             // What was applied is of no more use; the next batch but one needs its room.
@@ -135,6 +195,10 @@ impl RelayRun<'_> {
         };
         for apart in &batch.apart {
             let start = BinlogPosition { file: apart.file.clone(), position: apart.start };
+            // A dead run has applied it.
+            if start < at {
+                continue;
+            }
             if at < start {
                 self.apply_until(&start, server, &mut feeder)?;
             }
@@ -289,6 +353,11 @@ impl RelayRun<'_> {
         Ok(())
     }
 
+    /// Where this run begins.
+    fn from(&self) -> &BinlogPosition {
+        self.step.going_on.as_ref().map_or(&self.step.from, |going_on| &going_on.at)
+    }
+
     fn tell(&self, statements: &str) -> Result<(), ExecuteError> {
         self.ask(statements).map(|_| ())
     }
@@ -317,7 +386,7 @@ impl RelayRun<'_> {
 
     /// Whether no transaction stands between what was applied and a place.
     fn nothing_before(&self, status: &ApplierStatus, place: &BinlogPosition) -> bool {
-        let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        let applied = self.relay.applier.reached(status).unwrap_or(self.from());
         self.next_transaction(applied).is_some_and(|next| next.at >= *place)
     }
 
@@ -328,7 +397,7 @@ impl RelayRun<'_> {
 
     /// The applier stands still: the transaction of the worker that failed, or the one behind what was applied, is the one.
     fn stuck(&self, status: &ApplierStatus, problem: &str) -> ExecuteError {
-        let applied = self.relay.applier.reached(status).unwrap_or(&self.step.from);
+        let applied = self.relay.applier.reached(status).unwrap_or(self.from());
         let before = self.files.iter().position(|file| *file == applied.file).unwrap_or(0);
         let files = Files { dir: &self.relay.binlogs, names: self.files.get(before..).unwrap_or_default() };
         let log = self.step.server.launch.log.clone();

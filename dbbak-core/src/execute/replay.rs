@@ -7,7 +7,9 @@ use super::{
     error::ExecuteError,
     examine::{Ended, Examiner, Parts, close},
     files,
-    follow::Follower,
+    follow::{Begin, Follower},
+    halfway::{Notes, list_what_is_left},
+    landmarks::Marks,
     relay::RelayRun,
     run_dir::{in_run_dir, start_server},
     running::Running,
@@ -17,11 +19,13 @@ use crate::{
     store::StoreReader,
     tools::{Exit, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
 };
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 use uuid::Uuid;
 
 /// How often a session looks whether something ended.
 const TICK: Duration = Duration::from_millis(50);
+/// After so many looks a server is asked though it has no socket.
+const ASK_ANYHOW: u32 = 20;
 /// How long a server whose client has lost it may take to be dead.
 const DYING: Duration = Duration::from_secs(1);
 /// How long a private server may take to shut down once it was asked to (writing back a large buffer pool included).
@@ -40,15 +44,25 @@ pub(super) fn run_replay(
     store: &dyn StoreReader,
     running: &Running<'_>,
 ) -> Result<(Unpacking, Ended), ExecuteError> {
+    if step.going_on.is_none() {
+        // Logs of another replay would be taken for those of this one.
+        files::remove_tree(&step.server.log_dir)?;
+    }
     files::create_private_dir(&step.server.log_dir)?;
     let unpack = window.step.clone();
     in_run_dir(&step.server, &[], || {
         thread::scope(|scope| {
-            let follower = Follower::start((step, &unpack), scope, (running.clock, running.reporter));
             let ahead = Ahead::start(window, scope, (store, running.reporter));
-            match replay_on(step, ahead, running) {
-                Ok(window) => follower.prove().map(|()| window),
-                Err(error) => Err(blamed(error, follower, &unpack)),
+            let mut follower = None;
+            let replayed = replay_on((step, &unpack), ahead, running, &mut |begin, notes| {
+                let tellers = (running.clock, running.reporter, notes);
+                follower = Some(Follower::start((step, &unpack, begin), scope, tellers));
+            });
+            match (replayed, follower) {
+                (Ok(window), Some(follower)) => follower.prove().map(|()| window),
+                (Ok(_), None) => Err(ExecuteError::BadPlan { problem: "nobody looked at the replay".into() }),
+                (Err(error), Some(follower)) => Err(blamed(error, follower, &unpack)),
+                (Err(error), None) => Err(error),
             }
         })
     })
@@ -64,15 +78,40 @@ fn blamed(error: ExecuteError, follower: Follower<'_>, window: &UnpackBinlogs) -
     ExecuteError::Applier { transaction, problem: problem.clone(), log: log.clone() }
 }
 
-fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Result<(Unpacking, Ended), ExecuteError> {
+fn replay_on(
+    (step, unpack): (&Replay, &UnpackBinlogs),
+    mut ahead: Ahead<'_>,
+    running: &Running<'_>,
+    follow: &mut dyn FnMut(Begin, Arc<Notes>),
+) -> Result<(Unpacking, Ended), ExecuteError> {
     let server = &step.server;
     let mut parts = Parts::new(running);
-    let first = ahead.next()?.unwrap_or_default();
-    let mut relay = step.relay.as_ref().map(|relay| RelayRun { step, relay, running, files: Vec::new() });
+    let first = first_batch(step, unpack, &mut ahead)?;
+    let notes = Arc::new(match &step.going_on {
+        None => Notes::begin(server, first.hindrance.clone())?,
+        Some(_) => Notes::take_over(server)?,
+    });
+    let run = |relay| RelayRun { step, relay, running, files: Vec::new(), notes: Arc::clone(&notes) };
+    let mut relay = step.relay.as_deref().map(run);
     if let Some(relay) = &mut relay {
         relay.prepare(&first)?;
     }
+    if step.going_on.is_some() {
+        list_what_is_left(server)?;
+    }
     let mut process = start_server(server, running)?;
+    let begin = match (&step.going_on, &relay) {
+        (None, _) => Ok(Begin::fresh(unpack)),
+        (Some(_), Some(relay)) => relay.take_over(&first).and_then(|()| Begin::behind_the_dead(step, unpack, &notes)),
+        (Some(_), None) => Err(ExecuteError::BadPlan { problem: "a pipe cannot go on".into() }),
+    };
+    match begin {
+        Ok(begin) => follow(begin, Arc::clone(&notes)),
+        Err(error) => {
+            process.kill()?;
+            return Err(error);
+        }
+    }
     parts.done("start the server");
     let replayed = match &mut relay {
         Some(relay) => relay.run(first, ahead, &mut *process),
@@ -92,6 +131,20 @@ fn replay_on(step: &Replay, mut ahead: Ahead<'_>, running: &Running<'_>) -> Resu
     let ended = close(examined, server, &mut *process, running, parts)?;
     let missing = || ExecuteError::BadPlan { problem: "a replay ended without its window".into() };
     Ok((window.ok_or_else(missing)?, ended))
+}
+
+/// The first batch that is not applied as a whole yet. What a dead run has applied is of no more use.
+fn first_batch(step: &Replay, unpack: &UnpackBinlogs, ahead: &mut Ahead<'_>) -> Result<Marks, ExecuteError> {
+    let mut batch = ahead.next()?.unwrap_or_default();
+    let Some(going_on) = &step.going_on else { return Ok(batch) };
+    while !batch.files.contains(&going_on.at.file) {
+        for file in &batch.files {
+            files::remove_file(&unpack.dir.join(file.as_str()))?;
+        }
+        let missing = || ExecuteError::GoingOn { problem: format!("the window has no {}", going_on.at) };
+        batch = ahead.next()?.ok_or_else(missing)?;
+    }
+    Ok(batch)
 }
 
 /// Replays a window through one pipeline, which needs all of it.
@@ -126,7 +179,9 @@ pub(super) fn server_died(server: &PrivateServer, exits: &[MemberExit]) -> Execu
 pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
     let (account, password) = (&server.account, Uuid::new_v4().simple().to_string());
     let statements = format!(
+        // A dead run may have left its own.
         "SET sql_log_bin=0;\n\
+         DROP USER IF EXISTS '{account}'@'localhost';\n\
          CREATE USER '{account}'@'localhost' IDENTIFIED BY '{password}';\n\
          GRANT ALL PRIVILEGES ON *.* TO '{account}'@'localhost' WITH GRANT OPTION;\n"
     );
@@ -146,7 +201,11 @@ pub(super) fn wait_until_ready(
     let log = &server.launch.log;
     let failed = |problem: String| ExecuteError::ServerStart { problem, stderr: files::tail(log), log: log.clone() };
     let deadline = running.clock.monotonic() + Duration::from_secs(server.start_timeout_seconds);
+    let mut ticks = 0;
     loop {
+        // Each question is a client that takes the processor from the server; before its socket is there none gets in.
+        let ask = ticks % ASK_ANYHOW == 0 || files::exists(&server.socket);
+        ticks += 1;
         if let Some(exits) = process.wait(Some(TICK))? {
             return Err(failed(describe(&exits)));
         }
@@ -155,7 +214,7 @@ pub(super) fn wait_until_ready(
             return Err(ExecuteError::Interrupted { signal });
         }
         let ping = Launch { command: server.ping.clone(), log: server.run_dir.join("ping.log") };
-        if running.run(&[ping])?.iter().all(|exit| exit.status.success()) {
+        if ask && running.run(&[ping])?.iter().all(|exit| exit.status.success()) {
             return Ok(());
         }
         if running.clock.monotonic() >= deadline {

@@ -19,6 +19,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     num::NonZero,
+    sync::Arc,
     thread,
 };
 
@@ -163,7 +164,7 @@ type Hashed<'a> = HashingWriter<&'a mut dyn Publish>;
 /// about the content. Damage ends the scan, not the copy. Returns the bytes copied and their digest.
 fn copy(
     mut input: impl Read,
-    output: &mut impl Write,
+    output: &mut Encoder<impl Write>,
     sender: ChunkSender,
     reporter: &dyn Reporter,
 ) -> io::Result<(u64, Digest)> {
@@ -174,14 +175,16 @@ fn copy(
             return Err(super::interruption(signal));
         }
         let mut chunk = sender.read(&mut input)?;
-        if chunk.is_empty() {
+        let bytes = chunk.bytes.len() as u64;
+        if bytes == 0 {
             return Ok((offset, hasher.finalize().into()));
         }
-        clear_in_use(&mut chunk, offset);
-        hasher.update(&chunk);
-        output.write_all(&chunk)?;
-        let bytes = chunk.len() as u64;
-        sender.send(chunk);
+        clear_in_use(&mut chunk.bytes, offset);
+        hasher.update(&chunk.bytes);
+        let chunk = Arc::new(chunk);
+        // The scan first: it can go on while this thread waits for room to pack.
+        sender.send(Arc::clone(&chunk));
+        output.write_shared(chunk)?;
         offset += bytes;
         reporter.report(&Event::Progress { bytes });
     }

@@ -108,7 +108,7 @@ pub enum TreeError {
     },
 }
 
-const BUFFER: usize = 1 << 20;
+pub(super) const BUFFER: usize = 1 << 20;
 
 /// Goes through a tree once: reads and hashes every file, compares it, copies it (by reflink where the file system can)
 /// and syncs it, as asked.

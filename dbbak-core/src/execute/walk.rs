@@ -228,7 +228,8 @@ impl<'a> Walk<'a> {
         self.outcome.binlog_state = window.landmarks().state.clone();
         self.ended(ended);
         files::remove_tree(&step.server.log_dir)?;
-        self.outcome.replay = Some(ReplayProof { transactions: window.transactions() });
+        let went_on = step.going_on.clone();
+        self.outcome.replay = Some(ReplayProof { transactions: window.transactions(), went_on });
         Ok(())
     }
 

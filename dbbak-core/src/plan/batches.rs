@@ -87,8 +87,8 @@ pub(super) fn divide(sizes: &[u64], room: Room, whole: bool) -> Division {
         [] => all,
         batches => batches.windows(2).map(|two| two[0].bytes + two[1].bytes).max().unwrap_or(all),
     };
-    // What is compared is removed at once: one log is being written, and one is being read.
-    let needed = room.data + unpacked + unpacked.min(2 * log_size);
+    // One log is being written, one is being read, and the one before it is kept.
+    let needed = room.data + unpacked + unpacked.min(3 * log_size);
     Division { batches, log_size, relay_space, needed }
 }
 

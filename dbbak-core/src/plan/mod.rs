@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod fetch;
 mod finish;
+mod going_on;
 mod keyring;
 mod load;
 mod origin;
@@ -61,10 +62,10 @@ pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
-    BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, IndexBinlog, InitDatadir,
-    KeyringFile, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer, ReadBackup,
-    RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump,
-    UnpackBinlogs,
+    BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
+    InitDatadir, KeyringFile, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer,
+    ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone,
+    TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     catalog::Backup,
     facts::ToolFact,
+    halfway::{REPLAY_BASE, REPLAY_LOG},
     store::Encryption,
     tools::{
         Client, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version, carried_settings,
@@ -53,7 +54,7 @@ impl<'a> Restore<'a> {
         self.check_server_version(last, version)?;
         let stored = stored(self.facts, last)?;
         let (run_dir, id) = (self.run_dir(), short(&self.request.id));
-        let log_dir = self.workdir.join("replay-log");
+        let log_dir = self.workdir.join(REPLAY_LOG);
         let (socket, init_file, client_file) =
             (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
         let datadir = self.datadir();
@@ -75,7 +76,7 @@ impl<'a> Restore<'a> {
             // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
             tmpdir: self.workdir.join("tmp"),
             init_file: Some(init_file.clone()),
-            log_bin: log.map(|_| log_dir.join("replay")),
+            log_bin: log.map(|_| log_dir.join(REPLAY_BASE)),
             log_size: log.map_or(1 << 30, |log| log.log_size),
             server_id,
             settings,

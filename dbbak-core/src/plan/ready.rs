@@ -192,7 +192,38 @@ fn broken_sequence(window: &Window<'_>, base: &str) -> Option<String> {
     window.files.is_empty().then(|| "the window has none".into())
 }
 
+impl Plan {
+    /// The step that makes restored data ready.
+    pub(crate) fn made_ready(&self) -> Option<&MakeReady> {
+        self.steps.iter().find_map(|step| match step {
+            Step::MakeReady(ready) => Some(&**ready),
+            _ => None,
+        })
+    }
+}
+
 impl MakeReady {
+    /// The files in the data directory that the step removes or makes, whatever is there: it may be done again after it was done in part.
+    /// Paths below the directory, and base names of binlogs with a dot at the end.
+    pub(crate) fn files_in_data(&self) -> Vec<String> {
+        let inside = |path: &Path| {
+            let below = path.strip_prefix(&self.datadir).ok()?.to_str()?;
+            Some(below.to_owned())
+        };
+        let written = self.binlog_state.iter().chain(self.history.iter().map(|history| &history.index));
+        // A file that is replaced has another name until it is whole.
+        let written = written.flat_map(|path| [path.clone(), path.with_extension("tmp")]);
+        let mut files: Vec<String> =
+            self.identity.iter().cloned().chain(written).filter_map(|path| inside(&path)).collect();
+        if let Some((base, index)) = &self.stale_logs {
+            files.extend([format!("{base}."), index.clone()]);
+        }
+        if let Some(history) = self.history.as_ref().filter(|history| history.dir == self.datadir) {
+            files.extend(history.files.iter().map(|file| file.name.to_string()));
+        }
+        files
+    }
+
     /// What is done, in words.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.identity.iter().map(|path| format!("remove {}", path.display())).collect();

@@ -1,6 +1,6 @@
 //! What a restore says of itself, before and after.
 
-use super::{request::ReplayWay, select::Window};
+use super::{request::ReplayWay, restore_step::GoingOn, select::Window};
 use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
@@ -154,6 +154,9 @@ impl ReportedBackup {
 pub struct ReplayProof {
     /// Transactions that the archive holds in the window and the private server logged, one by one the same.
     pub transactions: u64,
+    /// Where a replay that had died was gone on with; the transactions before were logged and compared by the run that died.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_on: Option<GoingOn>,
 }
 
 /// What a private server said of the restored data at the end.

@@ -327,6 +327,7 @@ impl<'a> Restore<'a> {
             skip: self.request.skip.clone(),
             copies: replay::copies(window)?,
             batches: division.batches.clone(),
+            done_until: None,
         };
         let copies = unpack.names();
         // Where each file is a copy under its own name, these are the places themselves.
@@ -401,6 +402,7 @@ impl<'a> Restore<'a> {
             cut,
             bytes,
             examination,
+            going_on: None,
         })));
         for path in [dir, load_dir, tmp_dir].into_iter().chain(own_dirs) {
             plan.steps.push(Step::RemoveTree { path });

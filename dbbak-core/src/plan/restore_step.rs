@@ -35,6 +35,9 @@ pub struct UnpackBinlogs {
     /// applied. None: this step unpacks all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub batches: Vec<Batch>,
+    /// The place up to which a dead replay had applied the window, which this restore goes on behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_until: Option<BinlogPosition>,
 }
 
 /// How a binlog is copied into a window of two servers' binlogs, so that all copies can be read as one log: under a name of a
@@ -103,6 +106,22 @@ pub struct Replay {
     /// What the server is asked before it is shut down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examination: Option<Examination>,
+    /// What a dead run had applied of it, where this one goes on behind that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub going_on: Option<GoingOn>,
+}
+
+/// What a dead run had applied of a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoingOn {
+    /// The last transaction that the private server logged; none: it had logged none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Gtid>,
+    /// Where that ends, in the copy that is applied.
+    pub at: BinlogPosition,
+    /// How many transactions of the window it had applied, where the index tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
 }
 
 /// A private server on a backup that is restored as it is.

@@ -1,8 +1,10 @@
 //! Plans how a restore that died goes on: what is kept, how that is checked, and what is done again.
 
 use super::{
-    CaughtUp, ExaminationReport, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest, Selection, Step,
+    CaughtUp, ExaminationReport, GoingOn, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest,
+    Selection, Step,
     error::utc,
+    going_on::going_on,
     touch::{Touch, touch, works_on},
 };
 use crate::{
@@ -213,16 +215,22 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
         return Plan { steps, ..fresh };
     };
     let keys = fresh.step_keys();
-    let workdir = planned.path.parent().unwrap_or(Path::new(""));
-    let view = View { plan: &fresh, keys: &keys, fact, journal, workdir };
-    let way = view.way(&planned.header);
+    let half = going_on(&fresh, &keys, (fact, journal));
+    let (path, header) = (planned.path.clone(), planned.header.clone());
+    let half_done = match &half {
+        Some(Ok(going_on)) => fresh.clone().going_on(going_on),
+        _ => fresh.clone(),
+    };
+    let workdir = path.parent().unwrap_or(Path::new(""));
+    let view = View { plan: &half_done, keys: &keys, fact, journal, workdir, half: half.as_ref() };
+    let way = view.way(&header);
     let mut reasons =
         vec![format!("goes on with the restore of {}: {}", utc(&journal.header.began), journal.header.aim)];
     if let Some(cut) = &journal.header.pin.cut {
         reasons.push(format!("it ends at {}, as it was to end then: what was archived since is left out", cut.at));
     }
     let mut resume = Resume { restart: false, preparing: 0, phases: Vec::new(), carried: Carried::default() };
-    let mut header = planned.header.clone();
+    let mut header = header;
     let steps = match way {
         Way::From(next) => {
             header = journal.header.clone();
@@ -242,7 +250,6 @@ pub fn plan_resume(fresh: Plan, facts: &Facts) -> Plan {
             [preparing, fresh.steps[view.first()..].to_vec()].concat()
         }
     };
-    let path = planned.path.clone();
     reasons.extend(fresh.reasons.iter().cloned());
     Plan { steps, reasons, journal: Some(Box::new(PlannedJournal { path, header, resume: Some(resume) })), ..fresh }
 }
@@ -253,6 +260,8 @@ struct View<'a> {
     fact: &'a JournalFact,
     journal: &'a Journal,
     workdir: &'a Path,
+    /// A replay that died.
+    half: Option<&'a Result<GoingOn, String>>,
 }
 
 impl View<'_> {
@@ -279,6 +288,23 @@ impl View<'_> {
         if !names.is_empty() {
             return Way::Anew(format!("not the same as then: {}", names.join(", ")));
         }
+        // What is removed first is in no journal.
+        let is_left = |path: &PathBuf| {
+            let name = path.strip_prefix(self.workdir).ok();
+            name.is_some_and(|name| self.fact.names.iter().any(|found| Path::new(found) == name))
+        };
+        if self.journal.done.is_empty() && self.journal.begun.is_none() && self.plan.discard_dirs.iter().any(is_left) {
+            return Way::Anew("it died while it removed what the run before had left".into());
+        }
+        match self.half {
+            Some(Err(why)) => return Way::Anew(format!("it died in the replay, which cannot go on: {why}")),
+            Some(Ok(_)) => {
+                // What the binlogs must bring about is kept in memory alone.
+                let unpack = steps.iter().position(|step| matches!(step, Step::UnpackBinlogs(_)));
+                return unpack.map_or(Way::Anew("there is nothing to replay".into()), Way::From);
+            }
+            None => {}
+        }
         let behind = self.keys.iter().skip(self.first()).position(|key| self.journal.finished(key).is_none());
         // The report is written again in any case.
         let behind = behind.map_or(steps.len(), |at| at + self.first()).min(steps.len().saturating_sub(1));
@@ -287,7 +313,7 @@ impl View<'_> {
             let Some(at) = self.keys.iter().position(|key| key == begun) else {
                 return Way::Anew("it died in a step that this plan does not have".into());
             };
-            let again = matches!(steps[at], Step::RemoveTree { .. });
+            let again = matches!(steps[at], Step::RemoveTree { .. } | Step::MakeReady(_));
             if matches!(self.touch(&steps[at]), Touch::Changes { .. }) && !again {
                 return Way::Anew(format!("it died while it was to {}, which changes the copy", steps[at].title()));
             }
@@ -331,7 +357,11 @@ impl View<'_> {
             let Some(left) = done.left.get(tree) else {
                 return Some(format!("how {} was left is not known", tree.display()));
             };
-            if self.fact.trees.get(tree) != Some(&left.state) {
+            // What is made ready may be done again after it was done in part.
+            let ready = self.plan.steps[next..].first().is_some_and(|step| matches!(step, Step::MakeReady(_)));
+            let apart = left.apart.as_ref().filter(|_| ready).map(|apart| &apart.state);
+            let as_left = self.fact.trees.get(tree) == Some(&left.state);
+            if !as_left && (apart.is_none() || self.fact.apart.get(tree) != apart) {
                 return Some(format!("{} was changed since the step to {}", tree.display(), done.title));
             }
             if !left.synced && (done.boot.is_none() || done.boot != self.fact.boot) {
@@ -360,8 +390,8 @@ impl View<'_> {
             let later = |step: &&Step| works_on(step, datadir, tree);
             let changed = before[at + 1..].iter().any(|step| later(&step));
             match rest.iter().find(later).map(|step| self.touch(step)) {
-                // It was used, or is removed at once.
-                _ if changed => kept.push(step.title()),
+                // It was used, also by the replay that is gone on with, or is removed at once.
+                _ if changed || matches!(self.half, Some(Ok(_))) => kept.push(step.title()),
                 None | Some(Touch::Removes { .. }) => {}
                 Some(_) if recorded => checked.push(mended(step)),
                 Some(_) => {
@@ -378,7 +408,14 @@ impl View<'_> {
         for step in checked.iter().chain(rest.first()).filter(|step| matches!(step, Step::MendTree(_))) {
             reasons.push(format!("compared with the recorded digests, copied where it differs: {}", step.title()));
         }
-        if !kept.is_empty() {
+        if let Some(Ok(going_on)) = self.half {
+            reasons.push(format!("finished, and not done again: {}", kept.join(", ")));
+            let transactions = rest.iter().find_map(|step| match step {
+                Step::UnpackBinlogs(unpack) => Some(unpack.transactions),
+                _ => None,
+            });
+            reasons.push(going_on.reason(transactions.flatten()));
+        } else if !kept.is_empty() {
             reasons.push(format!("finished, its files are as it left them, and not done again: {}", kept.join(", ")));
         }
         let made_again = |path: &Path| {

@@ -1,8 +1,8 @@
 //! The closed vocabulary of steps that plans are made of.
 
 pub use super::restore_step::{
-    BinlogCopy, CatchUp, Channel, Examination, Examine, Feeder, KeyringFile, MakeReady, Ownership, PlaceBinlogs,
-    PrivateServer, Relay, Replay, UnpackBinlogs,
+    BinlogCopy, CatchUp, Channel, Examination, Examine, Feeder, GoingOn, KeyringFile, MakeReady, Ownership,
+    PlaceBinlogs, PrivateServer, Relay, Replay, UnpackBinlogs,
 };
 use crate::{
     model::{BackupId, BinlogName, TreeName},

@@ -81,9 +81,9 @@ impl Step {
             Step::Replay(replay) => serde_json::json!({
                 "replay": replay.from, "to": replay.cut, "on": replay.server.log_dir, "relay": replay.relay.is_some(),
             }),
-            // How it is divided depends on the room that there is.
+            // How it is divided depends on the room that there is, and how much of it is applied already does not count.
             Step::UnpackBinlogs(unpack) => {
-                serde_json::json!(UnpackBinlogs { batches: Vec::new(), ..unpack.clone() })
+                serde_json::json!(UnpackBinlogs { batches: Vec::new(), done_until: None, ..unpack.clone() })
             }
             Step::WriteReport { path, .. } => serde_json::json!({ "report": path }),
             step => serde_json::json!(step),

@@ -1,9 +1,9 @@
 //! Looks for the journal of a dead restore in a work directory, and at what is there of what it tells of.
 
-use super::SurveyError;
+use super::{SurveyError, halfway};
 use crate::{
     facts::{Facts, JournalFact, LivingProcess},
-    journal::{JOURNAL, Journal, JournalError, JournalSession, tree_state},
+    journal::{JOURNAL, Journal, JournalError, JournalSession, LeftApart, tree_state},
     probe::{PathState, Probe},
 };
 use std::{
@@ -30,28 +30,34 @@ pub fn journal(facts: &mut Facts, probe: &dyn Probe, workdir: Option<&Path>) -> 
     let journal = Journal::parse(&String::from_utf8_lossy(&bytes));
     let names = probe.list_dir(workdir)?;
     let boot = text(probe, Path::new(BOOT_ID)).map(|text| text.trim().to_owned());
-    let trees = match &journal {
+    let (trees, apart) = match &journal {
         Ok(journal) => trees_of(journal, probe)?,
-        Err(_) => BTreeMap::new(),
+        Err(_) => Default::default(),
     };
     let living = living(probe, workdir, journal.as_ref(), boot.as_deref());
     // What is there is used again, or makes room.
     facts.sizes.insert(workdir.to_owned(), probe.tree_size(workdir)?);
-    facts.journal = Some(Box::new(JournalFact { path, journal, boot, living, trees, names }));
+    let replay = halfway::dead_replay(probe, workdir)?;
+    facts.journal = Some(Box::new(JournalFact { path, journal, boot, living, trees, apart, names, replay }));
     Ok(())
 }
 
+/// The states of trees.
+type States = BTreeMap<PathBuf, crate::store::Digest>;
+
 /// The state of the trees that finished steps have left, as far as they are there.
-fn trees_of(journal: &Journal, probe: &dyn Probe) -> Result<BTreeMap<PathBuf, crate::store::Digest>, SurveyError> {
-    let mut trees = BTreeMap::new();
-    for tree in journal.done.iter().flat_map(|done| done.left.keys()) {
+fn trees_of(journal: &Journal, probe: &dyn Probe) -> Result<(States, States), SurveyError> {
+    let (mut trees, mut apart) = (States::new(), States::new());
+    for (tree, left) in journal.done.iter().flat_map(|done| &done.left) {
         if !trees.contains_key(tree) && matches!(probe.path_state(tree)?, PathState::Directory { .. }) {
-            let files = probe.tree_files(tree)?;
-            let state = tree_state(files.into_iter().map(|file| (file.path, file.size, file.changed)));
-            trees.insert(tree.clone(), state);
+            let files = probe.tree_files(tree)?.into_iter().map(|file| (file.path, file.size, file.changed));
+            let files: Vec<_> = files.collect();
+            // The same files in each line: the plan tells which, and it is the same.
+            apart.extend(left.apart.as_ref().map(|left| (tree.clone(), LeftApart::of(&left.others, &files).state)));
+            trees.insert(tree.clone(), tree_state(files));
         }
     }
-    Ok(trees)
+    Ok((trees, apart))
 }
 
 /// Processes that are at work in the work directory: the dbbak that began the restore, and programs (a private server, a

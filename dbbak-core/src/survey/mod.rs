@@ -3,6 +3,7 @@
 mod crossing;
 mod cut;
 mod edges;
+mod halfway;
 mod indexes;
 mod journal;
 mod log_clock;
@@ -14,6 +15,7 @@ mod source;
 mod stored;
 mod tools;
 
+pub use halfway::done_place;
 pub use indexes::transaction_indexes;
 pub use journal::journal;
 pub use log_clock::LogClock;

@@ -1,7 +1,7 @@
 //! What goes on with a restore does nothing that the whole restore would not do.
 
 use super::Violation;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Replay, Step, UnpackBinlogs};
 
 /// The rules that a plan breaks which goes on with a restore, given the plan of the whole restore, which was checked: it
 /// removes nothing but the restore's own directories, and after that does what the whole plan does up to its end.
@@ -12,6 +12,12 @@ pub fn check_resumed(whole: &Plan, resumed: &Plan) -> Vec<Violation> {
     let (first, rest) = resumed.steps.split_at(preparing);
     let same = |step: &Step, other: &Step| match (step, other) {
         (Step::MendTree(pass), Step::PassTree(other)) => pass == other,
+        (Step::Replay(replay), Step::Replay(other)) => {
+            Replay { going_on: None, ..(**replay).clone() } == **other && in_window(replay)
+        }
+        (Step::UnpackBinlogs(unpack), Step::UnpackBinlogs(other)) => {
+            UnpackBinlogs { done_until: None, ..unpack.clone() } == *other
+        }
         _ => step == other,
     };
     for step in first {
@@ -35,4 +41,10 @@ pub fn check_resumed(whole: &Plan, resumed: &Plan) -> Vec<Violation> {
         found.push(Violation { rule: 2, what: "what is still to do is not the end of the whole restore".into() });
     }
     found
+}
+
+/// Whether a replay goes on in its window, if it does.
+fn in_window(replay: &Replay) -> bool {
+    let place = replay.going_on.as_ref().map(|going_on| &going_on.at);
+    place.is_none_or(|at| *at >= replay.from && *at <= replay.cut && replay.relay.is_some())
 }

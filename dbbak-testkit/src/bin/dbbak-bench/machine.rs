@@ -1,5 +1,6 @@
 //! What the measurements were made on.
 
+use dbbak_testkit::server::Vendor;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,7 +30,8 @@ pub(crate) fn facts(dbbak: &Path, work: &Path) -> Vec<(String, String)> {
         ),
         fact("file system", file_system),
         fact("dbbak", first_line(Command::new(dbbak).arg("--version"))),
-        fact("server", version_of("mariadbd")),
+        fact("MariaDB", version_of("mariadbd")),
+        fact("MySQL", mysql_version()),
         fact("backup tool", version_of("mariadb-backup")),
     ]
 }
@@ -52,6 +54,13 @@ fn version_of(program: &str) -> Option<String> {
     let path: PathBuf = dbbak_testkit::real::find_program(program)?;
     let line = first_line(Command::new(&path).arg("--version"))?;
     Some(line.replace(&*path.display().to_string(), program))
+}
+
+/// What MySQL's server says of its version; it may lie in a directory of its own.
+fn mysql_version() -> Option<String> {
+    let path = Vendor::Mysql.program("mysqld").ok()?;
+    let line = first_line(Command::new(&path).arg("--version"))?;
+    line.split_once("  Ver ").map(|(_, version)| format!("mysqld  Ver {version}"))
 }
 
 /// The bare version of the installed server, such as `10.11.14`.

@@ -71,7 +71,7 @@ const USAGE: &str = "usage: ./dev bench [--quick] [--only NAME] [--dir DIR] [--k
   --only NAME  one benchmark alone: backup, clone, engines, archive, replay, appliers, restore, find or planning
   --dir DIR    where the stores and the server lie while it runs (20 GB free); below target/ when absent
   --keep       leave the stores of planning, find and replay in place, to profile with
-  --repeat N   so many repetitions; docs/benchmarks.md stays as it is
+  --repeat N   so many repetitions instead of 5; docs/benchmarks.md stays as it is where they are fewer than 3
   --with OPTION  one more option of dbbak's private servers in replay, appliers and restore, to try it (repeatable);
                docs/benchmarks.md stays as it is
 ";
@@ -144,7 +144,7 @@ fn bench(options: &Options) -> Result<(), Failure> {
         writeln!(std::io::stdout(), "{text}")?;
         sections.push((name, text));
         // Written after each, so that what was measured is not lost when a later one fails.
-        if !options.quick && options.repeat.is_none() && options.with.is_empty() {
+        if !options.quick && options.repetitions() >= 3 && options.with.is_empty() {
             report::write(&repository.join("docs/benchmarks.md"), &NAMES, &sections)?;
         }
     }

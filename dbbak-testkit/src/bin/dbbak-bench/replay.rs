@@ -51,7 +51,8 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
              compressed, and the clean shutdown; nothing is compared there. Neither side checks tables (`--check none`). Both servers log what they apply, with \
              sync_binlog=0 and innodb_flush_log_at_trx_commit=2 and a buffer pool of {BUFFER_POOL} bytes. The tables' \
              checksums are equal to the source's after each run. {} pairs, the order changing from pair to pair, \
-             after one uncounted run of dbbak's. The ratio is that of each pair.",
+             after one uncounted run of dbbak's. The ratio is that of each pair. By hand the reader, the client and the server \
+             wait for each other at every statement: more than half of two cores is idle meanwhile.",
             options.repetitions()
         ),
         rows,

@@ -81,6 +81,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         skip: Vec::new(),
         copies: Vec::new(),
         batches: Vec::new(),
+        done_until: None,
     };
     let launch = |program: &str| Launch {
         command: CommandSpec::new(format!("/bin/{program}")),
@@ -110,6 +111,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         cut: place(bytes.len() as u64),
         bytes: bytes.len() as u64,
         examination: None,
+        going_on: None,
     };
     Bench { dir, store, unpack, replay }
 }

@@ -5,6 +5,7 @@ mod clone;
 mod dump;
 mod errors;
 mod failover;
+mod going_on;
 mod keyring;
 mod restore;
 mod resume;

@@ -3,7 +3,7 @@
 use super::{Case, exact, restore_to, story};
 use dbbak_core::{
     facts::{JournalFact, LivingProcess},
-    journal::{FinishedStep, Journal, JournalError, JournalLine, JournalSession, LeftTree},
+    journal::{FinishedStep, Journal, JournalError, JournalLine, JournalSession, LeftApart, LeftTree},
     model::{Target, TreeName},
     plan::{
         Plan, PlanError, ReplayProof, RestoreRequest, Step, Touch, check, check_resumed, pinned, plan_restore,
@@ -23,7 +23,7 @@ const WORKDIR: &str = "/scratch/w";
 
 /// The work directory as a model: what each tree in it went through, and the journal.
 #[derive(Debug, Default, Clone)]
-struct World {
+pub(super) struct World {
     trees: BTreeMap<PathBuf, Tree>,
     journal: String,
     boot: u32,
@@ -38,11 +38,22 @@ struct Tree {
     identity: bool,
     /// Written, and not on disk yet.
     unsynced: bool,
+    /// How far it was made ready, which may be done again.
+    ready: Ready,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    #[default]
+    No,
+    InPart,
+    Written,
+    OnDisk,
 }
 
 /// How far a step gets before the run dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Death {
+pub(super) enum Death {
     BeforeItIsNoted,
     BeforeItsWork,
     InItsWork,
@@ -125,9 +136,13 @@ impl World {
             let synced = !matches!(step, Step::RunTool(_) | Step::RemoveTree { .. });
             let found = self.trees.get_mut(tree).unwrap();
             found.unsynced &= !synced;
-            left.insert(tree.to_owned(), LeftTree { state: state(found), synced });
+            if synced && found.ready == Ready::Written {
+                found.ready = Ready::OnDisk;
+            }
+            let apart = LeftApart { others: Vec::new(), state: state_apart(found) };
+            left.insert(tree.to_owned(), LeftTree { state: state(found), synced, apart: Some(apart) });
         }
-        let replay = memory.replayed.then_some(ReplayProof { transactions: 5 });
+        let replay = memory.replayed.then_some(ReplayProof { transactions: 5, went_on: None });
         FinishedStep {
             step: key,
             title: step.title(),
@@ -184,7 +199,8 @@ impl World {
                     _ => None,
                 });
                 assert!(whole(self.trees.get(unpacked.unwrap())));
-                self.trees.entry(Path::new(WORKDIR).join("replay-log")).or_default();
+                let before = self.trees.insert(Path::new(WORKDIR).join("replay-log"), Tree::default());
+                assert_eq!(before, None, "the logs of another replay are there");
                 self.change(plan.datadir(), key, half);
                 self.trees.get_mut(plan.datadir()).unwrap().identity = true;
                 if !half {
@@ -203,8 +219,9 @@ impl World {
                 (false, _) => drop(self.trees.remove(path)),
             },
             Step::MakeReady(_) => {
-                self.trees.get_mut(plan.datadir()).unwrap().identity = false;
-                self.change(plan.datadir(), key, half);
+                let tree = self.trees.get_mut(plan.datadir()).unwrap();
+                assert!(!tree.half, "half-done data are made ready");
+                (tree.identity, tree.ready) = (false, if half { Ready::InPart } else { Ready::Written });
             }
             Step::WriteReport { .. } if !half => self.reported = Some(memory.replayed),
             Step::WriteReport { .. } => {}
@@ -227,11 +244,14 @@ impl World {
             if tree.unsynced {
                 tree.half = true;
             }
+            if tree.ready == Ready::Written {
+                tree.ready = Ready::InPart;
+            }
         }
     }
 
     /// What a survey would find.
-    fn fact(&self) -> Option<Box<JournalFact>> {
+    pub(super) fn fact(&self) -> Option<Box<JournalFact>> {
         if self.journal.is_empty() {
             return None;
         }
@@ -240,15 +260,32 @@ impl World {
             journal.iter().flat_map(|it| &it.done).flat_map(|done| done.left.keys()).collect();
         // Names, sizes and times do not tell what was not written.
         let trees = named.iter().filter_map(|path| Some(((*path).clone(), state(self.trees.get(*path)?)))).collect();
+        let apart =
+            named.iter().filter_map(|path| Some(((*path).clone(), state_apart(self.trees.get(*path)?)))).collect();
         let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
         let names = self.trees.keys().map(name).chain(["dbbak-journal.jsonl".to_owned()]).collect();
         let path = Path::new(WORKDIR).join("dbbak-journal.jsonl");
-        Some(Box::new(JournalFact { path, journal, boot: self.boot(), living: Vec::new(), trees, names }))
+        Some(Box::new(JournalFact {
+            path,
+            journal,
+            boot: self.boot(),
+            living: Vec::new(),
+            trees,
+            apart,
+            names,
+            replay: None,
+        }))
     }
 }
 
 fn state(tree: &Tree) -> Digest {
-    Digest::of(format!("{:?} {}", tree.went_through, tree.identity).as_bytes())
+    let ready = tree.ready != Ready::No;
+    Digest::of(format!("{:?} {} {ready}", tree.went_through, tree.identity).as_bytes())
+}
+
+/// Without what the last step brings about.
+fn state_apart(tree: &Tree) -> Digest {
+    Digest::of(format!("{:?}", tree.went_through).as_bytes())
 }
 
 fn request(target: RestoreRequest) -> RestoreRequest {
@@ -256,18 +293,18 @@ fn request(target: RestoreRequest) -> RestoreRequest {
 }
 
 /// A case with digests of the stored files, or without.
-struct Stage {
+pub(super) struct Stage {
     case: Case,
     request: RestoreRequest,
     recorded: bool,
 }
 
 impl Stage {
-    fn of(product: Product, target: RestoreRequest, recorded: bool) -> Self {
+    pub(super) fn of(product: Product, target: RestoreRequest, recorded: bool) -> Self {
         Stage { case: Case::of(story(product)), request: request(target), recorded }
     }
 
-    fn plan(&self, fact: Option<Box<JournalFact>>) -> Result<Plan, PlanError> {
+    pub(super) fn plan(&self, fact: Option<Box<JournalFact>>) -> Result<Plan, PlanError> {
         self.plans(fact).map(|(_, plan)| plan)
     }
 
@@ -308,6 +345,8 @@ impl Stage {
             trees.map(|(path, tree)| (path.clone(), tree.went_through.clone(), tree.half)).collect()
         };
         assert_eq!(passed(world), passed(&wanted));
+        let ready = |world: &World| world.trees[&Path::new(WORKDIR).join("data")].ready;
+        assert_eq!(ready(world), ready(&wanted));
         assert_eq!(world.reported, wanted.reported);
         let mariadb = self.case.history.product == Product::Mariadb;
         assert!(mariadb || !world.trees[&Path::new(WORKDIR).join("data")].identity, "the identity is given away");
@@ -352,6 +391,28 @@ fn a_restore_that_dies_once_ends_as_one_that_lives() {
     }
 }
 
+/// Row 53: what is removed first is in no journal.
+#[test]
+fn a_restore_that_dies_while_it_removes_what_was_left_ends_as_one_that_lives() {
+    for stage in stages() {
+        let whole = stage.plan(None).unwrap();
+        let replays = whole.steps.iter().position(|step| matches!(step, Step::Replay(_)));
+        let Some(replays) = replays else { continue };
+        let mut dead = World::default();
+        assert!(!dead.run(&whole, Some((replays, Death::InItsWork))));
+        let again = stage.plan(dead.fact()).unwrap();
+        let preparing = again.journal.as_ref().unwrap().resume.as_ref().unwrap().preparing;
+        assert!(preparing > 4);
+        for number in 0..=preparing {
+            for death in DEATHS {
+                let mut world = dead.clone();
+                assert!(!world.run(&again, Some((number, death))));
+                stage.goes_on(world);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -380,7 +441,7 @@ proptest! {
 }
 
 /// Dies in the step whose title begins so.
-fn dead_in(stage: &Stage, title: &str, death: Death) -> World {
+pub(super) fn dead_in(stage: &Stage, title: &str, death: Death) -> World {
     let plan = stage.plan(None).unwrap();
     let number = plan.steps.iter().position(|step| step.title().starts_with(title));
     let mut world = World::default();

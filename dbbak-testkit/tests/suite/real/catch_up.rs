@@ -1,6 +1,7 @@
 //! A restored server catches up from living ones, and leaves nothing of that behind.
 
 use super::ready::{attach, follows, free_port, gtids, put_into_use, reachable, with_a_full};
+use super::resume::Stage;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,6 +98,40 @@ fn catches_up(vendor: Vendor) {
     let refused = scenario.try_restore(&["--catch-up-from", &sources[0], "--catch-up-login", &wrong]).exits(6);
     assert!(refused.stderr.contains(&format!("could not catch up from {}", sources[0])), "{refused}");
     assert!(refused.stderr.contains("1045"), "{refused}");
+}
+
+/// A restore that is to catch up dies at each of its steps, and while it catches up.
+fn dies_while_it_catches_up(vendor: Vendor) {
+    let port = free_port();
+    let scenario = with_a_full(reachable(vendor, 1, port));
+    scenario.server.sql("INSERT INTO shop.t (b) VALUES ('archived')");
+    scenario.ship();
+    scenario.server.sql("INSERT INTO shop.t (b) VALUES ('not archived')");
+    let login_file = login(&scenario, PASSWORD);
+    let source = format!("127.0.0.1:{port}");
+    let mut stage =
+        Stage::of(scenario, &["--catch-up-from", &source, "--catch-up-login", &login_file, "--max-lag", "5"]);
+    let steps = stage.dies_at_each_step();
+    assert!(steps >= 10, "{steps}");
+    assert!(stage.dies_in("catch up", 7) >= 2);
+    // What a killed run leaves of the password goes with the next one.
+    for dir in ["dies-1", "dies-2", "resumed-0", "tmp"] {
+        assert_eq!(holding_the_password(&stage.scenario.root().join(dir)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn real_catch_up_begins_anew_after_kills() {
+    if require_servers() {
+        dies_while_it_catches_up(Vendor::Mariadb);
+    }
+}
+
+#[test]
+fn real_mysql_catch_up_begins_anew_after_kills() {
+    if require_mysql() {
+        dies_while_it_catches_up(Vendor::Mysql);
+    }
 }
 
 #[test]

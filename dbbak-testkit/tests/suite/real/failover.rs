@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 
+use super::resume::Stage;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Checksums, Options, Server, Vendor};
@@ -199,6 +200,44 @@ fn real_failover_is_crossed() {
 fn real_mysql_failover_is_crossed() {
     if require_mysql() {
         a_clean_failover(Vendor::Mysql, 82);
+    }
+}
+
+/// A restore over a failover dies at each of its steps, and again and again.
+fn dies_on_its_way_over(vendor: Vendor, seed: u64) {
+    let mut pair = Pair::new(vendor);
+    let mut workload = pair.workload(seed);
+    workload.run(20).unwrap();
+    pair.full();
+    workload.run(40).unwrap();
+    drop(workload);
+    pair.catch_up();
+    pair.scenario.ship();
+    pair.part();
+    pair.scenario.next_second();
+    pair.promote();
+    (0..20).for_each(|number| pair.write(&number.to_string()));
+    pair.scenario.next_second();
+    pair.scenario.ship();
+    let Pair { scenario, other, .. } = pair;
+    let mut stage = Stage::of(scenario, &["--latest", "--timeline", "t2"]);
+    let steps = stage.dies_at_each_step();
+    assert!(steps >= 10, "{steps}");
+    assert!(stage.dies_in("replay", seed) >= 2);
+    drop(other);
+}
+
+#[test]
+fn real_failover_restore_goes_on_after_kills() {
+    if require_servers() {
+        dies_on_its_way_over(Vendor::Mariadb, 83);
+    }
+}
+
+#[test]
+fn real_mysql_failover_restore_goes_on_after_kills() {
+    if require_mysql() {
+        dies_on_its_way_over(Vendor::Mysql, 84);
     }
 }
 

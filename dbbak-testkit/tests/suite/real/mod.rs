@@ -15,6 +15,7 @@ mod faults;
 mod find;
 mod flow;
 mod from_server;
+mod going_on;
 mod histories;
 mod kill;
 mod pitr;

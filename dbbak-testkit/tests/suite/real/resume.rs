@@ -15,11 +15,12 @@ use dbbak_testkit::server::{Checksums, Options};
 use dbbak_testkit::workload::{Mix, Workload};
 
 /// A chain, a window, and what they must come to.
-struct Stage {
-    scenario: Scenario,
+pub(super) struct Stage {
+    pub(super) scenario: Scenario,
     wanted: Checksums,
     transactions: Option<u64>,
-    way: &'static str,
+    /// What is asked for beside the work directory.
+    asked: Vec<String>,
 }
 
 impl Stage {
@@ -45,15 +46,27 @@ impl Stage {
             workload.run(40).unwrap();
             scenario.server.sql("FLUSH BINARY LOGS");
         }
-        let wanted = scenario.server.checksums("shop").unwrap();
         scenario.ship();
-        Stage { scenario, wanted, transactions: None, way }
+        Stage::of(scenario, &["--latest", "--replay", way])
+    }
+
+    /// A restore to what the server has now.
+    pub(super) fn of(scenario: Scenario, asked: &[&str]) -> Self {
+        let wanted = scenario.server.checksums("shop").unwrap();
+        Stage { scenario, wanted, transactions: None, asked: asked.iter().map(|&arg| arg.to_owned()).collect() }
+    }
+
+    /// Asks for more.
+    fn with(mut self, more: &[&str]) -> Self {
+        self.asked.extend(more.iter().map(|&arg| arg.to_owned()));
+        self
     }
 
     fn args(&self, workdir: &Path) -> Vec<String> {
         let workdir = workdir.to_str().unwrap();
-        let args = ["restore", "--latest", "--replay", self.way, "--workdir", workdir, "--json", "--exec"];
-        args.map(str::to_owned).to_vec()
+        let mut args = vec!["restore".to_owned(), "--workdir".into(), workdir.into(), "--json".into(), "--exec".into()];
+        args.extend(self.asked.iter().cloned());
+        args
     }
 
     fn run(&self, workdir: &Path) -> Ran {
@@ -83,6 +96,23 @@ impl Stage {
         assert!(killed || status.success(), "{args:?} ended with {status}:\n{said}");
         self.scenario.nothing_survives();
         killed
+    }
+
+    /// Kills it a while after a step with such a title has begun; whether there was still something to kill.
+    #[track_caller]
+    fn kill_in(&self, workdir: &Path, title: &str, delay: Duration) -> bool {
+        let args = self.args(workdir);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut child = self.scenario.command(&args).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let begun = lines.any(|line| line.split_once("] ").is_some_and(|(_, rest)| rest.starts_with(title)));
+        assert!(begun, "no step {title}");
+        std::thread::sleep(delay);
+        let running = child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.scenario.nothing_survives();
+        running
     }
 
     /// Runs for a while, and kills; whether there was still something to kill.
@@ -140,10 +170,14 @@ impl Stage {
     }
 
     /// Kills a restore as each of its steps begins for the first time, and goes on to the next one.
-    fn dies_at_each_step(&mut self) -> usize {
+    pub(super) fn dies_at_each_step(&mut self) -> usize {
         let workdir = self.scenario.fresh("resumed");
         let mut known = BTreeSet::new();
         while self.kill_at_new_step(&workdir, &mut known) {
+            // The last step is short: it may have been done before the kill came.
+            if workdir.join("dbbak-restore.json").exists() && !journal(&workdir).exists() {
+                break;
+            }
             let shown = self.dry_run(&workdir);
             assert!(shown.contains("goes on with the restore of") || !journal(&workdir).exists(), "{shown}");
             if known.len() == 3 {
@@ -171,8 +205,24 @@ impl Stage {
         server.wait().unwrap();
     }
 
+    /// Kills restores somewhere in a step with such a title, each once, and goes on with it; how many were killed.
+    pub(super) fn dies_in(&mut self, title: &str, seed: u64) -> usize {
+        let mut random = dbbak_testkit::random::Random::new(seed);
+        let mut deaths = 0;
+        let longest = if title == "make " { 12 } else { 1500 };
+        for _ in 0..4 {
+            let workdir = self.scenario.fresh("dies");
+            if self.kill_in(&workdir, title, Duration::from_millis(random.below(longest))) {
+                deaths += 1;
+                self.go_on(&workdir, &format!("killed in {title:?}"));
+            }
+            fs::remove_dir_all(&workdir).unwrap();
+        }
+        deaths
+    }
+
     /// Kills a restore again and again until it is done.
-    fn dies_again_and_again(&mut self, seed: u64, longest: Duration) -> usize {
+    pub(super) fn dies_again_and_again(&mut self, seed: u64, longest: Duration) -> usize {
         let (mut random, mut hits) = (seed, 0);
         let workdir = self.scenario.fresh("resumed");
         // Each time it gets further, also where it must begin anew.
@@ -236,6 +286,61 @@ fn real_mysql_restore_goes_on_after_kills_at_any_moment() {
     }
 }
 
+/// What is there already is not loaded, or made ready, twice: a load that was under way is thrown away.
+fn a_dump_dies(options: Options, seed: u64) {
+    let scenario = Scenario::with(options, "");
+    scenario.server.sql("GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO 'dbbak'@'localhost'");
+    let mix = Mix { ddl: false, ..Mix::default() };
+    let mut workload = Workload::new(&scenario.server, "shop", seed, mix).unwrap();
+    workload.run(40).unwrap();
+    scenario.backup(&["backup-full", "--engine", "dump"]);
+    for _ in 0..3 {
+        workload.run(40).unwrap();
+        scenario.server.sql("FLUSH BINARY LOGS");
+    }
+    scenario.ship();
+    let mut stage = Stage::of(scenario, &["--latest"]);
+    let steps = stage.dies_at_each_step();
+    assert!(steps >= 10, "{steps}");
+    stage.dies_again_and_again(seed, Duration::from_millis(1500));
+}
+
+#[test]
+fn real_restore_of_a_dump_goes_on_after_kills() {
+    if require_servers() {
+        a_dump_dies(Options::default(), 175);
+    }
+}
+
+#[test]
+fn real_mysql_restore_of_a_dump_goes_on_after_kills() {
+    if require_mysql() {
+        a_dump_dies(Options::mysql(), 176);
+    }
+}
+
+/// Binlogs are put back as the server's own while it is made ready, which takes a while.
+fn dies_while_it_is_made_ready(options: Options, seed: u64) {
+    let mut stage = Stage::new(options, "relay", seed).with(&["--with-binlogs"]);
+    let steps = stage.dies_at_each_step();
+    assert!(steps >= 10, "{steps}");
+    stage.dies_in("make ", seed);
+}
+
+#[test]
+fn real_restore_goes_on_after_kills_while_it_is_made_ready() {
+    if require_servers() {
+        dies_while_it_is_made_ready(Options::default(), 177);
+    }
+}
+
+#[test]
+fn real_mysql_restore_goes_on_after_kills_while_it_is_made_ready() {
+    if require_mysql() {
+        dies_while_it_is_made_ready(Options::mysql(), 178);
+    }
+}
+
 /// So many seeds, or more where there is time.
 fn seeds(few: u64) -> impl Iterator<Item = u64> {
     let count = if std::env::var_os("DBBAK_SOAK").is_some() { 20 } else { few };
@@ -258,9 +363,16 @@ fn fills_in(stage: &Stage, workdir: &Path, title: &str) -> bool {
         }
         line.clear();
     }
+    // It stands still until the disk is full: the step may be a short one.
+    let process = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
     let mut file = fs::File::create(&filler).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
+    for piece in [1 << 20, 4096] {
+        let zeros = vec![0; piece];
+        while file.write_all(&zeros).is_ok() {}
+    }
     drop(file);
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
     let reader = std::thread::spawn(move || {
         let mut rest = String::new();
         let _ = lines.read_to_string(&mut rest);
@@ -287,19 +399,40 @@ fn real_restore_goes_on_after_a_full_disk() {
     if !require_servers() {
         return;
     }
-    let mut stage = Stage::new(Options::default(), "relay", 174);
+    let steps = ["copy the full", "prepare the copy", "apply incremental", "unpack", "replay", "make "];
+    the_disk_is_full(Options::default(), &steps, 400);
+}
+
+#[test]
+fn real_mysql_restore_goes_on_after_a_full_disk() {
+    if !require_mysql() {
+        return;
+    }
+    the_disk_is_full(Options::mysql(), &["copy the full", "unpack", "replay", "make "], 700);
+}
+
+/// The disk is full when each of these steps begins, and has room again later.
+fn the_disk_is_full(options: Options, steps: &[&str], megabytes: u32) {
+    let scenario = Stage::new(options, "relay", 174).scenario;
+    // A window that takes a while to be put back.
+    scenario.server.sql("CREATE TABLE shop.big (a INT PRIMARY KEY, b LONGBLOB) ENGINE=InnoDB");
+    for number in 0..24 {
+        scenario.server.sql(&format!("INSERT INTO shop.big VALUES ({number}, REPEAT(UUID(), 30000))"));
+    }
+    scenario.ship();
+    let mut stage = Stage::of(scenario, &["--latest", "--replay", "relay", "--with-binlogs"]);
     let disk = stage.scenario.root().join("disk");
     fs::create_dir(&disk).unwrap();
-    let _disk = SmallDisk::mount(&disk, 400);
-    let mut failures = 0;
-    for title in ["copy the full", "prepare the copy", "apply incremental", "unpack", "replay"] {
+    let _disk = SmallDisk::mount(&disk, megabytes);
+    let mut failures = Vec::new();
+    for title in steps {
         let workdir = disk.join("work");
         if fills_in(&stage, &workdir, title) {
-            failures += 1;
+            failures.push(*title);
             stage.go_on(&workdir, &format!("the disk was full in {title:?}"));
         }
         fs::remove_dir_all(&workdir).unwrap();
     }
-    // A short step may be done before the disk is full.
-    assert!(failures >= 2, "{failures}");
+    // A short step may be done before the disk is full, and a server waits for room.
+    assert!(failures.contains(&"copy the full") && failures.contains(&"make "), "{failures:?}");
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, reader_hints},
+    hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
 };
 use dbbak_core::{
     config::ConfigError,
@@ -342,6 +342,7 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             "or ALTER TABLE ... ENGINE=InnoDB; --non-transactional accept gives a dump that no replay can start from"
                 .into(),
         ],
+        PlanError::Prepared { .. } => prepared_hints(),
         PlanError::DumpPrivileges { missing } => {
             vec![format!("GRANT {} ON *.* TO the account", missing.join(", "))]
         }
@@ -502,6 +503,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             hints
         }
         ExecuteError::Clone { stderr, .. } => clone_hints(stderr),
+        ExecuteError::Prepared { .. } => prepared_hints(),
         ExecuteError::SchemaChanged { .. } => {
             vec!["take the full again at a time when nobody changes the schema; nothing of this one is listed".into()]
         }

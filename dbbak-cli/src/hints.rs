@@ -51,3 +51,11 @@ pub(crate) fn reader_hints(error: &ReaderError) -> Vec<String> {
     };
     vec![hint.into()]
 }
+
+/// Says what to do about XA transactions that stand prepared.
+pub(crate) fn prepared_hints() -> Vec<String> {
+    vec![
+        "end each with XA COMMIT or XA ROLLBACK (their transaction manager does), then take the dump again; nothing of this one is listed".into(),
+        "a backup of files (--engine clone, or a backup tool) holds prepared transactions".into(),
+    ]
+}

@@ -50,6 +50,9 @@ pub struct Facts {
     /// Tables that no snapshot of a dump holds; looked at before a dump alone.
     #[serde(default)]
     pub non_transactional: Option<Vec<UnclonedTable>>,
+    /// XA transactions that stand prepared, which no dump holds; asked for before a dump alone. `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<Vec<String>>,
     /// What makes an empty data directory of MariaDB; looked for where a dump is to be loaded.
     #[serde(default)]
     pub install_db: Option<PathBuf>,
@@ -453,6 +456,7 @@ impl Facts {
             owner: None,
             clone: None,
             non_transactional: None,
+            prepared: None,
             install_db: None,
             starts: Vec::new(),
             crossings: Vec::new(),

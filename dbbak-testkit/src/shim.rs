@@ -104,7 +104,8 @@ pub struct Answer {
 pub struct Failure {
     /// Which shim fails.
     pub tool: ShimTool,
-    /// Only calls count that have this among their arguments; an empty one counts every call.
+    /// Only calls count that have this among their arguments, or one that begins with it where it ends with a space; an
+    /// empty one counts every call.
     pub argument: String,
     /// The call that fails, counted from 1.
     pub call: usize,

@@ -10,14 +10,15 @@ use super::{
     running::Running,
 };
 use crate::{
-    binlog::{self, EndKind},
-    model::{BinlogCoordinates, BinlogPosition},
+    binlog::{self, EndKind, Transaction},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition},
     plan::TakeDump,
     store::{Codec, Digest, PitrState},
-    tools::{BinlogStatus, DumpFacts, DumpScan, masked_statement, parse_binlog_status},
+    tools::{BinlogStatus, DumpFacts, DumpScan, masked_statement, parse_binlog_status, parse_prepared},
 };
 use chrono::{DateTime, Utc};
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, BufReader, Read, Write},
     num::NonZero,
@@ -39,6 +40,7 @@ struct Stored {
 /// # Errors
 ///
 /// [`ExecuteError::Dump`] when the program fails, or what it printed does not end as a whole dump does;
+/// [`ExecuteError::Prepared`] when XA transactions stood prepared at its moment;
 /// [`ExecuteError::SchemaChanged`] when statements changed the schema meanwhile: what is no table's rows is not in the
 /// snapshot, so that such a dump is of no one moment.
 pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBackup, ExecuteError> {
@@ -47,7 +49,12 @@ pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBac
         let Some(status) = &step.status else { return Ok(None) };
         parse_binlog_status(&ask(status, log, running)?).map_err(|error| unreadable(&error))
     };
+    let prepared = || parse_prepared(&ask(&step.prepared, log, running)?).map_err(|error| unreadable(&error));
     let before = place()?;
+    let standing = prepared()?;
+    if !standing.is_empty() {
+        return Err(ExecuteError::Prepared { ids: standing });
+    }
     let head = || {
         let (dir, before) = (step.binlog_dir.as_ref()?, before.as_ref()?);
         read_backup::head_digest(&dir.join(before.at.file.as_str()))
@@ -59,6 +66,20 @@ pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBac
     let after = place()?;
     let whole = stored.scan.finish().map_err(|error| failed(step, error.to_string(), 0))?;
     let reset = head_before.zip(head()).is_some_and(|(before, after)| before != after);
+    let standing = match (&before, &step.binlog_dir, &whole.binlog, reset) {
+        (Some(before), Some(dir), Some(at), false) => prepared_between(dir, &before.at, &at.place()),
+        _ => None,
+    };
+    if standing.is_none() && step.binlog_enabled {
+        let text = "whether an XA transaction was prepared while the dump was taken, and ended since, is not known: the server's \
+                    binlog cannot be read here";
+        running.reporter.report(&Event::Warning { text });
+    }
+    // Where the log cannot be read: what stands prepared after the dump may have done so when it was taken.
+    let ids = standing.map_or_else(prepared, Ok)?;
+    if !ids.is_empty() {
+        return Err(ExecuteError::Prepared { ids });
+    }
     let (pitr, binlog_head) = judge(step, &whole, before.zip(after), reset, running)?;
     Ok(NewBackup {
         started_at: started,
@@ -155,7 +176,7 @@ fn judge(
     if let (Some((_, after)), Some(dir), false) = (&between, &step.binlog_dir, reset)
         && let Some(binlog) = &dump.binlog
     {
-        match schema_change(dir, &binlog.place(), &after.at)? {
+        match schema_change(dir, &binlog.place(), &after.at) {
             Seen::Change { statement, at } => return Err(ExecuteError::SchemaChanged { statement, at }),
             Seen::None => {}
             Seen::Unreadable(why) => running.reporter.report(&Event::Warning {
@@ -205,35 +226,69 @@ enum Seen {
 }
 
 /// The first statement between two places that changed the schema, or the accounts.
-fn schema_change(dir: &Path, from: &BinlogPosition, to: &BinlogPosition) -> Result<Seen, ExecuteError> {
+fn schema_change(dir: &Path, from: &BinlogPosition, to: &BinlogPosition) -> Seen {
+    let mut found = None;
+    let read = each_between(dir, (from, to), &mut |file, transaction| {
+        let statement = transaction.statement.as_deref().unwrap_or_default();
+        if transaction.end_kind == EndKind::Ddl && !is_harmless(statement) {
+            found = Some((statement.chars().take(200).collect::<String>(), format!("{file}:{}", transaction.start)));
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    match (found, read) {
+        (Some((statement, at)), _) => Seen::Change { statement: masked_statement(&statement), at },
+        (None, Err(why)) => Seen::Unreadable(why),
+        (None, Ok(())) => Seen::None,
+    }
+}
+
+/// The XA transactions that were prepared between two places and not ended there; none stood prepared at the first.
+/// `None` where the log cannot be read.
+fn prepared_between(dir: &Path, from: &BinlogPosition, to: &BinlogPosition) -> Option<Vec<String>> {
+    let mut standing = BTreeSet::new();
+    let read = each_between(dir, (from, to), &mut |_, transaction| {
+        if let Some(id) = &transaction.xa {
+            match transaction.end_kind {
+                EndKind::XaPrepare => drop(standing.insert(id.to_string())),
+                EndKind::XaCommit | EndKind::XaRollback => drop(standing.remove(id.as_str())),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    read.is_ok().then(|| standing.into_iter().collect())
+}
+
+/// Goes through the transactions between two places.
+///
+/// # Errors
+///
+/// Why they cannot be read.
+fn each_between(
+    dir: &Path,
+    (from, to): (&BinlogPosition, &BinlogPosition),
+    sink: &mut dyn FnMut(&BinlogName, &Transaction) -> ControlFlow<()>,
+) -> Result<(), String> {
     let mut name = from.file.clone();
     loop {
         let path = dir.join(name.as_str());
-        let Ok(file) = files::open(&path) else {
-            return Ok(Seen::Unreadable(format!("{} cannot be read here", path.display())));
-        };
+        let file = files::open(&path).map_err(|_| format!("{} cannot be read here", path.display()))?;
         let start = if name == from.file { from.position } else { 0 };
-        let mut found = None;
+        let mut ended = false;
         let scanned = binlog::scan(&mut BufReader::with_capacity(1 << 20, file), &mut |transaction| {
-            if name == to.file && transaction.start >= to.position {
-                return ControlFlow::Break(());
-            }
-            let statement = transaction.statement.as_deref().unwrap_or_default();
-            if transaction.start >= start && transaction.end_kind == EndKind::Ddl && !is_harmless(statement) {
-                found =
-                    Some((statement.chars().take(200).collect::<String>(), format!("{name}:{}", transaction.start)));
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
+            let behind = name == to.file && transaction.start >= to.position;
+            ended = behind || (transaction.start >= start && sink(&name, transaction).is_break());
+            if ended { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        match (found, scanned) {
-            (Some((statement, at)), _) => {
-                return Ok(Seen::Change { statement: masked_statement(&statement), at });
-            }
-            (None, Err(error)) => return Ok(Seen::Unreadable(format!("{}: {error}", path.display()))),
-            (None, Ok(_)) if name == to.file => return Ok(Seen::None),
-            (None, Ok(_)) => name = name.successor(),
+        if ended {
+            return Ok(());
         }
+        scanned.map_err(|error| format!("{}: {error}", path.display()))?;
+        if name == to.file {
+            return Ok(());
+        }
+        name = name.successor();
     }
 }
 

@@ -164,6 +164,12 @@ pub enum ExecuteError {
         /// Where it stands in the server's binlogs.
         at: String,
     },
+    /// XA transactions stood prepared when the dump was taken: it does not hold what they changed.
+    #[error("XA transactions stood prepared when the dump was taken, which does not hold what they changed: {}", ids.join("; "))]
+    Prepared {
+        /// Their names, as `XA COMMIT` takes them.
+        ids: Vec<String>,
+    },
     /// No empty data directory could be made.
     #[error("could not make an empty data directory: {problem}")]
     Initialise {

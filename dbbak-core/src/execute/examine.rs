@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     model::{MariadbGtidState, MysqlGtidSet},
-    plan::{Examination, ExaminationReport, Examine, Phase, PrivateServer},
+    plan::{DurabilityReport, Examination, ExaminationReport, Examine, Phase, PrivateServer},
     tools::{
-        ALL_TABLES, AnswerError, Applier, CheckRow, CheckSays, CheckWay, Family, Launch, TableName, ask_prepared,
-        check_statement, parse_check_row, parse_prepared, parse_table, parse_tables,
+        ALL_TABLES, AnswerError, Applier, CheckRow, CheckSays, CheckWay, Family, Launch, SET_DURABILITY, TableName,
+        ask_prepared, check_statement, parse_check_row, parse_durability, parse_prepared, parse_table, parse_tables,
     },
 };
 use std::{
@@ -162,7 +162,23 @@ impl Examiner<'_> {
             self.check_tables(process, &mut report)?;
             parts.done("check the tables");
         }
+        report.durability = Some(self.settle_durability()?);
         Ok(report)
+    }
+
+    /// From here on a commit is as durable as on any server: what is dropped with the account, and what the shutdown
+    /// writes. The private server was started with less; nothing of that may stay in the data.
+    fn settle_durability(&self) -> Result<DurabilityReport, ExecuteError> {
+        let found = parse_durability(&self.ask(SET_DURABILITY)?).map_err(|error| self.unread(&error))?;
+        let (innodb_flush_log_at_trx_commit, sync_binlog) = found;
+        if found == (1, 1) {
+            return Ok(DurabilityReport { innodb_flush_log_at_trx_commit, sync_binlog });
+        }
+        let problem = format!(
+            "it was told to make each commit durable, and says innodb_flush_log_at_trx_commit={innodb_flush_log_at_trx_commit}, \
+             sync_binlog={sync_binlog}"
+        );
+        Err(ExecuteError::Examination { problem, stderr: Vec::new(), log: self.server.launch.log.clone() })
     }
 
     /// MariaDB: the position is that of the backup, with what was replayed. A pipe, and a backup that is restored as it

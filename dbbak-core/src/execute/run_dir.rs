@@ -7,8 +7,8 @@ use super::{
     replay::{wait_until_ready, write_account},
     running::Running,
 };
-use crate::plan::PrivateServer;
-use std::path::Path;
+use crate::{plan::PrivateServer, tools::PERSISTED};
+use std::path::{Path, PathBuf};
 
 /// Does work in a private server's run directory, and removes it with all that holds the password of the account or what
 /// unlocks keys, whatever became of the work; `secrets` are trees elsewhere that hold one too.
@@ -21,13 +21,26 @@ pub(super) fn in_run_dir<T>(
     secrets: &[&Path],
     work: impl FnOnce() -> Result<T, ExecuteError>,
 ) -> Result<T, ExecuteError> {
+    let persisted = persisted(server)?;
     let result = files::create_private_dir(&server.run_dir).and_then(|()| work());
     let own = [&server.init_file, &server.client_file, &server.run_dir].map(|path| path.as_path());
     let keyring = server.keyring.iter().map(|file| file.to.as_path());
     let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
     let done = result?;
     removed?;
+    // The server's own settings for the replay are options, which end with it. Those of the source stay as they are.
+    if self::persisted(server)? != persisted {
+        let problem = format!("settings were persisted in the data ({PERSISTED})");
+        return Err(ExecuteError::Examination { problem, stderr: Vec::new(), log: server.launch.log.clone() });
+    }
     Ok(done)
+}
+
+/// What MySQL has persisted in a private server's data directory.
+fn persisted(server: &PrivateServer) -> Result<Option<Vec<u8>>, ExecuteError> {
+    let args = &server.launch.command.args;
+    let datadir = args.iter().find_map(|arg| arg.masked().strip_prefix("--datadir=").map(PathBuf::from));
+    datadir.map_or(Ok(None), |datadir| files::read_file(&datadir.join(PERSISTED)))
 }
 
 /// Makes the account, starts the server and waits until it answers.

@@ -30,6 +30,10 @@ pub(super) fn missing_privileges(server: &ServerFacts) -> Vec<String> {
     if server.log_bin {
         missing.extend(server.grants.missing(&["REPLICATION CLIENT"]).into_iter().map(str::to_owned));
     }
+    // Without it nobody says whether transactions stand prepared.
+    if server.family() == Family::Mysql && server.version.series() >= (8, 0) {
+        missing.extend(server.grants.missing(&["XA_RECOVER_ADMIN"]).into_iter().map(str::to_owned));
+    }
     // With partial revokes a privilege on everything may lack single databases.
     if server.grants.lines.iter().any(|line| line.starts_with("REVOKE ")) {
         missing.push("what REVOKE took from it in single databases (partial_revokes)".into());
@@ -67,6 +71,13 @@ pub(super) fn plan_dump(
         problem: "it did not say which of its tables have transactions".into(),
         access_denied: false,
     })?;
+    let ids = facts.prepared.clone().ok_or_else(|| PlanError::ServerUnreachable {
+        problem: "it did not say whether XA transactions stand prepared".into(),
+        access_denied: false,
+    })?;
+    if !ids.is_empty() {
+        return Err(PlanError::Prepared { ids });
+    }
     let tables: Vec<String> = tables.iter().map(ToString::to_string).collect();
     let mut plan = Plan::new("backup", now);
     let mut accepted = Vec::new();
@@ -109,7 +120,12 @@ pub(super) fn plan_dump(
         log_bin: server.log_bin,
         gtids: has_gtids(server),
     })?;
-    let status = if server.log_bin { Some(status_query(config, facts, server)?) } else { None };
+    let dialect = Dialect { family: server.family(), version: server.version };
+    let ask = |query| {
+        let (client, _) = tool(facts, ToolRole::Client)?;
+        Ok::<_, PlanError>(client_of(config, program(client)?).query(query)?.spec().clone())
+    };
+    let status = if server.log_bin { Some(ask(Query::BinlogStatus(dialect))?) } else { None };
     let shown = command.to_string();
     plan.locks = vec![LockScope::Backups];
     plan.reasons.push(reason);
@@ -128,6 +144,7 @@ pub(super) fn plan_dump(
         binlog_enabled: server.log_bin,
         accepted,
         locked: config.non_transactional == NonTransactional::Lock,
+        prepared: ask(Query::Prepared(server.family()))?,
     })));
     plan.steps.push(list(&dir, config));
     plan.steps.push(Step::KeepServerFiles {
@@ -158,16 +175,6 @@ fn has_gtids(server: &ServerFacts) -> bool {
             server.variables.get("gtid_mode").is_some_and(|mode| !mode.eq_ignore_ascii_case("off"))
         }
     }
-}
-
-fn status_query(config: &Config, facts: &Facts, server: &ServerFacts) -> Result<crate::tools::CommandSpec, PlanError> {
-    let (client, _) = tool(facts, ToolRole::Client)?;
-    let family = match server.flavor {
-        Flavor::Mariadb => Family::Mariadb,
-        Flavor::Mysql | Flavor::Percona => Family::Mysql,
-    };
-    let dialect = Dialect { family, version: server.version };
-    Ok(client_of(config, program(client)?).query(Query::BinlogStatus(dialect))?.spec().clone())
 }
 
 fn list(dir: &Path, config: &Config) -> Step {

@@ -163,6 +163,13 @@ fn dump_lacks(config: &Config, facts: &Facts, server: &ServerFacts) -> (Option<S
         missing.push(format!("{} is needed, found {}", misfit.expected, misfit.found));
     }
     missing.extend(dump::missing_privileges(server).into_iter().map(|lacked| format!("the account lacks {lacked}")));
+    match &facts.prepared {
+        None => missing.push("the server did not say whether XA transactions stand prepared".into()),
+        Some(ids) if !ids.is_empty() => {
+            missing.push(format!("XA transactions stand prepared: {}", ids.join("; ")));
+        }
+        Some(_) => {}
+    }
     match &facts.non_transactional {
         None => missing.push("the server did not say which of its tables have transactions".into()),
         Some(tables) if !tables.is_empty() && config.non_transactional == NonTransactional::Refuse => {

@@ -64,6 +64,12 @@ pub enum PlanError {
         /// The tables with their engines.
         tables: Vec<String>,
     },
+    /// XA transactions stand prepared: no dump holds what they changed, and what ends them could not be replayed.
+    #[error("XA transactions stand prepared, and no dump holds what they changed: {}", ids.join("; "))]
+    Prepared {
+        /// Their names, as `XA COMMIT` takes them.
+        ids: Vec<String>,
+    },
     /// The account does not see all of the server: a dump would leave out what it does not see, without a word.
     #[error("a dump would leave out what the account may not see; it lacks {}", missing.join(", "))]
     DumpPrivileges {

@@ -51,8 +51,8 @@ pub use keyring::config_names_keyring;
 pub use orphans::plan_orphans;
 pub use reindex::plan_reindex;
 pub use report::{
-    CaughtUp, ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment, ReportedWindow,
-    RestoreReport,
+    CaughtUp, DurabilityReport, ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment,
+    ReportedWindow, RestoreReport,
 };
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;

@@ -15,6 +15,7 @@ use crate::{
     catalog::Backup,
     facts::ToolFact,
     halfway::{REPLAY_BASE, REPLAY_LOG},
+    store::Encryption,
     tools::{
         Client, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version, carried_settings,
         encryption_settings,
@@ -114,16 +115,21 @@ impl<'a> Restore<'a> {
 
     /// What tells the private server where its keys are; with keys it encrypts what the source did.
     fn keyring(&self, settings: &mut BTreeMap<String, String>) -> Result<Vec<KeyringFile>, PlanError> {
-        let mut encrypted = None;
-        for backup in self.chain {
-            let stored = stored(self.facts, backup)?;
-            if let Some(encryption) = encryption_of(backup, stored) {
-                settings.extend(encryption_settings(&stored.variables));
-                encrypted = Some((format!("backup {}", backup.ts()), encryption));
-            }
+        let encrypted = self.encrypted();
+        if let Some((backup, _)) = &encrypted {
+            settings.extend(encryption_settings(&stored(self.facts, backup)?.variables));
         }
-        let encrypted = encrypted.as_ref().map(|(holder, encryption)| (holder.as_str(), encryption));
-        keyring::keyring(self.config, encrypted, &self.datadir())
+        let named = encrypted.as_ref().map(|(backup, encryption)| (format!("backup {}", backup.ts()), encryption));
+        let named = named.as_ref().map(|(holder, encryption)| (holder.as_str(), *encryption));
+        keyring::keyring(self.config, named, &self.datadir())
+    }
+
+    /// The last backup of the chain that holds something encrypted, and what.
+    pub(super) fn encrypted(&self) -> Option<(&'a Backup, Encryption)> {
+        self.chain.iter().rev().find_map(|backup| {
+            let stored = stored(self.facts, backup).ok()?;
+            Some((*backup, encryption_of(backup, stored)?))
+        })
     }
 
     /// The client of the private server. The socket stands on its command line too: an option file that the client

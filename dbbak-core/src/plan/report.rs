@@ -175,10 +175,22 @@ pub struct ExaminationReport {
     pub prepared: Vec<String>,
     /// The GTIDs that the server has: MySQL's executed set, MariaDB's position.
     pub gtids: String,
+    /// How durable what the server did last was made, as it said itself before it was shut down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<DurabilityReport>,
     /// Whether the account of the run was dropped.
     pub account_dropped: bool,
     /// The last words in the server's error log.
     pub shutdown: String,
+}
+
+/// What a private server said of its durability before it was shut down, read back after it was set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DurabilityReport {
+    /// `innodb_flush_log_at_trx_commit`: 1, each commit is.
+    pub innodb_flush_log_at_trx_commit: u64,
+    /// `sync_binlog`: 1, each commit is.
+    pub sync_binlog: u64,
 }
 
 /// What lies where, for whoever takes restored data into use.

@@ -52,6 +52,12 @@ pub fn plan_restore(
     explain(&mut plan, &aim, &selection, edges, (config, catalog));
     let restore = Restore::new(config, catalog, facts, request, &selection)?;
     restore.check_backups()?;
+    plan.reasons.extend(restore.encrypted().map(|(backup, encryption)| {
+        format!(
+            "backup {} is encrypted ({encryption}): private servers get what `server` says of the keys",
+            backup.ts()
+        )
+    }));
     if selection.window.is_none() {
         restore.check_space(restore.data_space())?;
     }

@@ -277,6 +277,8 @@ pub struct TakeDump {
     pub accepted: Vec<String>,
     /// Whether all tables are locked for the whole dump.
     pub locked: bool,
+    /// Asks for XA transactions that stand prepared, before and after.
+    pub prepared: CommandSpec,
 }
 
 /// The making of a data directory.

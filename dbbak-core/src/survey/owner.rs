@@ -5,17 +5,37 @@ use crate::{
     facts::{Facts, OwnerFact},
     model::OwnerName,
     probe::Probe,
+    tools::account_query,
 };
 use std::{io::Read, path::Path};
 
-/// Looks up the numbers of an owner in the system's files. A name that is not there is a fact.
+/// Looks up the numbers of an owner, in the system's files and, for what these do not hold, with `getent`, which asks every
+/// other place that the system has (LDAP, systemd). A name that is nowhere is a fact.
 ///
 /// # Errors
 ///
-/// When `/etc/passwd` or `/etc/group` cannot be read.
+/// When `/etc/passwd` or `/etc/group` cannot be read, or `getent` cannot be started.
 pub fn owner(facts: &mut Facts, owner: &OwnerName, probe: &dyn Probe) -> Result<(), SurveyError> {
-    let users = read(probe, "/etc/passwd")?;
-    let groups = read(probe, "/etc/group")?;
+    let mut users = read(probe, "/etc/passwd")?;
+    let mut groups = read(probe, "/etc/group")?;
+    if let Some(getent) = probe.find_program(&["getent"]) {
+        let complete = |text: &mut String, database, name: &str| -> Result<(), SurveyError> {
+            let known = find(text, name).is_some()
+                || text.lines().map(fields).any(|entry| entry.get(2).is_some_and(|id| id == name));
+            if !known {
+                let answer = probe.query(&account_query(&getent, database, name))?;
+                if answer.code == Some(0) {
+                    text.push('\n');
+                    text.push_str(&answer.stdout);
+                }
+            }
+            Ok(())
+        };
+        complete(&mut users, "passwd", &owner.user)?;
+        if let Some(group) = &owner.group {
+            complete(&mut groups, "group", group)?;
+        }
+    }
     facts.owner = Some(look_up(owner, &users, &groups));
     Ok(())
 }
@@ -57,9 +77,9 @@ fn find(text: &str, name: &str) -> Option<Vec<String>> {
 fn number(asked: &str, entry: Option<&[String]>, what: &str, file: &str) -> Result<u32, String> {
     match entry {
         Some(entry) => entry.get(2).and_then(|id| id.parse().ok()).ok_or_else(|| format!("{file} is not well-formed")),
-        None => {
-            asked.parse().map_err(|_| format!("there is no {what} {asked} in {file}; its number can be given instead"))
-        }
+        None => asked.parse().map_err(|_| {
+            format!("there is no {what} {asked} in {file}, nor does getent know one; its number can be given instead")
+        }),
     }
 }
 

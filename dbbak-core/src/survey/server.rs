@@ -10,7 +10,8 @@ use crate::{
     tools::{
         AnswerError, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs, encrypts_tables,
         key_plugin, masked, parse_binary_logs, parse_client_error, parse_clock, parse_clone_plugin, parse_encrypted,
-        parse_grants, parse_keyring, parse_server_version, parse_status, parse_uncloned, parse_variables,
+        parse_grants, parse_keyring, parse_prepared, parse_server_version, parse_status, parse_uncloned,
+        parse_variables,
     },
 };
 use std::{
@@ -77,7 +78,7 @@ pub fn clone_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Res
     Ok(())
 }
 
-/// Asks for the tables that no snapshot of a dump holds. Where the server does not answer, nothing is known.
+/// Asks for the tables that no snapshot of a dump holds, and for transactions that none holds. Where the server does not answer, nothing is known.
 ///
 /// # Errors
 ///
@@ -91,6 +92,14 @@ pub fn dump_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Resu
         Err(Unanswered::Problem(_)) => facts.non_transactional = None,
         Err(Unanswered::Survey(error)) => return Err(error),
     }
+    let Some(Ok(server)) = &facts.server else { return Ok(()) };
+    let prepared =
+        || -> Result<_, Unanswered> { Ok(parse_prepared(&questions.ask(Query::Prepared(server.family()))?)?) };
+    facts.prepared = match prepared() {
+        Ok(found) => Some(found),
+        Err(Unanswered::Problem(_)) => None,
+        Err(Unanswered::Survey(error)) => return Err(error),
+    };
     Ok(())
 }
 

@@ -397,7 +397,7 @@ fn unescaped(field: &str) -> String {
     out
 }
 
-fn number(column: &'static str, text: &str) -> Result<u64, AnswerError> {
+pub(super) fn number(column: &'static str, text: &str) -> Result<u64, AnswerError> {
     text.parse().map_err(|_| bad(column, text, "a number"))
 }
 

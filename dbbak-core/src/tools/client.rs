@@ -4,6 +4,7 @@ use super::{
     clone::clone_statement,
     command::{CommandError, CommandSpec, QueryCommand, Stdin},
     encryption::ask_encrypted,
+    examine::ask_prepared,
     login::Login,
     stderr_scan::{FailureClass, masked},
     tool::{Family, Version},
@@ -67,6 +68,8 @@ pub enum Query {
     Encrypted(Dialect),
     /// MySQL 8.0.24 and later: the component that keeps the keys: `parse_keyring`. Needs SELECT on it.
     Keyring,
+    /// XA transactions that are prepared: `parse_prepared`. Needs XA_RECOVER_ADMIN on MySQL 8.0 and later.
+    Prepared(Family),
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -121,6 +124,7 @@ impl Query {
             Query::BinlogGtids => "SELECT @@GLOBAL.gtid_binlog_pos AS gtids",
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::Encrypted(dialect) => ask_encrypted(dialect),
+            Query::Prepared(family) => ask_prepared(family),
             Query::Keyring => {
                 "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
                  'Component_name'"

@@ -63,7 +63,7 @@ pub struct Secret {
     text: Option<String>,
 }
 
-/// A command that only reads: `--version`, `SELECT` or `SHOW`. A read-only `Probe` accepts nothing else.
+/// A command that only reads: `--version`, `SELECT` or `SHOW`, a name looked up. A read-only `Probe` accepts nothing else.
 ///
 /// It is made in `tools/` alone, and it cannot be deserialised, so that no plan or file can turn another command into one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -347,6 +347,12 @@ impl QueryCommand {
     pub fn spec(&self) -> &CommandSpec {
         &self.0
     }
+}
+
+/// Looks a name or a number up wherever the system keeps accounts (files, LDAP, systemd): `database` is `passwd` or `group`.
+/// One line as in that file, and status 2 for what it does not know.
+pub fn account_query(getent: &Path, database: &str, name: &str) -> QueryCommand {
+    QueryCommand::of(CommandSpec::new(getent).args([database, "--", name]))
 }
 
 impl fmt::Display for QueryCommand {

@@ -1,7 +1,7 @@
 //! What a restored server is asked before it is given away: whether its tables are sound, and what it still holds prepared.
 
 use super::{
-    answers::{AnswerError, parse_table},
+    answers::{AnswerError, number, parse_table},
     tool::Family,
 };
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,24 @@ pub fn parse_check_row(line: &str) -> Option<CheckRow> {
     Some(CheckRow { table: (*table).to_owned(), says })
 }
 
+/// Makes commits durable again, and asks whether they are: [`parse_durability`].
+pub const SET_DURABILITY: &str = "SET GLOBAL innodb_flush_log_at_trx_commit=1; SET GLOBAL sync_binlog=1; SELECT \
+                                  @@GLOBAL.innodb_flush_log_at_trx_commit AS flushed, @@GLOBAL.sync_binlog AS synced;";
+
+/// Reads the answer to [`SET_DURABILITY`]: `innodb_flush_log_at_trx_commit` and `sync_binlog`.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn parse_durability(stdout: &str) -> Result<(u64, u64), AnswerError> {
+    let table = parse_table(stdout)?;
+    let row = table.rows().next().ok_or(AnswerError::NoRow { question: "how durable commits are" })?;
+    Ok((number("flushed", row.must(&["flushed"])?)?, number("synced", row.must(&["synced"])?)?))
+}
+
+/// The file in a data directory that MySQL 8.0 and later keeps settings in (`SET PERSIST`).
+pub const PERSISTED: &str = "mysqld-auto.cnf";
+
 /// Asks for XA transactions that are prepared and not ended: [`parse_prepared`].
 pub fn ask_prepared(family: Family) -> &'static str {
     match family {
@@ -225,6 +243,13 @@ mod tests {
         ] {
             assert!(matches!(says(damage), Some(CheckSays::Damaged(_))), "{damage}");
         }
+    }
+
+    #[test]
+    fn reads_how_durable_commits_are() {
+        assert_eq!(parse_durability("flushed\tsynced\n1\t1\n").unwrap(), (1, 1));
+        assert!(parse_durability("flushed\tsynced\n").is_err());
+        assert!(parse_durability("flushed\tsynced\nON\t1\n").is_err());
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub use clone::{
     parse_uncloned,
 };
 pub use command::{
-    Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, help_query, shell_quoted, version_query,
+    Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, account_query, help_query, shell_quoted,
+    version_query,
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
@@ -63,8 +64,8 @@ pub use encryption::{
     names_keyring, parse_encrypted, parse_keyring,
 };
 pub use examine::{
-    ALL_TABLES, CheckRow, CheckSays, CheckWay, ShutdownLog, TableName, ask_prepared, check_statement, judge_shutdown,
-    parse_check_row, parse_prepared, parse_tables,
+    ALL_TABLES, CheckRow, CheckSays, CheckWay, PERSISTED, SET_DURABILITY, ShutdownLog, TableName, ask_prepared,
+    check_statement, judge_shutdown, parse_check_row, parse_durability, parse_prepared, parse_tables,
 };
 pub use feeder::FeederCommand;
 pub use hexdump::{HexdumpError, parse_hexdump};

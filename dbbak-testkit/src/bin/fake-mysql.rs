@@ -7,6 +7,7 @@ use dbbak_testkit::shim::{
 use std::{
     fs,
     io::{self, Read, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -20,6 +21,9 @@ fn play(call: &Invocation) -> io::Result<ExitCode> {
     }
     match call.option("execute") {
         Some(sql) => {
+            if let Some(dir) = sql.strip_prefix(CLONE).and_then(|rest| rest.strip_suffix('\'')) {
+                return clone(call, Path::new(dir));
+            }
             if let Some(code) = call.end() {
                 return Ok(code);
             }
@@ -53,6 +57,34 @@ fn answer(call: &Invocation, sql: &str) -> io::Result<ExitCode> {
     io::stdout().write_all(answer.stdout.as_bytes())?;
     io::stderr().write_all(answer.stderr.as_bytes())?;
     Ok(ExitCode::from(answer.code))
+}
+
+/// The statement that has a server clone itself, up to the directory.
+const CLONE: &str = "CLONE LOCAL DATA DIRECTORY = '";
+
+/// Writes what MySQL's clone plugin leaves (seen on 9.7.4): InnoDB's files and the plugin's own, no `auto.cnf`, no binlogs.
+fn clone(call: &Invocation, dir: &Path) -> io::Result<ExitCode> {
+    let done = call.done();
+    if dir.exists() && done != Done::Nothing {
+        say(&format!("ERROR 1007 (HY000) at line 1: Can't create database '{}'; database exists", dir.display()));
+        return Ok(ExitCode::FAILURE);
+    }
+    if done != Done::Nothing {
+        fs::create_dir_all(dir.join("#clone"))?;
+        fs::write(dir.join("ibdata1"), vec![0; 4096])?;
+    }
+    if done == Done::All {
+        fs::create_dir_all(dir.join("#innodb_redo"))?;
+        fs::write(dir.join("#innodb_redo/#ib_redo0"), "redo")?;
+        fs::write(dir.join("#clone/#view_status"), "1\n")?;
+        fs::write(dir.join("mysql.ibd"), "dictionary")?;
+        for (table, content) in call.scenario.points.iter().flat_map(|point| &point.tables) {
+            let path = dir.join(format!("{table}.ibd"));
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(path, content)?;
+        }
+    }
+    Ok(call.end().unwrap_or(ExitCode::SUCCESS))
 }
 
 /// Reads statements to the end of the input, as a replay or a script gives them.

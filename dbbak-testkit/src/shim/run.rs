@@ -116,7 +116,9 @@ fn effect(scenario: &Scenario, tool: ShimTool, call: &Call, earlier: &str) -> Op
     let earlier: Vec<Call> = earlier.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let failure = scenario.failures.iter().find(|failure| {
         let counts = |call: &Call| {
-            call.tool == name(tool) && (failure.argument.is_empty() || call.args.contains(&failure.argument))
+            let wanted = &failure.argument;
+            let has = |arg: &String| arg == wanted || (wanted.ends_with(' ') && arg.starts_with(wanted.as_str()));
+            call.tool == name(tool) && (wanted.is_empty() || call.args.iter().any(has))
         };
         let number = earlier.iter().filter(|call| counts(call)).count() + 1;
         failure.tool == tool && counts(call) && number == failure.call

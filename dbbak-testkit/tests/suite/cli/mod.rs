@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 mod chains;
+mod clone;
 mod config;
 mod find;
 mod from_server;
+mod owner;
 mod restore_refused;
 mod server;
 mod ship;

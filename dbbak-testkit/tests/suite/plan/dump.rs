@@ -20,7 +20,9 @@ fn asked_for(product: Product) -> Case {
     case.config.engine = EngineChoice::Dump;
     case.facts.tools.push(product.tool(ToolRole::Dump));
     case.facts.non_transactional = Some(Vec::new());
-    let names = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "RELOAD", "REPLICATION CLIENT"];
+    case.facts.prepared = Some(Vec::new());
+    let names =
+        ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "RELOAD", "REPLICATION CLIENT", "XA_RECOVER_ADMIN"];
     server(&mut case).grants.global.extend(names.map(str::to_owned));
     case
 }
@@ -53,6 +55,15 @@ fn refused() {
     assert_eq!(
         refuse(&|case| case.facts.non_transactional = Some(vec![old()])),
         "tables without transactions are in no snapshot that a dump could be taken of: shop.old (MyISAM)"
+    );
+    assert_eq!(
+        refuse(&|case| case.facts.prepared = Some(vec!["X'61',X'',1".into(), "X'62',X'',1".into()])),
+        "XA transactions stand prepared, and no dump holds what they changed: X'61',X'',1; X'62',X'',1"
+    );
+    assert!(refuse(&|case| case.facts.prepared = None).contains("did not say whether XA transactions"));
+    assert!(
+        refuse(&|case| server(case).grants.global.retain(|name| name != "XA_RECOVER_ADMIN"))
+            .contains("XA_RECOVER_ADMIN")
     );
     assert!(refuse(&|case| case.facts.non_transactional = None).contains("did not say which of its tables"));
     let lacks = "a dump would leave out what the account may not see; it lacks ";

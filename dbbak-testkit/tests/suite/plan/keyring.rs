@@ -56,6 +56,8 @@ fn keyring_files_lie_in_the_data_directory_while_a_server_runs() {
     let files = ["/etc/dbbak/mysqld.my", "/etc/dbbak/component_keyring_file.cnf"].map(PathBuf::from);
     case.config.server.keyring_files = Some(files.to_vec());
     let plan = case.restore(&exact("04:35")).unwrap();
+    let said = plan.reasons.iter().find(|reason| reason.starts_with("backup 2025-10-02T04-00Z is encrypted (2 "));
+    assert!(said.is_some_and(|said| said.ends_with("private servers get what `server` says of the keys")), "{said:?}");
     let datadir = plan.datadir();
     let placed: Vec<_> = server_of(&plan).keyring.iter().map(|file| (file.from.clone(), file.to.clone())).collect();
     let wanted = files.map(|from| (from.clone(), datadir.join(from.file_name().unwrap())));

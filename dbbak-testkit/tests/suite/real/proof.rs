@@ -5,7 +5,10 @@ use std::fs;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use dbbak_core::{plan::RestoreReport, tools::CheckWay};
+use dbbak_core::{
+    plan::{DurabilityReport, RestoreReport},
+    tools::CheckWay,
+};
 use dbbak_testkit::cli::Ran;
 use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{find_program, require_mysql, require_servers};
@@ -30,6 +33,10 @@ fn with_a_full(vendor: Vendor, plant: impl FnOnce(&Path)) -> Scenario {
         scenario.server.sql(
             "INSERT INTO shop.t (b) SELECT CONCAT(b, a) FROM shop.t; INSERT INTO shop.flat SELECT * FROM shop.flat",
         );
+    }
+    if vendor == Vendor::Mysql {
+        // What the source persisted is in its data, and is no private server's business.
+        scenario.server.sql("SET PERSIST max_connections = 77");
     }
     // Another program's store, which `init` takes over.
     fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
@@ -185,6 +192,12 @@ fn examines(vendor: Vendor) {
         assert_eq!(examination.check, way);
         assert_eq!(examination.tables > 10, way != CheckWay::None, "{examination:?}");
         assert!(examination.account_dropped && examination.shutdown.contains("Shutdown complete"), "{examination:?}");
+        let durable = DurabilityReport { innodb_flush_log_at_trx_commit: 1, sync_binlog: 1 };
+        assert_eq!(examination.durability, Some(durable));
+        if vendor == Vendor::Mysql {
+            let persisted = fs::read_to_string(restored.datadir.join("mysqld-auto.cnf")).unwrap();
+            assert!(persisted.contains("max_connections"), "{persisted}");
+        }
         assert_eq!(restored.report.unproven, None);
         let replays = args[0] == "--latest";
         let prepared = if replays { 1 } else { 0 };

@@ -554,6 +554,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ExecuteError::GoingOn { .. } => {
             vec!["the same command with the same --workdir begins the restore anew".into()]
         }
+        ExecuteError::RelayLogCut { .. } => vec!["--replay pipe uses no relay logs".into()],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {

@@ -228,6 +228,18 @@ pub enum ExecuteError {
         /// Its error log.
         log: PathBuf,
     },
+    /// The private server cut off a binlog that it was to apply.
+    #[error(
+        "the private server cut {file} off after {found} of {expected} bytes: it takes what follows for half a transaction"
+    )]
+    RelayLogCut {
+        /// The binlog.
+        file: BinlogName,
+        /// Its bytes.
+        expected: u64,
+        /// What is left of them.
+        found: u64,
+    },
     /// A half-done replay cannot be gone on with.
     #[error("the half-done replay cannot be gone on with: {problem}")]
     GoingOn {

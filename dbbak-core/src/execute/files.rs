@@ -178,6 +178,11 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), ExecuteError> {
     fs::rename(from, to).map_err(failed("rename", from))
 }
 
+/// Copies a file, by reflink where the file system can.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ExecuteError> {
+    reflink_copy::reflink_or_copy(from, to).map(drop).map_err(failed("copy", from))
+}
+
 /// Creates a file that must not exist.
 pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
     File::options().write(true).create_new(true).mode(0o640).open(path).map_err(failed("create", path))

@@ -5,7 +5,10 @@ use crate::{
     model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet},
     store::BinlogEntry,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 /// What stands along a window, noted while its files are read.
 #[derive(Debug, Default)]
@@ -32,6 +35,10 @@ pub(super) struct Landmarks {
     done_until: Option<BinlogPosition>,
     /// Something behind which nobody can say what a dead server had done.
     hindrance: Option<String>,
+    /// The names of the XA transactions that the batch prepares, as their hashes.
+    prepared: HashSet<u64>,
+    /// Whether the file that is read prepares one under a name that was used before.
+    name_used_again: bool,
 }
 
 /// What stands in one batch.
@@ -47,6 +54,8 @@ pub(super) struct Marks {
     pub(super) done: Option<Done>,
     /// Why a replay that dies in this batch or a later one cannot go on.
     pub(super) hindrance: Option<String>,
+    /// The files that prepare an XA transaction under a name that was used before.
+    pub(super) names_used_again: BTreeSet<BinlogName>,
 }
 
 /// What a dead replay had done.
@@ -94,6 +103,11 @@ impl Landmarks {
         if let (Some(state), Some(Gtid::Mariadb { domain, server, seq })) = (&mut self.state, &transaction.gtid) {
             state.insert(*domain, *server, *seq);
         }
+        if let (EndKind::XaPrepare, Some(name)) = (transaction.end_kind, &transaction.xa) {
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            self.name_used_again |= !self.prepared.insert(hasher.finish());
+        }
     }
 
     /// Takes the next transaction of the window; whether it is to be left out.
@@ -137,10 +151,14 @@ impl Landmarks {
     /// Notes that a file of the batch was read.
     pub(super) fn file(&mut self, file: &BinlogName) {
         self.batch.files.push(file.clone());
+        if std::mem::take(&mut self.name_used_again) {
+            self.batch.names_used_again.insert(file.clone());
+        }
     }
 
     /// What was noted of the batch, which ends here.
     pub(super) fn end_batch(&mut self) -> Marks {
+        self.prepared.clear();
         Marks { hindrance: self.hindrance.clone(), ..std::mem::take(&mut self.batch) }
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{BinlogName, BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
-    plan::{Relay, Replay},
+    plan::{GoingOn, Relay, Replay},
     tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table, parse_worker_failures},
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
@@ -52,8 +52,9 @@ impl RelayRun<'_> {
         }
         match &self.relay.applier {
             Applier::RelayLogs { .. } if !done.is_empty() => self.list_for_a_running(&done),
-            // MySQL looks for the place at which the dead server stood, and must not find it: it would not let go of it.
-            Applier::RelayLogs { .. } if self.step.going_on.is_some() => self.list(""),
+            // A MySQL that starts looks at its relay logs: it would cut off what it takes for half a transaction (an XA
+            // COMMIT whose name was used before, seen on 9.7.4), and not let go of the place at which a dead server stood.
+            Applier::RelayLogs { .. } => self.list(""),
             _ => self.list(&self.listed()),
         }
     }
@@ -84,26 +85,31 @@ impl RelayRun<'_> {
         files::rewrite(&self.relay.index, &index)
     }
 
-    /// Takes over what a dead server had applied: checks that the server that runs has just that, and makes it forget
-    /// where its applier stood. `first` is the batch in which it stood.
+    /// Gives the first batch to a server that has started. What a dead server had applied is taken over: this one must
+    /// have just that, and forgets where its applier stood.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::GoingOn`] where the server has something else.
-    pub(super) fn take_over(&self, first: &Marks) -> Result<(), ExecuteError> {
-        let Some(going_on) = &self.step.going_on else { return Ok(()) };
+    pub(super) fn begin(&self, first: &Marks) -> Result<(), ExecuteError> {
+        if let Some(going_on) = &self.step.going_on {
+            self.take_over(going_on, first)?;
+        }
+        if let Applier::RelayLogs { .. } = self.relay.applier {
+            self.tell(self.relay.applier.forget())?;
+            self.list_for_a_running(&[])?;
+        }
+        Ok(())
+    }
+
+    fn take_over(&self, going_on: &GoingOn, first: &Marks) -> Result<(), ExecuteError> {
         let missing = || ExecuteError::GoingOn { problem: format!("no transaction ends at {}", going_on.at) };
         let done = match (&going_on.after, &first.done) {
             (None, _) => Done::default(),
             (Some(_), Some(done)) => done.clone(),
             (Some(_), None) => return Err(missing()),
         };
-        self.check_done(&done)?;
-        if let Applier::RelayLogs { .. } = self.relay.applier {
-            self.tell(self.relay.applier.forget())?;
-            self.list_for_a_running(&[])?;
-        }
-        Ok(())
+        self.check_done(&done)
     }
 
     /// Compares what the server says it has with what the dead one had applied.
@@ -189,7 +195,7 @@ impl RelayRun<'_> {
                 Some(running)
             }
             None => {
-                self.tell(&applier.move_to(&at))?;
+                self.move_to(&at, batch)?;
                 None
             }
         };
@@ -209,13 +215,43 @@ impl RelayRun<'_> {
                 (_, false) => self.pipe(apart)?,
             }
             at = BinlogPosition { file: apart.file.clone(), position: apart.end };
-            self.tell(&applier.move_to(&at))?;
+            self.move_to(&at, batch)?;
         }
         if at < end {
             self.apply_until(&end, server, &mut feeder)?;
         }
         self.tell(applier.rest())?;
         feeder.map_or(Ok(()), RunningFeeder::end)
+    }
+
+    /// Moves the applier. MySQL looks through its relay logs then, and cuts off what it takes for half a transaction: the
+    /// end of an XA transaction whose name was used before in the log, too (seen on 9.7.4). It gets that back.
+    fn move_to(&self, place: &BinlogPosition, batch: &Marks) -> Result<(), ExecuteError> {
+        let statements = self.relay.applier.move_to(place);
+        if self.relay.applier == Applier::Fed {
+            return self.tell(&statements);
+        }
+        let path = |file: &BinlogName| self.relay.binlogs.join(file.as_str());
+        let kept = |file: &BinlogName| path(file).with_added_extension("kept");
+        for file in &batch.names_used_again {
+            files::remove_file(&kept(file))?;
+            files::copy(&path(file), &kept(file))?;
+        }
+        // Files behind the last transaction it removes.
+        let read = |file: &&BinlogName| batch.end.as_ref().is_some_and(|end| **file <= end.file);
+        let before: Vec<_> = batch.files.iter().filter(read).map(|file| (file, files::length(&path(file)))).collect();
+        self.tell(&statements)?;
+        for (file, expected) in before {
+            let (found, kept) = (files::length(&path(file)), kept(file));
+            if found == expected {
+                files::remove_file(&kept)?;
+            } else if batch.names_used_again.contains(file) {
+                files::rename(&kept, &path(file))?;
+            } else {
+                return Err(ExecuteError::RelayLogCut { file: file.clone(), expected, found });
+            }
+        }
+        Ok(())
     }
 
     /// Runs the applier up to a place.

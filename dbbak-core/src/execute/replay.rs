@@ -100,11 +100,12 @@ fn replay_on(
         list_what_is_left(server)?;
     }
     let mut process = start_server(server, running)?;
-    let begin = match (&step.going_on, &relay) {
+    let given = relay.as_ref().map_or(Ok(()), |relay| relay.begin(&first));
+    let begin = given.and_then(|()| match (&step.going_on, &relay) {
         (None, _) => Ok(Begin::fresh(unpack)),
-        (Some(_), Some(relay)) => relay.take_over(&first).and_then(|()| Begin::behind_the_dead(step, unpack, &notes)),
+        (Some(_), Some(_)) => Begin::behind_the_dead(step, unpack, &notes),
         (Some(_), None) => Err(ExecuteError::BadPlan { problem: "a pipe cannot go on".into() }),
-    };
+    });
     match begin {
         Ok(begin) => follow(begin, Arc::clone(&notes)),
         Err(error) => {

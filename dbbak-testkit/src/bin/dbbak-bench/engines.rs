@@ -54,7 +54,9 @@ pub(crate) fn measure(options: &Options, dbbak: &Path, dir: &Path) -> Result<Sec
         let engines = match vendor {
             Vendor::Mariadb => ["mariadb-backup", "dump"],
             Vendor::Mysql => {
-                source.server.try_sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'")?;
+                source.server.try_sql(
+                    "INSTALL PLUGIN clone SONAME 'mysql_clone.so'; GRANT XA_RECOVER_ADMIN ON *.* TO 'dbbak'@'localhost'",
+                )?;
                 ["clone", "dump"]
             }
         };

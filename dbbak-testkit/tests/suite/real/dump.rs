@@ -374,7 +374,7 @@ fn refuses_prepared(options: Options) {
         format!("XA START '{name}'; INSERT INTO shop.t VALUES ({row}); XA END '{name}'; XA PREPARE '{name}'")
     };
     // Ended before the dump's moment, or behind it: only the second is missing in the dump.
-    for (meanwhile, code) in [(held("early", 3) + "; XA COMMIT 'early'", 0), (held("late", 4), 6)] {
+    for (meanwhile, code) in [(held("late", 3) + "; XA COMMIT 'late'", 0), (held("late", 4), 6)] {
         scenario.next_second();
         let child = scenario.command(&[&FULL[..], &["--exec"]].concat()).spawn().unwrap();
         while !begun.exists() {
@@ -393,10 +393,12 @@ fn refuses_prepared(options: Options) {
     session.run("XA COMMIT 'late'").unwrap();
     let wanted = scenario.server.checksums("shop").unwrap();
     scenario.ship();
-    // MySQL 9.7's applier stops before the XA COMMIT here, loudly: "UNTIL condition is bad".
-    let way = if scenario.server.options().vendor == Vendor::Mysql { "pipe" } else { "auto" };
-    let restored = scenario.restore(&["--latest", "--replay", way]);
-    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+    // Of two XA transactions of one name in a log, MySQL 9.7.4 cuts the second one's end off when it looks through its
+    // relay logs.
+    for way in ["relay", "pipe"] {
+        let restored = scenario.restore(&["--latest", "--replay", way]);
+        assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+    }
     scenario.nothing_survives();
 }
 

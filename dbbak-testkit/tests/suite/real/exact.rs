@@ -106,7 +106,10 @@ fn story(scenario: &mut Scenario, seed: u64, engines: &[&'static str]) -> Story 
     // Not in the log: the witness knows of no such transaction.
     scenario.server.sql("SET sql_log_bin = 0; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO 'dbbak'@'localhost';");
     if vendor == Vendor::Mysql {
-        scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
+        scenario.server.sql(
+            "INSTALL PLUGIN clone SONAME 'mysql_clone.so'; SET sql_log_bin = 0; \
+             GRANT XA_RECOVER_ADMIN ON *.* TO 'dbbak'@'localhost'",
+        );
     }
     let (rounds, steps) = if soaking() { (5, 90) } else { (3, 45) };
     let mut random = Random::new(seed ^ 0x7A16);

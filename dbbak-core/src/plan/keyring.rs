@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     facts::StoredBackup,
     store::Encryption,
-    tools::{encrypted_logs, encrypts_tables, key_plugin, loads_key_plugin, names_keyring},
+    tools::{encrypted_logs, encrypts_tables, key_plugin, names_keyring},
 };
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) fn encryption_of(backup: &Backup, stored: &StoredBackup) -> Option<En
     }
     let variables = &stored.variables;
     let logs: Vec<String> = encrypted_logs(variables).into_iter().map(str::to_owned).collect();
-    if logs.is_empty() && !encrypts_tables(variables) && !loads_key_plugin(&stored.settings) {
+    if logs.is_empty() && !encrypts_tables(variables) {
         return None;
     }
     let keyring = key_plugin(variables).map(str::to_owned);

@@ -98,12 +98,6 @@ pub fn encrypts_tables(variables: &BTreeMap<String, String>) -> bool {
         || value("aria_encrypt_tables") == "on"
 }
 
-/// Whether the settings that a backup tool wrote beside a backup load a plugin that keeps keys.
-pub fn loads_key_plugin(settings: &BTreeMap<String, String>) -> bool {
-    let loads = |name: &String, value: &String| name.contains("plugin_load") && value.contains("key_management");
-    settings.iter().any(|(name, value)| loads(name, value))
-}
-
 /// Whether options of a private server name a plugin that keeps keys.
 pub fn names_keyring(options: &[String]) -> bool {
     options.iter().any(|option| {
@@ -169,8 +163,6 @@ mod tests {
         assert_eq!((key_plugin(&mysql), encrypts_tables(&mysql)), (None, false));
         assert_eq!(encrypted_logs(&mysql), ["undo"]);
         assert_eq!(encrypted_logs(&variables(&[("innodb_encrypt_log", "ON")])), ["redo"]);
-        let written = variables(&[("plugin_load", "file_key_management=file_key_management")]);
-        assert!(loads_key_plugin(&written) && !loads_key_plugin(&mariadb));
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub use command::{
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
 pub use encryption::{
-    EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, is_key, key_plugin, loads_key_plugin,
-    names_keyring, parse_encrypted, parse_keyring,
+    EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, is_key, key_plugin, names_keyring,
+    parse_encrypted, parse_keyring,
 };
 pub use examine::{
     ALL_TABLES, CheckRow, CheckSays, CheckWay, PERSISTED, SET_DURABILITY, ShutdownLog, TableName, ask_prepared,

@@ -116,13 +116,14 @@ fn settings_tell_of_older_backups() {
         });
         assert!(matches!(refused, Err(PlanError::NoKeyring { .. })), "{name}: {refused:?}");
     }
-    let refused = case.restore_where(&exact("04:35"), |facts| {
+    // A plugin alone encrypts nothing: it may be there for the binlogs, which are archived in the clear.
+    let planned = case.restore_where(&exact("04:35"), |facts| {
         for stored in facts.stored.values_mut() {
             let plugin = "file_key_management=file_key_management";
             stored.settings.insert("plugin_load".to_owned(), plugin.to_owned());
         }
     });
-    assert!(matches!(refused, Err(PlanError::NoKeyring { .. })), "{refused:?}");
+    assert!(planned.is_ok(), "{planned:?}");
 }
 
 fn server(case: &mut Case) -> &mut ServerFacts {

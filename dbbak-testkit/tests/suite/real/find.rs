@@ -13,6 +13,7 @@ fn real_dropped_table_is_found_and_comes_back() {
     let mut workload = scenario.workload("shop", 31);
     workload.run(40).unwrap();
     scenario.full();
+    scenario.next_second();
     workload.run(60).unwrap();
     scenario.server.sql("CREATE DATABASE till; CREATE TABLE till.sales (id INT PRIMARY KEY, what TEXT)");
     scenario.server.sql("INSERT INTO till.sales VALUES (1, 'beer'), (2, 'wine'), (3, 'bread')");

@@ -169,13 +169,19 @@ impl Stage {
         self.scenario.nothing_survives();
     }
 
+    /// Whether each step's turn comes: the planner that decides is the same on both vendors, and MySQL takes its time.
+    pub(super) fn has_time_for_each_step(&self) -> bool {
+        let mysql = self.scenario.server.options().vendor == dbbak_testkit::server::Vendor::Mysql;
+        !mysql || std::env::var_os("DBBAK_SOAK").is_some()
+    }
+
     /// Kills a restore as each of its steps begins for the first time, and goes on to the next one.
     pub(super) fn dies_at_each_step(&mut self) -> usize {
         let workdir = self.scenario.fresh("resumed");
         let mut known = BTreeSet::new();
         while self.kill_at_new_step(&workdir, &mut known) {
             // The last step is short: it may have been done before the kill came.
-            if workdir.join("dbbak-restore.json").exists() && !journal(&workdir).exists() {
+            if is_done(&workdir) {
                 break;
             }
             let shown = self.dry_run(&workdir);
@@ -216,7 +222,7 @@ impl Stage {
             }
             let workdir = self.scenario.fresh("dies");
             let after = random.below(longest) + 1;
-            if self.kill_in(&workdir, title, Duration::from_millis(after)) {
+            if self.kill_in(&workdir, title, Duration::from_millis(after)) && !is_done(&workdir) {
                 deaths += 1;
                 self.go_on(&workdir, &format!("killed in {title:?}"));
             } else {
@@ -250,6 +256,11 @@ impl Stage {
 
 fn journal(workdir: &Path) -> PathBuf {
     workdir.join("dbbak-journal.jsonl")
+}
+
+/// Whether a restore was done before the kill came.
+fn is_done(workdir: &Path) -> bool {
+    workdir.join("dbbak-restore.json").exists() && !journal(workdir).exists()
 }
 
 /// What lies in a work directory, but for logs.
@@ -310,8 +321,10 @@ fn a_dump_dies(options: Options, seed: u64) {
     }
     scenario.ship();
     let mut stage = Stage::of(scenario, &["--latest"]);
-    let steps = stage.dies_at_each_step();
-    assert!(steps >= 10, "{steps}");
+    if stage.has_time_for_each_step() {
+        let steps = stage.dies_at_each_step();
+        assert!(steps >= 10, "{steps}");
+    }
     stage.dies_again_and_again(seed, Duration::from_millis(1500));
 }
 
@@ -332,8 +345,10 @@ fn real_mysql_restore_of_a_dump_goes_on_after_kills() {
 /// Binlogs are put back as the server's own while it is made ready, which takes a while.
 fn dies_while_it_is_made_ready(options: Options, seed: u64) {
     let mut stage = Stage::new(options, "relay", seed).with(&["--with-binlogs"]);
-    let steps = stage.dies_at_each_step();
-    assert!(steps >= 10, "{steps}");
+    if stage.has_time_for_each_step() {
+        let steps = stage.dies_at_each_step();
+        assert!(steps >= 10, "{steps}");
+    }
     stage.dies_in("make ", seed);
 }
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::cli::{Ran, dbbak};
 use crate::looking::{files_below, processes_that_mention};
+use crate::planted::plant_full;
 use crate::server::{Checksums, MariadbServer, Options, Server, Vendor};
 use crate::workload::{Mix, Workload};
 
@@ -178,6 +179,22 @@ impl Scenario {
     #[track_caller]
     pub fn full(&self) -> String {
         self.backup(&["backup-full"])
+    }
+
+    /// Plants a full that no backup tool took: a copy of the stopped server's data.
+    #[track_caller]
+    pub fn planted_full(&mut self) {
+        self.planted_full_with(|_| ());
+    }
+
+    /// Plants a full that is not what it says: the copy is changed before `init` takes it over.
+    #[track_caller]
+    pub fn planted_full_with(&mut self, change: impl FnOnce(&Path)) {
+        // Another program's store, which `init` takes over.
+        fs::remove_file(self.store().join("dbbak.json")).expect("an initialised store");
+        let store = self.store();
+        change(&plant_full(&mut self.server, &store).expect("a planted full"));
+        self.dbbak(&["init"]).exits(0);
     }
 
     /// Takes an incremental on the latest chain and returns its stamp.

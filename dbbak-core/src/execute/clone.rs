@@ -183,7 +183,7 @@ impl Watch {
 pub(super) fn open_clone(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewBackup, ExecuteError> {
     let backup = in_run_dir(&step.server, &[], || opened(step, taken, running))?;
     // Each data directory gets a server_uuid of its own when its first server starts on it.
-    files::remove_file(&step.datadir.join("auto.cnf"))?;
+    files::remove_file(&step.server.datadir.join("auto.cnf"))?;
     Ok(backup)
 }
 
@@ -193,7 +193,7 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
     let ended = AtomicBool::new(false);
     let answers = thread::scope(|scope| {
         // The copy is hashed next; a server that shuts down leaves the disk idle most of the time.
-        scope.spawn(|| read_ahead(&step.datadir, &ended));
+        scope.spawn(|| read_ahead(&server.datadir, &ended));
         let answers = questions(step, running);
         let stopped = match &answers {
             Ok(_) => stop(server, &mut *process, running).map(|_| ()).map_err(not_stopped),

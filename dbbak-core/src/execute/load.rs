@@ -45,7 +45,7 @@ pub(super) fn init_datadir(step: &InitDatadir, running: &Running<'_>) -> Result<
 pub(super) fn load_dump(step: &LoadDump, running: &Running<'_>) -> Result<(), ExecuteError> {
     in_run_dir(&step.server, &[], || load(step, running))?;
     // Each data directory gets a server_uuid of its own when its first server starts on it.
-    files::remove_file(&step.datadir.join("auto.cnf"))
+    files::remove_file(&step.server.datadir.join("auto.cnf"))
 }
 
 fn load(step: &LoadDump, running: &Running<'_>) -> Result<(), ExecuteError> {

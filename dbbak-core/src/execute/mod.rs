@@ -26,6 +26,7 @@ mod read_backup;
 mod ready;
 mod reindex;
 mod relay;
+mod relay_logs;
 mod remote_clone;
 mod replay;
 mod reporter;

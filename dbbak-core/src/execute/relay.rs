@@ -9,6 +9,7 @@ use super::{
     files,
     halfway::Notes,
     landmarks::{Apart, Done, Landmarks, Marks},
+    relay_logs::RelayLogs,
     replay::{pipe, server_died},
     running::Running,
 };
@@ -224,34 +225,17 @@ impl RelayRun<'_> {
         feeder.map_or(Ok(()), RunningFeeder::end)
     }
 
-    /// Moves the applier. MySQL looks through its relay logs then, and cuts off what it takes for half a transaction: the
-    /// end of an XA transaction whose name was used before in the log, too (seen on 9.7.4). It gets that back.
+    /// Moves the applier. MySQL looks through its relay logs then, and removes those behind the last transaction.
     fn move_to(&self, place: &BinlogPosition, batch: &Marks) -> Result<(), ExecuteError> {
         let statements = self.relay.applier.move_to(place);
         if self.relay.applier == Applier::Fed {
             return self.tell(&statements);
         }
-        let path = |file: &BinlogName| self.relay.binlogs.join(file.as_str());
-        let kept = |file: &BinlogName| path(file).with_added_extension("kept");
-        for file in &batch.names_used_again {
-            files::remove_file(&kept(file))?;
-            files::copy(&path(file), &kept(file))?;
-        }
-        // Files behind the last transaction it removes.
         let read = |file: &&BinlogName| batch.end.as_ref().is_some_and(|end| **file <= end.file);
-        let before: Vec<_> = batch.files.iter().filter(read).map(|file| (file, files::length(&path(file)))).collect();
+        let read = batch.files.iter().filter(read);
+        let logs = RelayLogs::keep(&self.relay.binlogs, read, &batch.names_used_again)?;
         self.tell(&statements)?;
-        for (file, expected) in before {
-            let (found, kept) = (files::length(&path(file)), kept(file));
-            if found == expected {
-                files::remove_file(&kept)?;
-            } else if batch.names_used_again.contains(file) {
-                files::rename(&kept, &path(file))?;
-            } else {
-                return Err(ExecuteError::RelayLogCut { file: file.clone(), expected, found });
-            }
-        }
-        Ok(())
+        logs.give_back()
     }
 
     /// Runs the applier up to a place.

@@ -8,7 +8,7 @@ use super::{
     running::Running,
 };
 use crate::{plan::PrivateServer, tools::PERSISTED};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Does work in a private server's run directory, and removes it with all that holds the password of the account or what
 /// unlocks keys, whatever became of the work; `secrets` are trees elsewhere that hold one too.
@@ -38,9 +38,7 @@ pub(super) fn in_run_dir<T>(
 
 /// What MySQL has persisted in a private server's data directory.
 fn persisted(server: &PrivateServer) -> Result<Option<Vec<u8>>, ExecuteError> {
-    let args = &server.launch.command.args;
-    let datadir = args.iter().find_map(|arg| arg.masked().strip_prefix("--datadir=").map(PathBuf::from));
-    datadir.map_or(Ok(None), |datadir| files::read_file(&datadir.join(PERSISTED)))
+    files::read_file(&server.datadir.join(PERSISTED))
 }
 
 /// Makes the account, starts the server and waits until it answers.

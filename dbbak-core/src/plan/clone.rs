@@ -276,7 +276,6 @@ impl Work<'_> {
     fn open(&self) -> Result<OpenClone, PlanError> {
         let client = self.private_client();
         Ok(OpenClone {
-            datadir: self.copy(),
             status: client.query(Query::CloneStatus)?.spec().clone(),
             uncloned: client.query(Query::NotCloned)?.spec().clone(),
             lsn: client.query(Query::InnodbLsn)?.spec().clone(),
@@ -322,6 +321,7 @@ impl Work<'_> {
         let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
         Ok(PrivateServer {
             launch: Launch { command, log: self.log.clone() },
+            datadir: datadir.to_owned(),
             ping: client.query(Query::Ping)?.spec().clone(),
             statements: client.statements(farewell)?,
             client_file: run_dir.join("client.cnf"),

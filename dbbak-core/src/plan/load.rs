@@ -158,9 +158,9 @@ impl LoadJob<'_> {
             client: Launch { command: client.replay()?, log },
             farewell: farewell.clone(),
             bytes: self.stored.trees.get(&TreeName::Dump).copied().flatten(),
-            datadir: self.datadir.clone(),
             server: PrivateServer {
                 launch: Launch { command, log: self.workdir.join("server.log") },
+                datadir: self.datadir.clone(),
                 ping: client.query(Query::Ping)?.spec().clone(),
                 statements: client.statements(farewell)?,
                 run_dir,

@@ -69,7 +69,7 @@ impl<'a> Restore<'a> {
             program: program(mysqld)?.to_owned(),
             family,
             version: number,
-            datadir,
+            datadir: datadir.clone(),
             socket: socket.clone(),
             pid_file: run_dir.join("pid"),
             log_error: None,
@@ -99,6 +99,7 @@ impl<'a> Restore<'a> {
         );
         Ok(PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
+            datadir,
             ping: client.query(Query::Ping)?.spec().clone(),
             statements: client.statements(farewell)?,
             run_dir,

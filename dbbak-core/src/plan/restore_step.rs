@@ -287,6 +287,8 @@ pub struct Feeder {
 pub struct PrivateServer {
     /// The server.
     pub launch: Launch,
+    /// The data that it is started on.
+    pub datadir: PathBuf,
     /// The directory that it listens in, mode 0700, made for the run and removed after it.
     pub run_dir: PathBuf,
     /// The socket.

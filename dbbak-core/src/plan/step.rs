@@ -110,6 +110,21 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The private server that the step starts on a copy.
+    pub fn private_server(&self) -> Option<&PrivateServer> {
+        match self {
+            Step::Replay(step) => Some(&step.server),
+            Step::Examine(step) => Some(&step.server),
+            Step::CatchUp(step) => Some(&step.server),
+            Step::LoadDump(step) => Some(&step.server),
+            Step::OpenClone(step) => Some(&step.server),
+            Step::TakeClone(step) => step.remote.as_ref().map(|remote| &remote.server),
+            _ => None,
+        }
+    }
+}
+
 /// A pass over a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassTree {
@@ -236,10 +251,8 @@ pub struct RemoteClone {
 /// The first start of a server on a clone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenClone {
-    /// The private server.
+    /// The private server, on the copy.
     pub server: PrivateServer,
-    /// The copy.
-    pub datadir: PathBuf,
     /// Asks it where the copy stands.
     pub status: CommandSpec,
     /// Asks it for tables whose rows the copy does not hold.
@@ -295,8 +308,6 @@ pub struct InitDatadir {
 pub struct LoadDump {
     /// The private server.
     pub server: PrivateServer,
-    /// The data directory that it works on.
-    pub datadir: PathBuf,
     /// The tree in the store that holds the dump.
     pub dir: PathBuf,
     /// The client that takes it.

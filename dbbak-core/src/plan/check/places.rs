@@ -3,7 +3,7 @@
 use super::{Broken, has, option};
 use crate::{
     model::BackupId,
-    plan::{Plan, SCRATCH_PREFIX, Step, Summary},
+    plan::{Plan, PrivateServer, SCRATCH_PREFIX, Step, Summary},
 };
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,12 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
     let original = |path: &Path| is_original(root.as_deref(), path);
     let mut copies: Vec<&Path> = Vec::new();
     for step in &plan.steps {
+        if let Some(PrivateServer { launch, datadir, .. }) = step.private_server() {
+            let named = option(&launch.command, "--datadir").map(Path::new);
+            if named != Some(datadir) || !copies.contains(&&**datadir) || original(datadir) {
+                broken(2, format!("a private server works on {}, which is no private copy", datadir.display()));
+            }
+        }
         match step {
             Step::PassTree(pass) => copies.extend(pass.to.as_deref()),
             Step::RunTool(run) if has(&run.launch.command, "--prepare") => {
@@ -49,45 +55,8 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                 // An incremental is used up by being applied.
                 copies.retain(|copy| option(command, "--incremental-dir").map(Path::new) != Some(copy));
             }
-            Step::Replay(replay) => {
-                let datadir = option(&replay.server.launch.command, "--datadir").map(Path::new);
-                if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
-                    broken(2, "the private server works on something else than the private copy".into());
-                }
-            }
-            Step::Examine(_) | Step::CatchUp(_) => {
-                let server = match step {
-                    Step::Examine(step) => &step.server,
-                    Step::CatchUp(step) => &step.server,
-                    _ => continue,
-                };
-                let datadir = option(&server.launch.command, "--datadir").map(Path::new);
-                if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
-                    broken(2, "the private server works on something else than the private copy".into());
-                }
-            }
-            Step::TakeClone(take) => {
-                if let Some(remote) = &take.remote {
-                    let datadir = option(&remote.server.launch.command, "--datadir").map(Path::new);
-                    if datadir.is_none_or(|datadir| !copies.contains(&datadir) || original(datadir)) {
-                        broken(2, "the server that fetches a clone works on something else than its own".into());
-                    }
-                }
-                copies.push(&take.dir);
-            }
+            Step::TakeClone(take) => copies.push(&take.dir),
             Step::InitDatadir(init) => copies.push(&init.datadir),
-            Step::LoadDump(load) => {
-                let datadir = option(&load.server.launch.command, "--datadir").map(Path::new);
-                if datadir != Some(&load.datadir) || !copies.contains(&&*load.datadir) || original(&load.datadir) {
-                    broken(2, "a dump is loaded into something else than a directory of its own".into());
-                }
-            }
-            Step::OpenClone(open) => {
-                let datadir = option(&open.server.launch.command, "--datadir").map(Path::new);
-                if datadir != Some(&open.datadir) || !copies.contains(&&*open.datadir) || original(&open.datadir) {
-                    broken(2, "a private server is started on something else than the clone".into());
-                }
-            }
             Step::MoveTree { from, .. } | Step::RemoveTree { path: from } => {
                 let made = plan.steps.iter().any(|step| match step {
                     Step::CreateDir { path } => from.starts_with(path),
@@ -121,6 +90,13 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
         }
     };
     for step in &plan.steps {
+        if let Some(server) = step.private_server() {
+            let PrivateServer { run_dir, socket, init_file, client_file, log_dir, .. } = server;
+            [run_dir, socket, init_file, client_file, log_dir].into_iter().for_each(|path| own(path));
+            for name in ["--datadir", "--log-bin", "--tmpdir", "--pid-file", "--innodb-data-home-dir", "--relay-log"] {
+                option(&server.launch.command, name).into_iter().for_each(|dir| own(Path::new(dir)));
+            }
+        }
         match step {
             Step::CreateDir { path } | Step::RemoveTree { path } | Step::WriteReport { path, .. } => own(path),
             Step::PassTree(pass) => pass.to.iter().for_each(|to| own(to)),
@@ -141,32 +117,6 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
             Step::InitDatadir(init) => {
                 own(&init.datadir);
                 option(&init.launch.command, "--datadir").into_iter().for_each(|dir| own(Path::new(dir)));
-            }
-            Step::LoadDump(load) => {
-                let server = &load.server;
-                for path in [&server.run_dir, &server.socket, &server.init_file, &server.client_file] {
-                    own(path);
-                }
-                for name in ["--datadir", "--tmpdir", "--pid-file", "--innodb-data-home-dir"] {
-                    option(&server.launch.command, name).into_iter().for_each(|dir| own(Path::new(dir)));
-                }
-            }
-            Step::Replay(_) | Step::Examine(_) | Step::CatchUp(_) => {
-                let server = match step {
-                    Step::Replay(replay) => &replay.server,
-                    Step::Examine(step) => &step.server,
-                    Step::CatchUp(step) => &step.server,
-                    _ => continue,
-                };
-                for path in [&server.run_dir, &server.socket, &server.init_file, &server.client_file, &server.log_dir] {
-                    own(path);
-                }
-                let command = &server.launch.command;
-                for name in
-                    ["--datadir", "--log-bin", "--tmpdir", "--pid-file", "--innodb-data-home-dir", "--relay-log"]
-                {
-                    option(command, name).into_iter().for_each(|dir| own(Path::new(dir)));
-                }
             }
             _ => {}
         }

@@ -90,6 +90,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
     let place = |position| BinlogPosition { file: "mysql-bin.000001".parse().unwrap(), position };
     let server = PrivateServer {
         launch: launch("mysqld"),
+        datadir: path("data"),
         run_dir: path("run"),
         socket: path("run/socket"),
         init_file: path("run/init.sql"),

@@ -146,7 +146,7 @@ fn the_rules_notice_broken_plans() {
             }
         }
     };
-    broken(2, &|load| load.datadir = "/var/lib/mysql".into());
+    broken(2, &|load| load.server.datadir = "/var/lib/mysql".into());
     broken(8, &|load| replace(&mut load.server.launch.command, "--datadir=", "--datadir=/var"));
     broken(8, &|load| replace(&mut load.server.launch.command, "--skip-networking", "--skip-nothing"));
     broken(8, &|load| replace(&mut load.server.launch.command, "--event-scheduler=OFF", "--event-scheduler=ON"));

@@ -111,10 +111,7 @@ fn dies_while_it_catches_up(vendor: Vendor) {
     let source = format!("127.0.0.1:{port}");
     let mut stage =
         Stage::of(scenario, &["--catch-up-from", &source, "--catch-up-login", &login_file, "--max-lag", "5"]);
-    if stage.has_time_for_each_step() {
-        let steps = stage.dies_at_each_step();
-        assert!(steps >= 10, "{steps}");
-    }
+    stage.dies_at_each_step_if_there_is_time(10);
     assert!(stage.dies_in("catch up", 7) >= 2);
     // What a killed run leaves of the password goes with the next one.
     for dir in ["dies-1", "dies-2", "resumed-0", "tmp"] {

@@ -221,10 +221,7 @@ fn dies_on_its_way_over(vendor: Vendor, seed: u64) {
     pair.scenario.ship();
     let Pair { scenario, other, .. } = pair;
     let mut stage = Stage::of(scenario, &["--latest", "--timeline", "t2"]);
-    if stage.has_time_for_each_step() {
-        let steps = stage.dies_at_each_step();
-        assert!(steps >= 10, "{steps}");
-    }
+    stage.dies_at_each_step_if_there_is_time(10);
     assert!(stage.dies_in("replay", seed) >= 2);
     drop(other);
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use dbbak_core::plan::RestoreReport;
 use dbbak_testkit::cli::Ran;
-use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, Vendor};
@@ -22,10 +21,7 @@ fn small(vendor: Vendor) -> Scenario {
     scenario.server.sql(
         "CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, b VARCHAR(20)) ENGINE=InnoDB",
     );
-    fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-    let store = scenario.store();
-    plant_full(&mut scenario.server, &store).unwrap();
-    scenario.dbbak(&["init"]).exits(0);
+    scenario.planted_full();
     scenario
 }
 

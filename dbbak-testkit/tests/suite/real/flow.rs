@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, Rows, Server, Vendor};
@@ -45,10 +44,7 @@ fn scenario(options: Options) -> Scenario {
     if scenario.server.options().vendor == Vendor::Mariadb {
         scenario.full();
     } else {
-        fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-        let store = scenario.store();
-        plant_full(&mut scenario.server, &store).unwrap();
-        scenario.dbbak(&["init"]).exits(0);
+        scenario.planted_full();
     }
     scenario
 }

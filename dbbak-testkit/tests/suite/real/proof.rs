@@ -10,7 +10,6 @@ use dbbak_core::{
     tools::CheckWay,
 };
 use dbbak_testkit::cli::Ran;
-use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{find_program, require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, Server, Vendor};
@@ -38,12 +37,7 @@ fn with_a_full(vendor: Vendor, plant: impl FnOnce(&Path)) -> Scenario {
         // What the source persisted is in its data, and is no private server's business.
         scenario.server.sql("SET PERSIST max_connections = 77");
     }
-    // Another program's store, which `init` takes over.
-    fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-    let store = scenario.store();
-    let tree = plant_full(&mut scenario.server, &store).unwrap();
-    plant(&tree);
-    scenario.dbbak(&["init"]).exits(0);
+    scenario.planted_full_with(plant);
     scenario
 }
 

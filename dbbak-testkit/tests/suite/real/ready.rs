@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::{Restored, Scenario};
 use dbbak_testkit::server::{Options, Server, Vendor};
@@ -37,10 +36,7 @@ pub(super) fn with_a_full(options: Options) -> Scenario {
     match vendor {
         Vendor::Mariadb => drop(scenario.full()),
         Vendor::Mysql => {
-            fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-            let store = scenario.store();
-            plant_full(&mut scenario.server, &store).unwrap();
-            scenario.dbbak(&["init"]).exits(0);
+            scenario.planted_full();
         }
     }
     scenario

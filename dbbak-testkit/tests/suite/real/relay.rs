@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{find_program, require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, Rows, Server};
@@ -289,11 +288,7 @@ fn mysql_with_a_full(options: Options) -> Scenario {
          CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, b VARCHAR(300), c DOUBLE);
          INSERT INTO shop.t (b) VALUES ('before')",
     );
-    // Another program's store, which `init` takes over.
-    fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-    let store = scenario.store();
-    plant_full(&mut scenario.server, &store).unwrap();
-    scenario.dbbak(&["init"]).exits(0);
+    scenario.planted_full();
     scenario
 }
 

@@ -1,10 +1,8 @@
 //! Temporary tables in logs of statements: what a source logs of them, and what a private server logs again.
 
-use dbbak_testkit::planted::plant_full;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, Vendor};
-use std::fs;
 
 fn scenario(vendor: Vendor, format: &str, gtids: bool) -> Scenario {
     let options = match (vendor, gtids) {
@@ -18,10 +16,7 @@ fn scenario(vendor: Vendor, format: &str, gtids: bool) -> Scenario {
         "CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, b VARCHAR(100)) ENGINE=InnoDB;
          INSERT INTO shop.t (b) VALUES ('before')",
     );
-    fs::remove_file(scenario.store().join("dbbak.json")).unwrap();
-    let store = scenario.store();
-    plant_full(&mut scenario.server, &store).unwrap();
-    scenario.dbbak(&["init"]).exits(0);
+    scenario.planted_full();
     scenario
 }
 

@@ -226,13 +226,13 @@ impl Stage {
                 break;
             }
             let workdir = self.scenario.fresh("dies");
-            let after = random.below(longest) + 1;
+            let after = random.below(longest);
             if self.kill_in(&workdir, title, Duration::from_millis(after)) && !is_done(&workdir) {
                 deaths += 1;
                 self.go_on(&workdir, &format!("killed in {title:?}"));
             } else {
                 // How long the step takes is the machine's affair: next time sooner than this.
-                longest = after.max(2);
+                longest = after.max(1);
             }
             fs::remove_dir_all(&workdir).unwrap();
         }

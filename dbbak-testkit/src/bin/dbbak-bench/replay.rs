@@ -4,7 +4,7 @@ use crate::{
     Failure, Options,
     measure::{Run, pairs, settle},
     report::{Row, Section},
-    source::{BUFFER_POOL, Source, programs, script, vendors},
+    source::{BUFFER_POOL, Restored, Source, programs, script, vendors},
 };
 use dbbak_testkit::{
     planted::plant_full,
@@ -115,12 +115,21 @@ impl<'a> Bench<'a> {
     }
 
     /// Seconds of the steps that count.
-    pub(crate) fn with_dbbak(&self, config: &Path) -> Result<f64, Failure> {
+    fn with_dbbak(&self, config: &Path) -> Result<f64, Failure> {
+        Ok(self.restored(config)?.seconds(&["unpack", "replay"]))
+    }
+
+    /// Seconds in which the appliers are at work: without the server's start and shutdown, which takes MySQL whole seconds.
+    pub(crate) fn of_the_appliers(&self, config: &Path) -> Result<f64, Failure> {
+        Ok(self.restored(config)?.part_seconds("replay"))
+    }
+
+    fn restored(&self, config: &Path) -> Result<Restored, Failure> {
         settle()?;
         let restored = self.source.restore(config, &["--latest", "--replay", "relay", "--check", "none"])?;
         self.source.compare(&restored.datadir(), &self.wanted)?;
         fs::remove_dir_all(&restored.workdir)?;
-        Ok(restored.seconds(&["unpack", "replay"]))
+        Ok(restored)
     }
 
     fn by_hand(&self) -> Result<Run, Failure> {

@@ -286,6 +286,13 @@ impl Restored {
         self.workdir.join("data")
     }
 
+    /// Seconds of the parts of steps that have this title.
+    pub(crate) fn part_seconds(&self, title: &str) -> f64 {
+        let phases = self.report["phases"].as_array().into_iter().flatten();
+        let parts = phases.flat_map(|phase| phase["parts"].as_array().into_iter().flatten());
+        parts.filter(|part| part["title"] == title).filter_map(|part| part["seconds"].as_f64()).sum()
+    }
+
     /// Seconds of all steps whose title begins so.
     pub(crate) fn seconds(&self, begins: &[&str]) -> f64 {
         let phases = self.report["phases"].as_array().into_iter().flatten();

@@ -87,7 +87,7 @@ fn real_mysql_clone_while_the_schema_changes() {
         ran.exits(0);
         during
     });
-    assert!(during >= 5, "only {during} rounds of changes fell into the clone");
+    assert!(during >= 10, "only {during} rounds of changes fell into the clone");
     let list = scenario.dbbak(&["list", "--json"]).exits(0).json();
     assert_eq!(list["backups"][0]["pitr"], "yes", "{list:#}");
     let wanted = scenario.server.checksums("shop").unwrap();

@@ -229,11 +229,11 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-/// Each target of the soak is restored to from every engine's backup and by both ways. With each change there are three seeds
+/// Each target of the soak is restored to from every engine's backup and by both ways. With each change there are six seeds
 /// with a backup of one engine each, and a target for each way.
 fn random_targets(options: &Options, first: u64) {
     let first = number("DBBAK_SEED").unwrap_or(first);
-    let seeds = first..first + number("DBBAK_SEEDS").unwrap_or(if soaking() { 5 } else { 3 });
+    let seeds = first..first + number("DBBAK_SEEDS").unwrap_or(if soaking() { 5 } else { 6 });
     let targets = usize::try_from(number("DBBAK_TARGETS").unwrap_or(12)).unwrap();
     let engines = engines(options.vendor);
     let mut tallies: [[Tally; 2]; 2] = Default::default();

@@ -8,7 +8,7 @@ use crate::{
         BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyPart, Manifest,
         ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, Sums, ToolRecord, layout, sums_of,
     },
-    tools::masked,
+    tools::{TablespaceIds, masked},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -107,11 +107,16 @@ pub fn record_server_files(
     session: &dyn Session,
     to: &StoreKey,
     variables: &BTreeMap<String, String>,
+    tablespaces: Option<&TablespaceIds>,
     files: &[(PathBuf, String)],
 ) -> Result<(), RecordError> {
     let json = serde_json::to_vec_pretty(variables).map_err(|_| RecordError::Incomplete { missing: "variables" })?;
     let key = |name: &str| to.join_text(name).map_err(|_| RecordError::Incomplete { missing: "a file's name" });
     publish(session, &key("variables.json")?, &json)?;
+    if let Some(ids) = tablespaces {
+        let json = serde_json::to_vec(ids).map_err(|_| RecordError::Incomplete { missing: "tablespaces" })?;
+        publish(session, &key("tablespaces.json")?, &json)?;
+    }
     for (path, text) in files {
         let name: String = path.to_string_lossy().trim_start_matches('/').replace('/', "__");
         publish(session, &key(&name)?, mask_options(text).as_bytes())?;

@@ -437,7 +437,8 @@ fn record(
     let outcome = walk.outcome();
     match step {
         Step::KeepServerFiles { variables, to, .. } => {
-            record_server_files(locked()?, to, variables, &outcome.server_files)?;
+            let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
+            record_server_files(locked()?, to, variables, tablespaces, &outcome.server_files)?;
         }
         Step::RecordBackup(plan) => {
             let entry = record_backup(locked()?, plan, outcome)?;

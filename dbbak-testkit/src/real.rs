@@ -102,6 +102,25 @@ pub fn require_mysql() -> bool {
     require(missing, &SAID, "real_mysql_*", |name| name.starts_with("real_mysql_"))
 }
 
+/// The same for tests of XtraBackup on the tests' MySQL, which are named `real_mysql_xtrabackup_*`. Debian has no XtraBackup,
+/// Ubuntu's newest suite has.
+///
+/// # Panics
+///
+/// As [`require_servers`].
+#[track_caller]
+pub fn require_xtrabackup() -> bool {
+    static SAID: OnceLock<()> = OnceLock::new();
+    let missing = if has_xtrabackup() { Vec::new() } else { vec!["xtrabackup"] };
+    let pattern = "real_mysql_xtrabackup_";
+    require_mysql() && require(missing, &SAID, &format!("{pattern}*"), |name| name.starts_with(pattern))
+}
+
+/// Whether the tests' MySQL has an XtraBackup beside it.
+pub fn has_xtrabackup() -> bool {
+    find_mysql_program("xtrabackup").is_some()
+}
+
 #[track_caller]
 fn require(missing: Vec<&str>, said: &OnceLock<()>, pattern: &str, is_one: impl Fn(&str) -> bool) -> bool {
     if missing.is_empty() {

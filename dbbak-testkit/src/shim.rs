@@ -10,6 +10,7 @@ pub mod run;
 
 pub use dir::{Call, ShimDir, ShimPrograms};
 
+use dbbak_core::tools::Query;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -234,6 +235,7 @@ impl Scenario {
             &["File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB"],
             &[&["mysql-bin.000001", "4711", "", ""]],
         )
+        .answer_with(Query::Tablespaces.sql(), &["space", "name"], &[&["5", "shop/orders"]])
     }
 
     /// The same with these points instead.

@@ -66,6 +66,7 @@ fn text(finding: &Finding) -> String {
         Finding::ServerUnreachable { problem, .. } => format!("server: {problem}"),
         Finding::Grants => "account: it has the privileges that dbbak needs".into(),
         Finding::GrantsMissing { missing } => format!("account: it lacks {}", missing.join(", ")),
+        Finding::SelectMissing { tables } => format!("account: it lacks SELECT on {}", tables.join(", ")),
         Finding::Binlog { format } => format!("binlog: on, format {format}"),
         Finding::BinlogOff => "binlog: off, so that no point-in-time recovery is possible".into(),
         Finding::BinlogChecksumOff => "binlog: events carry no checksums, so that damage goes unnoticed".into(),
@@ -164,6 +165,10 @@ fn remedy(finding: &Finding) -> Option<String> {
             "is it running, and does mysql_option_file name its socket or host?".into()
         }
         Finding::GrantsMissing { missing } => format!("GRANT {} ON *.* TO the account", missing.join(", ")),
+        Finding::SelectMissing { tables } => {
+            let grants: Vec<String> = tables.iter().map(|table| format!("GRANT SELECT ON {table} TO the account")).collect();
+            grants.join("; ")
+        }
         Finding::BinlogOff => "set log_bin in the server's configuration and restart it".into(),
         Finding::BinlogChecksumOff => "SET GLOBAL binlog_checksum = CRC32".into(),
         Finding::BinlogNotSynced { .. } => "SET GLOBAL sync_binlog = 1, unless its cost is too high for you".into(),

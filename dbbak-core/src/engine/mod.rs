@@ -68,6 +68,11 @@ pub trait Engine: Debug + Sync {
     /// When an option cannot be passed.
     fn prepare_command(&self, job: &PrepareJob<'_>) -> Result<CommandSpec, CommandError>;
 
+    /// Whether its prepare takes tablespaces that were dropped for lost ones, so that it must be known which there were.
+    fn misses_dropped_tablespaces(&self, _tool: &ToolVersion) -> bool {
+        false
+    }
+
     /// What a prepare must leave. `to_lsn` is the end of the last backup applied.
     fn prepared(&self, last: bool, to_lsn: Option<Lsn>) -> Expected {
         let expected = Expected::prepared(self.tool(), !last, to_lsn.unwrap_or(Lsn(0)));

@@ -32,6 +32,11 @@ impl Engine for Xtrabackup {
         suits(tool, flavor, server)
     }
 
+    // Seen on 8.4.0-5 and 9.7.1. Before 8.0 InnoDB names the files in other words.
+    fn misses_dropped_tablespaces(&self, tool: &ToolVersion) -> bool {
+        tool.version.is_some_and(|version| version.series() >= (8, 0))
+    }
+
     fn backup_command(&self, job: &BackupJob<'_>) -> Result<CommandSpec, CommandError> {
         backup_command(job)
     }

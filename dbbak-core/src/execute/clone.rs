@@ -215,6 +215,7 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         slave_info: None,
         galera_info: None,
         lock_seconds: None,
+        tablespaces: None,
     })
 }
 

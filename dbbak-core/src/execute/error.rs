@@ -58,6 +58,18 @@ pub enum ExecuteError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The tool ended well, and tablespaces are missing that the server had all the while.
+    #[error(
+        "the backup tool reported success, and the backup lacks {count} of the server's tablespaces, first {first} (number {id})"
+    )]
+    LostTablespaces {
+        /// The name of the first one, as the server has it (`shop/orders`).
+        first: String,
+        /// Its number.
+        id: u32,
+        /// How many are missing.
+        count: usize,
+    },
     /// The new backup does not begin where its parent ends.
     #[error("the new backup starts at LSN {found}, its parent ends at LSN {expected}")]
     LsnMismatch {

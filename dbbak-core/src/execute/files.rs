@@ -120,6 +120,33 @@ pub(super) fn names_in(path: &Path) -> Result<Vec<String>, ExecuteError> {
     Ok(names)
 }
 
+/// Goes through all regular files below a directory.
+pub(super) fn each_file(
+    dir: &Path,
+    sink: &mut dyn FnMut(&Path) -> Result<(), ExecuteError>,
+) -> Result<(), ExecuteError> {
+    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
+        let entry = entry.map_err(failed("read", dir))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(failed("read", dir))?);
+        if kind.is_dir() {
+            each_file(&path, sink)?;
+        } else if kind.is_file() {
+            sink(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first bytes of a file; `None` where it has fewer.
+pub(super) fn head<const N: usize>(path: &Path) -> Result<Option<[u8; N]>, ExecuteError> {
+    let mut head = [0; N];
+    match open(path)?.read_exact(&mut head) {
+        Ok(()) => Ok(Some(head)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
 /// A file's bytes; `None` when it is not there.
 pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
     match fs::read(path) {

@@ -34,6 +34,7 @@ mod run_dir;
 mod running;
 mod ship;
 mod summary;
+mod tablespaces;
 mod temporaries;
 mod tree;
 mod unpack;

@@ -5,7 +5,7 @@ use crate::{
     model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
     plan::{Carried, CaughtUp, ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
-    tools::{GaleraInfo, SlaveInfo},
+    tools::{GaleraInfo, SlaveInfo, TablespaceIds},
 };
 use chrono::{DateTime, Utc};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -97,6 +97,8 @@ pub struct NewBackup {
     pub galera_info: Option<GaleraInfo>,
     /// How long the tool held its locks, in seconds.
     pub lock_seconds: Option<u64>,
+    /// Which tablespaces the server had after it, where it was asked and told.
+    pub tablespaces: Option<TablespaceIds>,
 }
 
 #[cfg(test)]

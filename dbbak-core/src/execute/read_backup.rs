@@ -1,25 +1,40 @@
 //! Reads what the backup tool left of a new backup, and checks that its coordinates are a transaction boundary.
 
-use super::{error::ExecuteError, files, outcome::NewBackup};
+use super::{error::ExecuteError, files, outcome::NewBackup, running::Running, tablespaces::Tablespaces};
 use crate::{
     binlog::{self, Boundary},
     model::BinlogCoordinates,
     plan::ReadBackup,
     store::{Digest, PitrState},
     tools::{
-        BackupFileError, BackupInfo, Checkpoints, MetadataFile, parse_binlog_info, parse_checkpoints,
+        BackupFileError, BackupInfo, Checkpoints, MetadataFile, TablespaceIds, parse_binlog_info, parse_checkpoints,
         parse_galera_info, parse_info, parse_slave_info,
     },
 };
 use chrono::{DateTime, Utc};
 use std::{io::BufReader, path::Path};
 
-/// Reads a new backup's own files. `times` are when the tool was started and when it ended.
+/// Reads a new backup's own files. `times` are when the tool was started and when it ended, `before` which tablespaces the
+/// server had then.
 ///
 /// # Errors
 ///
-/// When a file that every backup has is missing or cannot be read, or the backup does not begin where it must.
-pub(super) fn read_backup(step: &ReadBackup, times: (DateTime<Utc>, DateTime<Utc>)) -> Result<NewBackup, ExecuteError> {
+/// When a file that every backup has is missing or cannot be read, a tablespace is missing, or the backup does not begin where
+/// it must.
+pub(super) fn read_backup(
+    step: &ReadBackup,
+    times: (DateTime<Utc>, DateTime<Utc>),
+    before: Option<&TablespaceIds>,
+    running: &Running<'_>,
+) -> Result<NewBackup, ExecuteError> {
+    // First of all, so that little can be dropped between the backup and the answer.
+    let tablespaces = match &step.tablespaces {
+        Some(ask) => Tablespaces::ask(ask, running)?,
+        None => None,
+    };
+    if let (Some(tablespaces), Some(before)) = (&tablespaces, before) {
+        tablespaces.all_in(before, &step.dir)?;
+    }
     let dir = BackupDir { path: &step.dir, names: files::names_in(&step.dir)? };
     let checkpoints: Checkpoints = dir.required(MetadataFile::Checkpoints, parse_checkpoints)?;
     let info: BackupInfo = dir.required(MetadataFile::Info, parse_info)?;
@@ -39,6 +54,7 @@ pub(super) fn read_backup(step: &ReadBackup, times: (DateTime<Utc>, DateTime<Utc
         slave_info: dir.optional(MetadataFile::SlaveInfo, parse_slave_info)?,
         galera_info: dir.optional(MetadataFile::GaleraInfo, parse_galera_info)?,
         lock_seconds: info.lock_seconds,
+        tablespaces: tablespaces.map(|tablespaces| tablespaces.ids()),
     })
 }
 

@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     plan::RunTool,
     store::{ProcessGroup, Session},
-    tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, judge_backup_run},
+    tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, TablespaceIds, judge_backup_run},
 };
 use std::{
     io::{Read, Write},
@@ -102,12 +102,17 @@ impl Running<'_> {
         Ok(Err(replay::describe(&exits)))
     }
 
-    /// Runs the backup tool and judges whether it succeeded.
+    /// Runs the backup tool and judges whether it succeeded. `tablespaces` tells which ones the backup must have; it is
+    /// asked where the tool misses some.
     ///
     /// # Errors
     ///
     /// [`ExecuteError::Tool`] when its status, its last line, the files it left or what they say is not as it must be.
-    pub(super) fn run_tool(&self, step: &RunTool) -> Result<Option<Checkpoints>, ExecuteError> {
+    pub(super) fn run_tool(
+        &self,
+        step: &RunTool,
+        tablespaces: impl FnOnce() -> Result<Option<TablespaceIds>, ExecuteError>,
+    ) -> Result<Option<Checkpoints>, ExecuteError> {
         let log_start = files::length(&step.launch.log);
         let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
         let exits = self.wait(&mut *process, || {})?;
@@ -119,6 +124,11 @@ impl Running<'_> {
         };
         let mut stderr = StderrScan::new();
         files::each_line(&step.launch.log, log_start, &mut |line| stderr.line(line))?;
+        if stderr.misses_tablespaces()
+            && let Some(ids) = tablespaces()?
+        {
+            stderr.settle_tablespaces(&ids);
+        }
         let names = files::names_in(&step.dir)?;
         let checkpoints = match MetadataFile::Checkpoints.select(&names) {
             Some(name) => files::read_file(&step.dir.join(name))?,

@@ -3,14 +3,14 @@
 use super::{
     Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, catch_up, clone, dump, examine,
     examine::Ended, fetch, files, load, mend::mend_tree, read_backup, ready, reindex, replay, running::Running, ship,
-    tree::ExpectedFiles, walk_tree,
+    tablespaces::Tablespaces, tree::ExpectedFiles, walk_tree,
 };
 use crate::{
     clock::Clock,
     model::BackupId,
-    plan::{PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, Step, StoredTree},
-    store::{FileList, Session, StoreKey, StoreReader},
-    tools::consumed_deltas,
+    plan::{KnownTablespaces, PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, RunTool, Step, StoredTree},
+    store::{FileList, Session, StoreKey, StoreReader, read_version},
+    tools::{TablespaceIds, consumed_deltas},
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -39,6 +39,8 @@ pub struct Walk<'a> {
     effects: Effects<'a>,
     outcome: Outcome,
     tool_times: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// What the server had before the backup tool was started.
+    tablespaces: Option<TablespaceIds>,
     window: Option<Unpacking>,
     cloned: Option<clone::Taken>,
     /// How long the parts of the step took.
@@ -48,7 +50,15 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// A walk that has done nothing yet.
     pub fn new(effects: Effects<'a>) -> Self {
-        Walk { effects, outcome: Outcome::default(), tool_times: None, window: None, cloned: None, parts: Vec::new() }
+        Walk {
+            effects,
+            outcome: Outcome::default(),
+            tool_times: None,
+            tablespaces: None,
+            window: None,
+            cloned: None,
+            parts: Vec::new(),
+        }
     }
 
     /// A walk that takes over what the steps of a dead run have found out.
@@ -98,14 +108,18 @@ impl<'a> Walk<'a> {
             Step::PassTree(pass) => self.pass_tree(pass)?,
             Step::MendTree(pass) => self.mend_tree(pass)?,
             Step::RunTool(run) => {
+                if let Some(KnownTablespaces::Ask(ask)) = &run.tablespaces {
+                    self.tablespaces = Tablespaces::ask(ask, &self.running())?.map(|found| found.ids());
+                }
                 let started = effects.clock.now();
-                self.running().run_tool(run)?;
+                self.running().run_tool(run, || self.known_tablespaces(run))?;
                 self.tool_times = Some((started, effects.clock.now()));
             }
             Step::ReadBackup(read) => {
                 let now = effects.clock.now();
                 let times = self.tool_times.unwrap_or((now, now));
-                self.outcome.backup = Some(read_backup::read_backup(read, times)?);
+                self.outcome.backup =
+                    Some(read_backup::read_backup(read, times, self.tablespaces.as_ref(), &self.running())?);
             }
             Step::EndClones(end) => clone::end_clones(end, &self.running())?,
             Step::TakeClone(take) => self.cloned = Some(clone::take_clone(take, &self.running())?),
@@ -236,6 +250,20 @@ impl<'a> Walk<'a> {
     fn ended(&mut self, ended: Ended) {
         self.parts = ended.parts;
         self.outcome.examination = ended.examination;
+    }
+
+    /// Which tablespaces the server had when the backup that a prepare works on had ended, as far as that is known.
+    fn known_tablespaces(&self, run: &RunTool) -> Result<Option<TablespaceIds>, ExecuteError> {
+        match &run.tablespaces {
+            None | Some(KnownTablespaces::Ask(_)) => Ok(None),
+            Some(KnownTablespaces::Asked) => {
+                Ok(self.outcome.backup.as_ref().and_then(|backup| backup.tablespaces.clone()))
+            }
+            Some(KnownTablespaces::Stored(key)) => {
+                let stored = read_version(self.effects.store, key)?;
+                Ok(stored.and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok()))
+            }
+        }
     }
 
     fn session(&self) -> Result<&'a dyn Session, ExecuteError> {

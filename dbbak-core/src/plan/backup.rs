@@ -6,7 +6,7 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
-    step::{PassTree, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
+    step::{KnownTablespaces, PassTree, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -15,7 +15,8 @@ use crate::{
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
-    tools::{Expected, Family, Launch, MASK, ToolRole, ToolVersion},
+    survey::client_of,
+    tools::{Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,7 @@ pub fn plan_backup(
         binlog_dir: binlog_dir(config, server),
         from_lsn: parent.and_then(|parent| parent.to_lsn),
         binlog_enabled: server.log_bin,
+        tablespaces: work.ask_tablespaces(server)?,
     }));
     let mut trees = vec![TreeName::Raw];
     if id.kind() == BackupKind::Full {
@@ -252,7 +254,24 @@ impl Work<'_> {
             },
         };
         let title = format!("take the {} backup", self.id.kind());
-        Ok(RunTool { title, launch: Launch { command, log: self.log() }, dir, expect })
+        Ok(RunTool {
+            title,
+            launch: Launch { command, log: self.log() },
+            dir,
+            expect,
+            tablespaces: self.ask_tablespaces(server)?.map(KnownTablespaces::Ask),
+        })
+    }
+
+    /// Asks the server which tablespaces it has.
+    fn ask_tablespaces(&self, server: &ServerFacts) -> Result<Option<Launch>, PlanError> {
+        // Older servers do not tell discarded ones apart.
+        if !self.engine.misses_dropped_tablespaces(self.version) || server.version < Version::new(8, 0, 14) {
+            return Ok(None);
+        }
+        let (client, _) = tool(self.facts, ToolRole::Client)?;
+        let query = client_of(self.config, program(client)?).query(Query::Tablespaces)?;
+        Ok(Some(Launch { command: query.spec().clone(), log: self.log() }))
     }
 
     fn list(&self, tree: TreeName, title: &str) -> Step {
@@ -319,6 +338,7 @@ impl Work<'_> {
             dir: copy.to_owned(),
             // The LSN that it must reach is that of the backup just taken: the tool checks it itself.
             expect: self.engine.prepared(last, None),
+            tablespaces: self.engine.misses_dropped_tablespaces(self.version).then_some(KnownTablespaces::Asked),
         })));
         Ok(())
     }

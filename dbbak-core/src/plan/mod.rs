@@ -63,9 +63,9 @@ pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
-    InitDatadir, KeyringFile, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs, PrivateServer,
-    ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone,
-    TakeDump, UnpackBinlogs,
+    InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs,
+    PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree,
+    SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};

@@ -15,7 +15,7 @@ use super::{
     resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
-    step::{PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
+    step::{KnownTablespaces, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
     time_zone,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     engine::{Engine, PrepareJob, engine_for},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::{BinlogName, BinlogPosition, TreeName},
-    store::{BinlogEntry, LockScope},
+    store::{BinlogEntry, LockScope, layout},
     tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
 };
 use chrono::{DateTime, Utc};
@@ -282,6 +282,10 @@ impl<'a> Restore<'a> {
             launch: Launch { command, log: self.workdir.join("prepare.log") },
             dir: datadir,
             expect: self.engine.prepared(last, backup.to_lsn),
+            tablespaces: self
+                .engine
+                .misses_dropped_tablespaces(version)
+                .then(|| KnownTablespaces::Stored(layout::server_tablespaces(&backup.id))),
         })));
         Ok(())
     }

@@ -185,6 +185,21 @@ pub struct RunTool {
     pub dir: PathBuf,
     /// What the run must leave to count as a success.
     pub expect: Expected,
+    /// Which tablespaces the server has, or had when the backup ended whose redo a prepare applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablespaces: Option<KnownTablespaces>,
+}
+
+/// How it is known which tablespaces a server has or had.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownTablespaces {
+    /// It is asked before the tool is started.
+    Ask(Launch),
+    /// It was asked in this run, after the tool had ended.
+    Asked,
+    /// It was asked when the backup was taken, and this was stored. Backups from before that was done have no such file.
+    Stored(StoreKey),
 }
 
 /// Reading what the tool left of a new backup.
@@ -200,6 +215,9 @@ pub struct ReadBackup {
     pub from_lsn: Option<crate::model::Lsn>,
     /// Whether the server keeps a binlog at all.
     pub binlog_enabled: bool,
+    /// Asks the server which tablespaces it has. Those that it had before the tool was started too must be in the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablespaces: Option<Launch>,
 }
 
 /// Ending clones that nobody waits for.

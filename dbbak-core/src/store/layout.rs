@@ -66,6 +66,11 @@ pub fn server_variables(id: &BackupId) -> StoreKey {
     below(&server(id), "variables.json")
 }
 
+/// The numbers of the tablespaces that the server had when the backup had ended.
+pub fn server_tablespaces(id: &BackupId) -> StoreKey {
+    below(&server(id), "tablespaces.json")
+}
+
 /// The copy of one of the server's option files.
 pub fn server_option_file(id: &BackupId, name: &KeyPart) -> StoreKey {
     server(id).child(name)

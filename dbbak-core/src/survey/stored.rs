@@ -77,7 +77,9 @@ fn settings(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String,
 /// What was kept of the server's settings.
 fn server_files(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<StoreKey>, SurveyError> {
     let kept = store.list(&layout::server(&backup.id))?.into_iter();
-    Ok(kept.filter(|info| !info.is_prefix).map(|info| info.key).collect())
+    // The numbers of tablespaces serve the prepare alone.
+    let own = layout::server_tablespaces(&backup.id);
+    Ok(kept.filter(|info| !info.is_prefix && info.key != own).map(|info| info.key).collect())
 }
 
 /// The server's variables as they were kept with the backup.

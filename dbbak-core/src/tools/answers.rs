@@ -372,6 +372,16 @@ impl Grants {
             || (SAME.contains(&wanted.as_str()) && SAME.iter().any(|name| self.global.contains(*name)))
     }
 
+    /// Whether the account may read a table, `schema.name`.
+    pub fn may_read(&self, table: &str) -> bool {
+        let (schema, name) = table.split_once('.').unwrap_or((table, "*"));
+        let scopes = [format!("`{schema}`.*"), format!("`{schema}`.`{name}`")];
+        let may = |scope| {
+            self.scoped.get(scope).is_some_and(|names| names.contains("SELECT") || names.contains("ALL PRIVILEGES"))
+        };
+        self.has("SELECT") || scopes.iter().any(may)
+    }
+
     /// Those of the privileges that the account lacks.
     pub fn missing<'a>(&self, privileges: &[&'a str]) -> Vec<&'a str> {
         privileges.iter().copied().filter(|privilege| !self.has(privilege)).collect()
@@ -507,6 +517,8 @@ mod tests {
         assert!(mariadb.has("reload") && mariadb.has("REPLICATION CLIENT") && !mariadb.has("SUPER"));
         assert_eq!(mariadb.missing(&["PROCESS", "SUPER"]), ["SUPER"]);
         assert_eq!(mariadb.scoped["`shop`.`t`"].len(), 2);
+        // Some of its columns.
+        assert!(!mariadb.may_read("shop.t"));
         assert!(mariadb.lines[0].ends_with("'***'") && !mariadb.lines[0].contains("0123"));
 
         let mysql = "Grants for b@%\nGRANT RELOAD ON *.* TO `b`@`%`\nGRANT BACKUP_ADMIN ON *.* TO `b`@`%`\n\
@@ -516,6 +528,13 @@ mod tests {
         assert_eq!(mysql.roles, ["`backup_role`@`%`"]);
         let all =
             parse_grants("Grants for root@localhost\nGRANT ALL PRIVILEGES ON *.* TO `root`@`localhost`\n").unwrap();
-        assert!(all.missing(&["RELOAD", "SUPER"]).is_empty());
+        assert!(all.missing(&["RELOAD", "SUPER"]).is_empty() && all.may_read("a.b"));
+        // As MySQL 9.7.2 prints it.
+        let tables = "Grants for b@localhost\nGRANT PROCESS ON *.* TO `b`@`localhost`\n\
+                      GRANT SELECT ON `performance_schema`.`log_status` TO `b`@`localhost`\n\
+                      GRANT SELECT, INSERT ON `shop`.* TO `b`@`localhost`\n";
+        let tables = parse_grants(tables).unwrap();
+        assert!(tables.may_read("performance_schema.log_status") && tables.may_read("shop.anything"));
+        assert!(!tables.may_read("performance_schema.replication_group_members") && !tables.may_read("shop2.t"));
     }
 }

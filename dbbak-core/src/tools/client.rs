@@ -7,6 +7,7 @@ use super::{
     examine::ask_prepared,
     login::Login,
     stderr_scan::{FailureClass, masked},
+    tablespace_ids::ASK_TABLESPACES,
     tool::{Family, Version},
 };
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ pub enum Query {
     Keyring,
     /// XA transactions that are prepared: `parse_prepared`. Needs XA_RECOVER_ADMIN on MySQL 8.0 and later.
     Prepared(Family),
+    /// MySQL 8.0.14 and later: InnoDB's tablespaces: `parse_tablespaces_asked`. Needs PROCESS.
+    Tablespaces,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -125,6 +128,7 @@ impl Query {
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
+            Query::Tablespaces => ASK_TABLESPACES,
             Query::Keyring => {
                 "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
                  'Component_name'"

@@ -147,6 +147,11 @@ mod tests {
         assert_eq!(newest.lock_ddl_type.as_deref(), Some("ON"));
         assert_eq!(newest.server_flavor.as_deref(), Some("MySQL Community Server - GPL"));
         assert!(newest.compressed);
+
+        let real = parse_info(&fixture("xtrabackup-9.7/inc1/xtrabackup_info")).unwrap();
+        assert_eq!((real.tool_version.as_str(), real.server_flavor.as_deref()), ("9.7.1-rc1", Some("(Ubuntu)")));
+        assert_eq!((real.from_lsn, real.to_lsn), (Lsn(19_499_661), Lsn(19_500_933)));
+        assert_eq!(real.binlog.unwrap().place().to_string(), "binlog.000004:198");
     }
 
     #[test]

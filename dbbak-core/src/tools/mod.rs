@@ -34,6 +34,7 @@ mod remote_reader;
 mod statement_mask;
 mod stderr_scan;
 mod success;
+mod tablespace_ids;
 mod tablespaces;
 mod tool;
 
@@ -84,6 +85,7 @@ pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use statement_mask::masked_statement;
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
+pub use tablespace_ids::{PAGE_HEAD, TablespaceIds, parse_tablespaces_asked, tablespace_of_meta, tablespace_of_page};
 pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};
 pub use tool::{
     Family, Flavor, ToolKind, ToolRole, ToolVersion, Version, VersionError, parse_server_version, parse_version,

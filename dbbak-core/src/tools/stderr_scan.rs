@@ -1,13 +1,20 @@
 //! Watches what a backup tool prints on standard error: its last line, its alarms, the cause of its failure.
 
+use super::tablespace_ids::TablespaceIds;
 use serde::{Deserialize, Serialize};
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 /// How many lines are kept for a report.
 const TAIL_LINES: usize = 50;
 
 /// How many alarms are kept; further ones are only counted.
 const ALARM_LINES: usize = 20;
+
+/// How XtraBackup's prepare names a tablespace that the backup lacks (seen on 8.4.0-5 and 9.7.1).
+const MISSING_TABLESPACE: &str = "Could not find any file associated with the tablespace ID: ";
 
 /// Why a tool failed, as far as its messages tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,7 +76,15 @@ const TEXTS: &[(FailureClass, &[&str])] = {
             F::UnknownOption,
             &["unknown option", "unknown variable", "unknown argument", "must be specified first on the command line"],
         ),
-        (F::MissingPrivilege, &["missing required privilege", "nsufficient privileges", "Access denied; you need"]),
+        (
+            F::MissingPrivilege,
+            &[
+                "missing required privilege",
+                "nsufficient privileges",
+                "Access denied; you need",
+                "command denied to user",
+            ],
+        ),
         (F::AccessDenied, &["Access denied for user"]),
         (
             F::CannotConnect,
@@ -114,12 +129,16 @@ const TEXTS: &[(FailureClass, &[&str])] = {
 ///   print it by the hundred for tables that were dropped, renamed or rebuilt while the backup ran.
 /// - `[ERROR]` and `FATAL ERROR`: XtraBackup goes on after a tablespace whose first page it cannot validate, and leaves
 ///   it out.
+/// - `[ERROR] ... Could not find any file associated with the tablespace ID: N`: redo for a tablespace that the backup
+///   lacks. XtraBackup 8.4 and 9.7 print it for every table that was dropped or rebuilt since the checkpoint before the
+///   backup, and for tables that were lost, with the same words: see [`settle_tablespaces`](Self::settle_tablespaces).
 #[derive(Debug, Clone, Default)]
 pub struct StderrScan {
     tail: VecDeque<String>,
     last: String,
     alarms: Vec<String>,
     alarm_count: usize,
+    missing: BTreeMap<u32, String>,
     cause: Option<(usize, String)>,
     accepted: Vec<String>,
 }
@@ -167,9 +186,14 @@ impl StderrScan {
         let lost = line.contains("was not found at") && line.contains("when restoring a (partial?) backup");
         let alarm = lost || line.contains("[ERROR]") || line.contains("FATAL ERROR");
         if alarm && !self.accepted.iter().any(|text| line.contains(text)) {
-            self.alarm_count += 1;
-            if self.alarms.len() < ALARM_LINES {
-                self.alarms.push(line.to_owned());
+            let id = line.split_once(MISSING_TABLESPACE).and_then(|(_, id)| id.trim().parse().ok());
+            if let Some(id) = id {
+                self.missing.insert(id, line.to_owned());
+            } else {
+                self.alarm_count += 1;
+                if self.alarms.len() < ALARM_LINES {
+                    self.alarms.push(line.to_owned());
+                }
             }
         }
         let known = self.cause.as_ref().map_or(TEXTS.len(), |(rank, _)| *rank);
@@ -199,14 +223,24 @@ impl StderrScan {
         self.tail.iter().cloned().collect()
     }
 
+    /// Whether the prepare named tablespaces that the backup lacks.
+    pub fn misses_tablespaces(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// Takes no alarm at tablespaces that the server had not any more when the backup had ended.
+    pub fn settle_tablespaces(&mut self, at_the_end: &TablespaceIds) {
+        self.missing.retain(|id, _| at_the_end.contains(*id));
+    }
+
     /// The first alarms.
-    pub fn alarms(&self) -> &[String] {
-        &self.alarms
+    pub fn alarms(&self) -> Vec<String> {
+        self.alarms.iter().chain(self.missing.values()).take(ALARM_LINES).cloned().collect()
     }
 
     /// How many alarms there were.
     pub fn alarm_count(&self) -> usize {
-        self.alarm_count
+        self.alarm_count + self.missing.len()
     }
 
     /// Why the tool failed, if it did, and the line that says so.
@@ -341,7 +375,7 @@ mod tests {
         ] {
             let scan = scan(name);
             assert!(scan.ends_in_success(), "{name}: {}", scan.last_line());
-            assert_eq!(scan.alarms(), &[] as &[String], "{name}");
+            assert_eq!(scan.alarms(), Vec::<String>::new(), "{name}");
         }
     }
 
@@ -355,6 +389,23 @@ mod tests {
         let mut accepting = StderrScan::accepting(["./nn/t.ibd".to_owned(), String::new()]);
         lost.alarms().iter().for_each(|line| accepting.line(line));
         assert_eq!(accepting.alarm_count(), 2);
+    }
+
+    #[test]
+    fn a_tablespace_that_is_missing_is_no_alarm_where_the_server_had_dropped_it() {
+        let bytes = fixture("xtrabackup-9.7/stderr/prepare-after-drop.stderr");
+        let mut scan = StderrScan::of(&String::from_utf8(bytes).unwrap());
+        assert!(scan.ends_in_success() && scan.misses_tablespaces());
+        assert_eq!(scan.alarm_count(), 1);
+        assert!(scan.alarms()[0].ends_with("tablespace ID: 20"), "{:?}", scan.alarms());
+        let mut lost = scan.clone();
+        lost.settle_tablespaces(&[1, 3, 20].into_iter().collect());
+        assert_eq!(lost.alarm_count(), 1);
+        scan.settle_tablespaces(&[1, 3, 19, 21].into_iter().collect());
+        assert_eq!((scan.alarm_count(), scan.alarms().len()), (0, 0));
+        // The scan of another line is not swayed.
+        scan.line("2026-11-21T23:01:05Z 0 [ERROR] [MY-000001] [InnoDB] something else");
+        assert_eq!(scan.alarm_count(), 1);
     }
 
     #[test]

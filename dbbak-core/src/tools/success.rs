@@ -207,11 +207,7 @@ pub fn judge_backup_run(expected: &Expected, run: &RunEnd<'_>) -> Result<Option<
         });
     }
     if run.stderr.alarm_count() > 0 {
-        return Err(ToolRunError::Alarms {
-            kind,
-            count: run.stderr.alarm_count(),
-            lines: run.stderr.alarms().to_vec(),
-        });
+        return Err(ToolRunError::Alarms { kind, count: run.stderr.alarm_count(), lines: run.stderr.alarms() });
     }
     if let Some(file) = expected.files.iter().find(|file| file.select(run.files).is_none()) {
         return Err(ToolRunError::MissingFile { kind, file: *file });

@@ -4,8 +4,9 @@ use super::backup_files::{BackupFileError, MetadataFile};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The newest version of `xtrabackup_tablespaces` that is known.
-const KNOWN_VERSION: u64 = 2;
+/// The newest version of `xtrabackup_tablespaces` that is known: 8.4.0-5 and 9.7.1 write 3, in which undo
+/// tablespaces are not listed any more (seen; a server finds those that lie in its data directory).
+const KNOWN_VERSION: u64 = 3;
 
 /// One entry of `xtrabackup_tablespaces`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,13 +85,16 @@ mod tests {
     }
 
     #[test]
-    fn reads_version_1_and_refuses_version_3() {
+    fn reads_versions_1_to_3_and_refuses_version_4() {
         let one = br#"{"version":1,"external_tablespaces":[{"file_name":"/a/t.ibd","tablespace_name":"d/t"}]}"#;
         assert_eq!(parse_tablespaces(one).unwrap()[0].tablespace_type, TablespaceType::Tablespace);
         let empty = br#"{"version":2,"external_tablespaces":[]}"#;
         assert_eq!(parse_tablespaces(empty), Ok(Vec::new()));
-        let three = br#"{"version":3,"external_tablespaces":[]}"#;
-        assert!(matches!(parse_tablespaces(three), Err(BackupFileError::TooNew { found: 3, .. })));
+        let three = parse_tablespaces(&fixture("xtrabackup-9.7/full/xtrabackup_tablespaces")).unwrap();
+        let files: Vec<&str> = three.iter().filter_map(|space| space.file_name.to_str()).collect();
+        assert_eq!(files, ["/srv/ext/gts.ibd", "/srv/ext/shop/parte#p#a.ibd", "/srv/ext/shop/e1.ibd"]);
+        let four = br#"{"version":4,"external_tablespaces":[]}"#;
+        assert!(matches!(parse_tablespaces(four), Err(BackupFileError::TooNew { found: 4, .. })));
         assert!(parse_tablespaces(b"{\"version\":2").is_err());
     }
 

@@ -12,8 +12,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What stands before the content of an InnoDB file that was copied while it changed: a prepare removes it.
-pub(crate) const RAW: &str = "raw\n";
+/// What stands before the content of an InnoDB file that was copied while it changed, up to the tablespace's number, which
+/// InnoDB keeps at offset 34.
+const BEFORE_NUMBER: &str = "raw, InnoDB's number at its place:";
+
+/// The number of a table's tablespace. The scenario's server names that of `shop/orders`, which is 5.
+fn number_of(table: &str) -> u8 {
+    if table == "shop/orders" { 5 } else { 6 }
+}
+
+/// The number of what belongs to the server.
+const SYSTEM: u8 = 9;
+
+/// What was copied while it changed, without what a prepare removes; `None` for what is whole.
+pub(crate) fn made_whole(content: &[u8]) -> Option<&[u8]> {
+    content.strip_prefix(BEFORE_NUMBER.as_bytes())?.get(5..)
+}
+
+fn raw(number: u8, content: &str) -> String {
+    format!("{BEFORE_NUMBER}\0\0\0{}\n{content}", char::from(number))
+}
 
 pub(crate) fn run(call: &Invocation, voice: &Voice<'_>) -> Outcome {
     let target = PathBuf::from(call.option("target-dir").unwrap_or_default());
@@ -89,37 +107,36 @@ fn backups_so_far(call: &Invocation) -> io::Result<usize> {
 fn data_files(call: &Invocation, point: &Point, before: Option<&BTreeMap<String, String>>) -> Vec<(String, String)> {
     let series = call.scenario.series;
     let mut files = Vec::new();
-    let meta = if series.is_mariadb() {
-        "page_size = 16384\nzip_size = 0 \nspace_id = 5\n"
-    } else {
-        "page_size = 16384\nzip_size = 0\nspace_id = 5\nspace_flags = 16417\n"
+    let meta = |number: u8| match series.is_mariadb() {
+        true => format!("page_size = 16384\nzip_size = 0 \nspace_id = {number}\n"),
+        false => format!("page_size = 16384\nzip_size = 0\nspace_id = {number}\nspace_flags = 16417\n"),
     };
     let system: &[&str] = match series {
         Series::Xtrabackup80 | Series::Xtrabackup84 => &["ibdata1", "mysql.ibd", "undo_001", "undo_002"],
         Series::Mariadb118 => &["ibdata1", "undo001", "undo002", "undo003"],
         Series::Xtrabackup24 | Series::Mariadb1011 => &["ibdata1"],
     };
-    let mut space = |name: String, content: String, unchanged: bool| match before {
-        None => files.push((name, format!("{RAW}{content}"))),
+    let mut space = |number: u8, name: String, content: String, unchanged: bool| match before {
+        None => files.push((name, raw(number, &content))),
         Some(_) => {
             let delta = if unchanged { String::new() } else { content };
             files.push((format!("{name}.delta"), delta));
-            files.push((format!("{name}.meta"), meta.to_owned()));
+            files.push((format!("{name}.meta"), meta(number)));
         }
     };
     for name in system {
-        space((*name).to_owned(), format!("{name} at {}", point.to_lsn), false);
+        space(SYSTEM, (*name).to_owned(), format!("{name} at {}", point.to_lsn), false);
     }
     for (table, content) in &point.tables {
         if !(series.is_mariadb() && point.created_meanwhile.contains(table)) {
             let unchanged = before.is_some_and(|before| before.get(table) == Some(content));
-            space(format!("{table}.ibd"), content.clone(), unchanged);
+            space(number_of(table), format!("{table}.ibd"), content.clone(), unchanged);
         }
     }
     if series.is_mariadb() {
         for table in &point.created_meanwhile {
             if let Some(content) = point.tables.get(table) {
-                files.push((format!("{table}.new"), format!("{RAW}{content}")));
+                files.push((format!("{table}.new"), raw(number_of(table), content)));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Outcome, Refusal,
-    backup::{RAW, files_below},
+    backup::{files_below, made_whole},
     metadata::{State, read_checkpoints, write_checkpoints},
     voice::Voice,
 };
@@ -175,7 +175,7 @@ fn apply(call: &Invocation, target: &Path, dir: &Path, voice: &Voice<'_>) -> io:
     }
     // With mariadb-backup the .new files were moved before the listing above: they are in the target, fresh.
     for name in files_below(target)?.iter().filter(|name| name.ends_with(".ibd")) {
-        let fresh = fs::read_to_string(target.join(name)).is_ok_and(|content| content.starts_with(RAW));
+        let fresh = fs::read(target.join(name)).is_ok_and(|content| made_whole(&content).is_some());
         if !present.contains(name) && !fresh {
             fs::remove_file(target.join(name))?;
             if mariadb && names.iter().all(|other| !other.ends_with(".delta")) {
@@ -217,7 +217,7 @@ fn recover(target: &Path, done: Done) -> io::Result<()> {
     for name in names.iter().take(count) {
         let path = target.join(name);
         let bytes = fs::read(&path)?;
-        if let Some(content) = bytes.strip_prefix(RAW.as_bytes()) {
+        if let Some(content) = made_whole(&bytes) {
             fs::write(path, content)?;
         }
     }

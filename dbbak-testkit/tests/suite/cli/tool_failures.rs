@@ -1,9 +1,10 @@
 //! A backup tool that fails in each way that it can: exit code 6, nothing listed, nothing left.
 
 use super::{Series, backup, run, with_store};
+use dbbak_core::tools::Query;
 use dbbak_testkit::{
     command_line::{Bench, Spoken},
-    shim::{Done, Effect, ShimTool},
+    shim::{Answer, Done, Effect, ShimTool},
 };
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
@@ -81,6 +82,59 @@ fn wrong_type() {
 fn alarm() {
     let line = "2026-11-21  3:00:00 0 [Warning] InnoDB: Tablespace 8 was not found at ./shop/orders.ibd when restoring a (partial?) backup. All redo log for this file will be ignored!";
     assert_snapshot!(failing(Series::Mariadb1011, "--prepare", 1, Effect::Alarm { line: line.into() }));
+}
+
+/// The tool ends well, and a table's file is not there.
+#[test]
+fn lost_tablespace() {
+    let effect = Effect::MissingFile { name: "shop/orders.ibd".into() };
+    assert_snapshot!(failing(Series::Xtrabackup84, "--backup", 1, effect));
+}
+
+fn misses(id: u32) -> Effect {
+    let said = "2026-11-21T03:00:00.000000-00:00 0 [ERROR] [MY-012179] [InnoDB] Could not find any file associated with the tablespace ID:";
+    Effect::Alarm { line: format!("{said} {id}") }
+}
+
+/// The prepare misses a tablespace that the server still had when the backup had ended.
+#[test]
+fn prepare_that_misses_a_tablespace() {
+    assert_snapshot!(failing(Series::Xtrabackup84, "--prepare", 1, misses(5)));
+    assert_eq!(failing(Series::Xtrabackup80, "--prepare", 2, misses(5)).code(), Some(6));
+}
+
+/// It says the same of one that was dropped before: the incremental's list tells, when the restore prepares it.
+#[test]
+fn prepare_that_misses_a_dropped_tablespace() {
+    let (bench, scenario) = with_store(Series::Xtrabackup84);
+    bench.play(&scenario.clone().fail(ShimTool::Backup, "--prepare", 1, misses(4))).unwrap();
+    backup(&bench, &["backup-full", "--exec"]);
+    backup(&bench, &["backup-incr", "--exec"]);
+    for (id, code) in [(4, 0), (5, 6)] {
+        let calls = bench.shims.calls().unwrap_or_default();
+        let prepares = calls.iter().filter(|call| call.args.contains(&"--prepare".to_owned())).count();
+        bench.play(&scenario.clone().fail(ShimTool::Backup, "--prepare", prepares + 1, misses(id))).unwrap();
+        let workdir = bench.path(&format!("restored-{id}"));
+        let args = ["restore", "--no-pitr", "--check", "none", "--workdir", workdir.to_str().unwrap(), "--exec"];
+        let spoken = run(&bench, &args);
+        assert_eq!(spoken.code(), Some(code), "{spoken}");
+    }
+}
+
+/// A server that does not say which tablespaces it has: the backup goes on with a warning, and no prepare that misses one is
+/// believed.
+#[test]
+fn nobody_knows_the_tablespaces() {
+    let (bench, scenario) = with_store(Series::Xtrabackup84);
+    let denied = || Answer::error(1227, "42000", "Access denied; you need (at least one of) the PROCESS privilege(s)");
+    let scenario = scenario.answer(Query::Tablespaces.sql(), [denied()]);
+    bench.play(&scenario).unwrap();
+    let taken = run(&bench, &["backup-full", "--exec"]);
+    assert_eq!(taken.code(), Some(0), "{taken}");
+    assert!(taken.stderr.contains("whether all tablespaces are in the backup is not known"), "{taken}");
+    bench.play(&scenario.fail(ShimTool::Backup, "--prepare", 3, misses(4))).unwrap();
+    let spoken = run(&bench, &["backup-full", "--exec"]);
+    assert_eq!(spoken.code(), Some(6), "{spoken}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use dbbak_core::{
     config::Config,
     execute::{ExecuteError, ExitStatus},
     facts::{Facts, ServerFacts, ToolFact},
-    plan::{BackupRequest, Plan, plan_backup},
+    plan::{BackupRequest, KnownTablespaces, Plan, Step, plan_backup},
     probe::Probe,
     record::record_layout,
     run::{self, Command, Finished, RunError, Running},
@@ -72,6 +72,17 @@ impl Bench {
                 flavor: Flavor::Percona,
                 version: Some(Version::new(8, 0, 35)),
                 full: "8.0.35-31".into(),
+            }),
+            problem: None,
+        });
+        facts.tools.push(ToolFact {
+            role: ToolRole::Client,
+            path: Some("/usr/bin/mysql".into()),
+            version: Some(ToolVersion {
+                kind: ToolKind::Mysql,
+                flavor: Flavor::Mysql,
+                version: Some(Version::new(8, 0, 35)),
+                full: "8.0.35".into(),
             }),
             problem: None,
         });
@@ -160,9 +171,17 @@ fn prepares(kind: &'static str) -> Script {
         .does(move |members| fs::write(target(members).join("xtrabackup_checkpoints"), checkpoints(kind)))
 }
 
-fn whole() -> Vec<Script> {
-    vec![takes(), prepares("log-applied"), prepares("full-prepared")]
+/// A client that says nothing of the server's tablespaces.
+fn asks() -> Script {
+    Script::success()
 }
+
+fn whole() -> Vec<Script> {
+    vec![asks(), takes(), asks(), prepares("log-applied"), prepares("full-prepared")]
+}
+
+/// Which of them are the tool's own.
+const TOOL_RUNS: [usize; 3] = [1, 3, 4];
 
 #[test]
 fn steps_run_in_the_order_of_the_plan() {
@@ -174,14 +193,23 @@ fn steps_run_in_the_order_of_the_plan() {
     assert_eq!(watcher.begun(), titles);
     let phases: Vec<String> = finished.outcome.phases.iter().map(|phase| phase.title.clone()).collect();
     assert_eq!(phases, titles);
+    let asked = |ask: &Launch| ask.command.to_string();
     let planned: Vec<String> = plan
         .steps
         .iter()
-        .filter_map(|step| match step {
-            dbbak_core::plan::Step::RunTool(run) => Some(run.launch.command.to_string()),
-            _ => None,
+        .flat_map(|step| match step {
+            Step::RunTool(run) => {
+                let first = match &run.tablespaces {
+                    Some(KnownTablespaces::Ask(ask)) => Some(asked(ask)),
+                    _ => None,
+                };
+                first.into_iter().chain([run.launch.command.to_string()]).collect()
+            }
+            Step::ReadBackup(read) => read.tablespaces.iter().map(asked).collect(),
+            _ => Vec::new(),
         })
         .collect();
+    assert_eq!(planned.len(), whole().len());
     let launched: Vec<String> = executor.launched().iter().map(|members| members[0].command.to_string()).collect();
     assert_eq!(launched, planned);
     assert_eq!(bench.listed(), 1);
@@ -192,7 +220,7 @@ fn steps_run_in_the_order_of_the_plan() {
 
 #[test]
 fn a_failing_tool_ends_the_run_and_leaves_nothing() {
-    for at in 0..3 {
+    for at in TOOL_RUNS {
         for bad in [
             Script::success().status([ExitStatus::Code(1)]).says("cannot go on"),
             Script::success().status([ExitStatus::Signal(9)]),
@@ -220,7 +248,7 @@ fn a_failing_tool_ends_the_run_and_leaves_nothing() {
 #[test]
 fn a_tool_that_says_it_succeeded_and_left_no_backup_failed() {
     let bench = bench();
-    let executor = FakeExecutor::new([Script::success().says("completed OK!")]);
+    let executor = FakeExecutor::new([asks(), Script::success().says("completed OK!")]);
     let error = bench.run(&executor, &Watcher::new(Trouble::Never)).unwrap_err();
     let RunError::Execute(ExecuteError::Tool { problem, .. }) = error else { panic!("{error:?}") };
     assert!(matches!(*problem, ToolRunError::MissingFile { .. }), "{problem:?}");
@@ -247,7 +275,7 @@ fn a_signal_leaves_nothing_at_any_step() {
 #[test]
 fn a_hanging_tool_is_killed_by_a_signal() {
     let bench = bench();
-    let executor = FakeExecutor::new([takes().hangs()]);
+    let executor = FakeExecutor::new([asks(), takes().hangs()]);
     let RunError::Execute(error) = bench.run(&executor, &Watcher::new(Trouble::Inside(2))).unwrap_err() else {
         panic!("no error of a step")
     };

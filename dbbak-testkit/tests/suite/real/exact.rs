@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, Utc};
 use dbbak_core::plan::RestoreReport;
 use dbbak_testkit::random::Random;
-use dbbak_testkit::real::{require_mysql, require_servers};
+use dbbak_testkit::real::{find_mysql_program, has_xtrabackup, require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, Server, Vendor};
 use dbbak_testkit::witness::targets::Target;
@@ -34,10 +34,11 @@ fn text(micros: u64) -> String {
 const WAYS: [&str; 2] = ["relay", "pipe"];
 
 /// The engines that a vendor's server can be backed up with here.
-fn engines(vendor: Vendor) -> [&'static str; 2] {
+fn engines(vendor: Vendor) -> Vec<&'static str> {
     match vendor {
-        Vendor::Mariadb => ["mariadb-backup", "dump"],
-        Vendor::Mysql => ["clone", "dump"],
+        Vendor::Mariadb => vec!["mariadb-backup", "dump"],
+        Vendor::Mysql if has_xtrabackup() => vec!["clone", "dump", "xtrabackup"],
+        Vendor::Mysql => vec!["clone", "dump"],
     }
 }
 
@@ -108,7 +109,10 @@ fn story(scenario: &mut Scenario, seed: u64, engines: &[&'static str]) -> Story 
     if vendor == Vendor::Mysql {
         scenario.server.sql(
             "INSTALL PLUGIN clone SONAME 'mysql_clone.so'; SET sql_log_bin = 0; \
-             GRANT XA_RECOVER_ADMIN ON *.* TO 'dbbak'@'localhost'",
+             GRANT XA_RECOVER_ADMIN ON *.* TO 'dbbak'@'localhost'; \
+             GRANT SELECT ON performance_schema.log_status TO 'dbbak'@'localhost'; \
+             GRANT SELECT ON performance_schema.keyring_component_status TO 'dbbak'@'localhost'; \
+             GRANT SELECT ON performance_schema.replication_group_members TO 'dbbak'@'localhost'",
         );
     }
     let (rounds, steps) = if soaking() { (5, 90) } else { (3, 45) };
@@ -236,11 +240,13 @@ fn random_targets(options: &Options, first: u64) {
     let seeds = first..first + number("DBBAK_SEEDS").unwrap_or(if soaking() { 5 } else { 6 });
     let targets = usize::try_from(number("DBBAK_TARGETS").unwrap_or(12)).unwrap();
     let engines = engines(options.vendor);
-    let mut tallies: [[Tally; 2]; 2] = Default::default();
+    let xtrabackup = find_mysql_program("xtrabackup").filter(|_| engines.contains(&"xtrabackup"));
+    let config = xtrabackup.map_or(String::new(), |program| format!("xtrabackup: {}", program.display()));
+    let mut tallies: Vec<[Tally; 2]> = engines.iter().map(|_| Default::default()).collect();
     for seed in seeds.clone() {
-        let mut scenario = Scenario::with(options.clone(), "");
+        let mut scenario = Scenario::with(options.clone(), &config);
         let index = usize::try_from(seed - first).unwrap();
-        let turn = index % 2;
+        let turn = index % engines.len();
         let some = if soaking() { &engines[..] } else { &engines[turn..=turn] };
         let story = story(&mut scenario, seed, some);
         let mut random = Random::new(seed);

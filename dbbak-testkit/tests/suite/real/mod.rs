@@ -28,5 +28,5 @@ mod resume;
 mod secrets;
 mod targets;
 mod temporary;
-
 mod together;
+mod xtrabackup;

@@ -18,7 +18,8 @@ fn with_dev(line: &str, dir: &Path, apt_config: Option<PathBuf>) -> Output {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = Command::new("bash");
     command.arg("-c").arg(format!(". ./dev help >/dev/null\n{line}")).current_dir(root).env("CARGO_TARGET_DIR", dir);
-    for name in ["DBBAK_DEBIAN_MIRROR", "DBBAK_UBUNTU_MIRROR", "DBBAK_MYSQL_SUITE", "DBBAK_BROWSER"] {
+    for name in ["DBBAK_DEBIAN_MIRROR", "DBBAK_UBUNTU_MIRROR", "DBBAK_MYSQL_SUITE", "DBBAK_MYSQL_ROOT", "DBBAK_BROWSER"]
+    {
         command.env_remove(name);
     }
     command.envs(apt_config.map(|path| ("APT_CONFIG", path))).output().unwrap()
@@ -134,6 +135,41 @@ fn the_mirror_and_the_suite_can_be_named() {
     }
 }
 
+/// With an XtraBackup at hand.
+const CHOOSE: &str =
+    "mysql_root=$CARGO_TARGET_DIR; mkdir -p $mysql_root/bin; cp /bin/true $mysql_root/bin/xtrabackup; choose_tests";
+
+#[test]
+fn without_xtrabackup_its_tests_are_left_out_by_name() {
+    let dir = scratch();
+    let skip = "--skip real_mysql_xtrabackup";
+    for (given, browser, expected) in [
+        ("--lib --tests", "/usr/bin/chromium", format!("--lib --tests -- {skip}")),
+        ("real_mysql", "/usr/bin/chromium", format!("real_mysql -- {skip}")),
+        ("real::clone -- --nocapture", "", format!("real::clone -- --nocapture --skip in_a_browser {skip}")),
+        ("real::xtrabackup", "/usr/bin/chromium", "real::xtrabackup".to_owned()),
+    ] {
+        let line = format!(
+            "DBBAK_BROWSER={browser} mysql_root=$CARGO_TARGET_DIR/none\nchoose_tests {given}\necho \"${{arguments[*]}}\""
+        );
+        let output = with_dev(&line, dir.path(), None);
+        assert_eq!(said(&output), expected);
+        let told = String::from_utf8_lossy(&output.stderr).contains("LEFT OUT");
+        assert_eq!(told, expected.contains("--skip"), "{given}: {output:?}");
+    }
+}
+
+#[test]
+fn a_suite_that_is_named_has_a_directory_of_its_own() {
+    let dir = scratch();
+    for (named, expected) in [("", "mysql-9.7 9.7"), ("export DBBAK_MYSQL_SUITE=resolute", "mysql-resolute 8.4")] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let line =
+            format!("{named}\n. {}/dev help >/dev/null\necho \"${{mysql_root##*/}} $mysql_oldest\"", root.display());
+        assert_eq!(said(&with_dev(&line, dir.path(), None)), expected);
+    }
+}
+
 #[test]
 fn without_a_browser_its_tests_are_left_out_by_name() {
     let dir = scratch();
@@ -144,7 +180,7 @@ fn without_a_browser_its_tests_are_left_out_by_name() {
         ("timeline::page::in_a_browser", "", "timeline::page::in_a_browser"),
         ("--lib --tests", "/usr/bin/chromium", "--lib --tests"),
     ] {
-        let line = format!("DBBAK_BROWSER={browser}\nchoose_tests {given}\necho \"${{arguments[*]}}\"");
+        let line = format!("DBBAK_BROWSER={browser}\n{CHOOSE} {given}\necho \"${{arguments[*]}}\"");
         let output = with_dev(&line, dir.path(), None);
         assert_eq!(said(&output), expected);
         let told = String::from_utf8_lossy(&output.stderr).contains("LEFT OUT");

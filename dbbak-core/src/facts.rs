@@ -409,6 +409,9 @@ pub struct TransactionFact {
 pub struct StoredBackup {
     /// Which trees stand there, with their bytes where `files.json` says.
     pub trees: BTreeMap<TreeName, Option<u64>>,
+    /// XtraBackup's `prepared-final` is known to be made from `raw` by one prepare.
+    #[serde(default)]
+    pub final_from_raw: bool,
     /// Digest of `files.json`, where the store records one.
     pub list_digest: Option<Digest>,
     /// Paths in it that lead out of a data directory.

@@ -277,7 +277,8 @@ fn paths(trees: &[TreeName]) -> BackupPaths {
 
 fn tool_record(plan: &RecordBackup, id: BackupId, backup: &NewBackup) -> ToolRecord {
     let (from, to) = (backup.from_lsn, backup.to_lsn);
-    let record = ToolRecord { cmd: Some(plan.command.clone()), ..ToolRecord::default() };
+    let final_from = plan.final_from.map(|tree| tree.as_str().to_owned());
+    let record = ToolRecord { cmd: Some(plan.command.clone()), final_from, ..ToolRecord::default() };
     match id.kind() {
         BackupKind::Full => ToolRecord { lsn_start: from, lsn_end: to, ..record },
         BackupKind::Incremental => ToolRecord { lsn_from: from, lsn_to: to, ..record },

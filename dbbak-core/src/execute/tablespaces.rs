@@ -34,26 +34,30 @@ impl Tablespaces {
     }
 
     /// Refuses a backup that lacks a tablespace which was there before it and is there after it. One that was made or dropped
-    /// meanwhile is the tool's matter.
+    /// meanwhile is the tool's matter, and so are the tables that an `ALTER` works on (`#sql-ib...`).
     ///
     /// # Errors
     ///
     /// [`ExecuteError::LostTablespaces`].
     pub(super) fn all_in(&self, before: &TablespaceIds, dir: &Path) -> Result<(), ExecuteError> {
-        let held = held_in(dir)?;
-        let mut lost = self.found.iter().filter(|(id, _)| before.contains(*id) && !held.contains(*id));
-        match lost.next() {
-            None => Ok(()),
-            Some((id, name)) => {
-                Err(ExecuteError::LostTablespaces { first: name.clone(), id: *id, count: 1 + lost.count() })
+        let (held, unknown) = held_in(dir)?;
+        let is_lost = |(id, name): &&(u32, String)| {
+            before.contains(*id) && !held.contains(*id) && !name.split('/').any(|part| part.starts_with("#sql"))
+        };
+        let lost: Vec<_> = self.found.iter().filter(is_lost).collect();
+        match lost.first() {
+            Some((id, name)) if lost.len() > unknown => {
+                Err(ExecuteError::LostTablespaces { first: name.clone(), id: *id, count: lost.len() })
             }
+            _ => Ok(()),
         }
     }
 }
 
-/// The tablespaces of which a backup's directory holds the file, or an incremental's changed pages.
-fn held_in(dir: &Path) -> Result<TablespaceIds, ExecuteError> {
-    let mut held = Vec::new();
+/// The tablespaces of which a backup's directory holds the file, or an incremental's changed pages; and how many files there
+/// are whose first page is empty, because the server had not written it yet: the redo makes it.
+fn held_in(dir: &Path) -> Result<(TablespaceIds, usize), ExecuteError> {
+    let (mut held, mut unknown) = (Vec::new(), 0);
     files::each_file(dir, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // A table that was made while the tool ran lies there whole, as `t.ibd.new`, or `t.new.ibd` in older ones.
@@ -62,9 +66,57 @@ fn held_in(dir: &Path) -> Result<TablespaceIds, ExecuteError> {
             let text = files::read_file(path)?.unwrap_or_default();
             held.extend(tablespace_of_meta(&String::from_utf8_lossy(&text)));
         } else if whole && !name.ends_with(".delta") {
-            held.extend(files::head::<PAGE_HEAD>(path)?.map(|head| tablespace_of_page(&head)));
+            match files::head::<PAGE_HEAD>(path)?.map_or(0, |head| tablespace_of_page(&head)) {
+                0 => unknown += 1,
+                id => held.push(id),
+            }
         }
         Ok(())
     })?;
-    Ok(held.into_iter().collect())
+    Ok((held.into_iter().collect(), unknown))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the test lays out the files that the code looks at")]
+
+    use super::*;
+    use std::fs;
+
+    fn page(id: u32) -> Vec<u8> {
+        [&[0; 34][..], &id.to_be_bytes(), &[7; 100]].concat()
+    }
+
+    fn found(ids: &[(u32, &str)]) -> Tablespaces {
+        Tablespaces { found: ids.iter().map(|(id, name)| (*id, (*name).to_owned())).collect() }
+    }
+
+    #[test]
+    fn what_was_there_before_and_after_must_be_in_the_backup() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("shop")).unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+        write("shop/a.ibd", &page(1));
+        write("shop/new.ibd.new", &page(2));
+        write("undo_001", &page(4_294_967_279));
+        write("far.ibu", &page(4_294_967_277));
+        write("shop/d.ibd.meta", b"page_size = 16384\nzip_size = 0\nspace_id = 3\nspace_flags = 0\n");
+        write("shop/d.ibd.delta", &page(77));
+        write("ibdata1", &page(0));
+        write("shop/table.sdi", &page(5));
+        let all = found(&[(1, "shop/a"), (2, "shop/new"), (3, "shop/d"), (4_294_967_279, "u"), (4_294_967_277, "far")]);
+        all.all_in(&all.ids(), dir.path()).unwrap();
+
+        let more = found(&[(1, "shop/a"), (5, "shop/lost"), (9, "shop/#sql-ib7"), (77, "shop/gone")]);
+        let lost = |before: &[u32]| more.all_in(&before.iter().copied().collect(), dir.path());
+        let error = lost(&[1, 5, 9, 77]).unwrap_err();
+        let ExecuteError::LostTablespaces { first, id, count } = error else { panic!("{error}") };
+        assert_eq!((first.as_str(), id, count), ("shop/lost", 5, 2));
+        // Made after the tool was started.
+        lost(&[1, 9]).unwrap();
+        // A file that nobody has written to yet may be the one.
+        write("shop/lost.ibd", &[0; 200]);
+        lost(&[1, 5]).unwrap();
+        lost(&[1, 5, 77]).unwrap_err();
+    }
 }

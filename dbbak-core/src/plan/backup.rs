@@ -114,6 +114,7 @@ pub fn plan_backup(
         server: server_record(server),
         command,
         trees: trees.clone(),
+        final_from: (engine.has_final_prepare() && trees.contains(&TreeName::PreparedFinal)).then_some(TreeName::Raw),
     }));
     plan.discard_on_failure = vec![layout::backup(&id)];
     plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };
@@ -295,32 +296,52 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let Scratch { dir, same_filesystem } = scratch::backup_scratch(self.config, self.facts, self.root, self.ts)?;
-        let copy = dir.join("prepare");
         plan.steps.push(Step::CreateDir { path: dir.clone() });
-        plan.steps.push(Step::PassTree(PassTree {
-            title: "copy the backup for the prepare".into(),
-            to: Some(copy.clone()),
-            ..self.pass(self.path(TreeName::Raw), Some(TreeName::Raw), SyncSide::Source)
-        }));
         plan.discard_dirs.push(dir.clone());
         let mut kept = Vec::new();
-        let finishes = self.engine.has_final_prepare();
-        if keep_redo || !finishes {
-            self.run_prepare(plan, &copy, !finishes, "prepare the copy")?;
-        }
-        if keep_redo {
-            self.keep(plan, &copy, TreeName::PreparedRedo, !keep_final && same_filesystem);
-            kept.push(TreeName::PreparedRedo);
-        }
-        if keep_final {
-            if finishes {
-                self.run_prepare(plan, &copy, true, "finish the prepare")?;
+        if !self.engine.has_final_prepare() {
+            // One prepare makes both.
+            let copy = self.copy_raw(plan, &dir, true);
+            self.run_prepare(plan, &copy, true, "prepare the copy")?;
+            if keep_redo {
+                self.keep(plan, &copy, TreeName::PreparedRedo, !keep_final && same_filesystem);
+                kept.push(TreeName::PreparedRedo);
             }
-            self.keep(plan, &copy, TreeName::PreparedFinal, same_filesystem);
-            kept.push(TreeName::PreparedFinal);
+            if keep_final {
+                self.keep(plan, &copy, TreeName::PreparedFinal, same_filesystem);
+                kept.push(TreeName::PreparedFinal);
+            }
+            plan.steps.push(Step::RemoveTree { path: dir });
+            return Ok(kept);
+        }
+        // Each from a copy of its own: see `base_tree`.
+        let wanted = [
+            (keep_redo, TreeName::PreparedRedo, "prepare a copy that takes incrementals"),
+            (keep_final, TreeName::PreparedFinal, "prepare a copy to the end"),
+        ];
+        for (_, tree, title) in wanted.into_iter().filter(|(wanted, ..)| *wanted) {
+            let copy = self.copy_raw(plan, &dir, kept.is_empty());
+            self.run_prepare(plan, &copy, tree == TreeName::PreparedFinal, title)?;
+            self.keep(plan, &copy, tree, same_filesystem);
+            if !same_filesystem && keep_final && tree == TreeName::PreparedRedo {
+                plan.steps.push(Step::RemoveTree { path: copy });
+            }
+            kept.push(tree);
         }
         plan.steps.push(Step::RemoveTree { path: dir });
         Ok(kept)
+    }
+
+    /// Copies the new backup into the scratch directory; the first time it is listed and synced on the way.
+    fn copy_raw(&self, plan: &mut Plan, dir: &Path, first: bool) -> PathBuf {
+        let copy = dir.join("prepare");
+        let (list_as, sync) = if first { (Some(TreeName::Raw), SyncSide::Source) } else { (None, SyncSide::Nothing) };
+        plan.steps.push(Step::PassTree(PassTree {
+            title: if first { "copy the backup for the prepare" } else { "copy the backup once more" }.into(),
+            to: Some(copy.clone()),
+            ..self.pass(self.path(TreeName::Raw), list_as, sync)
+        }));
+        copy
     }
 
     fn run_prepare(&self, plan: &mut Plan, copy: &Path, last: bool, title: &str) -> Result<(), PlanError> {

@@ -1,6 +1,9 @@
 //! What a restore begins with: the full's engine, the family of its server, and the tree that is copied or loaded.
 
-use super::{PlanError, backup::tool};
+use super::{
+    PlanError,
+    backup::{series, tool},
+};
 use crate::{
     catalog::Backup,
     engine::{Engine, engine_for, engine_named},
@@ -37,6 +40,11 @@ pub fn family_of(backup: &Backup) -> Option<Family> {
 }
 
 /// The tree of the full that is copied, or loaded, and whether it still has to be prepared. `alone`: no incrementals follow.
+///
+/// XtraBackup 8.0 and later does not support a plain `--prepare` after one with `--apply-log-only` (its makers' PXB-2865, their
+/// manual since 8.0.30): the first skips what the redo says of counters, and the second does not make up for it. The server's
+/// dictionary then gives numbers that are taken (`Duplicate entry '375' for key 'tables.PRIMARY'` at each change of the schema,
+/// seen on 9.7.1). So a full alone is prepared once, from `raw`; with incrementals the last one's prepare brings the counters.
 pub(super) fn base_tree(
     engine: &dyn Engine,
     full: &Backup,
@@ -48,15 +56,24 @@ pub(super) fn base_tree(
         let reason = format!("backup {} has no {}", full.ts(), tree.as_str());
         Err(PlanError::StoreUnusable { reason })
     };
+    let finishes = engine.has_final_prepare();
     if engine.is_logical() {
-        if has(TreeName::Dump) { Ok((TreeName::Dump, false)) } else { lacks(TreeName::Dump) }
-    } else if has(TreeName::PreparedFinal) && (alone || !engine.has_final_prepare()) {
-        Ok((TreeName::PreparedFinal, false))
-    } else if has(TreeName::PreparedRedo) {
-        Ok((TreeName::PreparedRedo, alone && engine.has_final_prepare()))
-    } else if engine.writes_raw() {
-        Ok((TreeName::Raw, true))
-    } else {
-        lacks(TreeName::PreparedFinal)
+        return if has(TreeName::Dump) { Ok((TreeName::Dump, false)) } else { lacks(TreeName::Dump) };
     }
+    if has(TreeName::PreparedFinal) && (!finishes || alone && (stored.final_from_raw || !skips_counters(full))) {
+        return Ok((TreeName::PreparedFinal, false));
+    }
+    if has(TreeName::PreparedRedo) && !(finishes && alone) {
+        return Ok((TreeName::PreparedRedo, false));
+    }
+    match (engine.writes_raw(), has(TreeName::Raw)) {
+        (true, true) => Ok((TreeName::Raw, true)),
+        (true, false) => lacks(TreeName::Raw),
+        (false, _) => lacks(TreeName::PreparedFinal),
+    }
+}
+
+/// Whether the tool that took a backup leaves counters to the last prepare; one that is not known may.
+fn skips_counters(backup: &Backup) -> bool {
+    backup.entry.tool_version.as_deref().and_then(series).is_none_or(|series| series >= (8, 0))
 }

@@ -140,6 +140,7 @@ pub(super) fn plan_clone(
         server: server_record(server),
         command,
         trees: trees.clone(),
+        final_from: None,
     }));
     plan.discard_on_failure = vec![layout::backup(&id)];
     plan.discard_dirs = vec![work.scratch.clone()];

@@ -161,6 +161,7 @@ pub(super) fn plan_dump(
         server: server_record(server),
         command: shown,
         trees: trees.clone(),
+        final_from: None,
     }));
     plan.discard_on_failure = vec![layout::backup(&id)];
     plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };

@@ -230,6 +230,10 @@ impl<'a> Restore<'a> {
         }
         plan.steps.push(self.copy(full, self.base.0, &self.datadir(), "copy the full")?);
         if self.base.1 {
+            if incrementals.is_empty() && stored(self.facts, full)?.trees.contains_key(&TreeName::PreparedFinal) {
+                let why = "was prepared in two steps, which loses counters of AUTO_INCREMENT; raw is prepared anew";
+                plan.reasons.push(format!("prepared-final of {} {why}", full.ts()));
+            }
             self.prepare(plan, full, None, incrementals.is_empty(), "prepare the copy")?;
         }
         for (number, backup) in incrementals.iter().enumerate() {

@@ -355,6 +355,9 @@ pub struct RecordBackup {
     pub command: String,
     /// The trees that were kept.
     pub trees: Vec<TreeName>,
+    /// The tree that XtraBackup's `prepared-final` was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_from: Option<TreeName>,
 }
 
 impl RecordBackup {

@@ -66,6 +66,10 @@ pub struct ToolRecord {
     /// Of an incremental: the LSN that it reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lsn_to: Option<Lsn>,
+    /// The tree that XtraBackup's `prepared-final` was made from: `raw`. Without it the tree was made from `prepared-redo` by
+    /// a second prepare, which loses counters (see [`crate::plan`]'s choice of the tree to restore).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_from: Option<String>,
     /// Members that this program does not know.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

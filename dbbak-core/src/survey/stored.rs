@@ -44,6 +44,7 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
         let outside_paths = if trees.contains_key(&TreeName::Raw) { outside_paths(store, backup)? } else { Vec::new() };
         let stored = StoredBackup {
             trees,
+            final_from_raw: meta.tool.final_from.as_deref() == Some(TreeName::Raw.as_str()),
             list_digest,
             outside_paths,
             settings: settings(store, backup)?,

@@ -107,6 +107,7 @@ impl History {
                 trees.extend([(TreeName::PreparedRedo, Some(10_000)), (TreeName::PreparedFinal, Some(10_000))]);
             }
             let stored = StoredBackup {
+                final_from_raw: true,
                 trees,
                 list_digest: None,
                 outside_paths: Vec::new(),

@@ -29,6 +29,16 @@ pub(super) fn prepares(plan: &Plan, broken: Broken<'_>) {
             broken(3, format!("prepare {} {word} --apply-log-only", number + 1));
         }
     }
+    for pair in prepares.windows(2) {
+        let finished = pair[0].dir == pair[1].dir && option(&pair[1].launch.command, "--incremental-dir").is_none();
+        // What lies there may be another copy.
+        let copied = |step: &&Step| matches!(step, Step::PassTree(pass) if pass.to.as_ref() == Some(&pair[1].dir));
+        let runs = |step: &Step, run: &RunTool| matches!(step, Step::RunTool(found) if **found == *run);
+        let between = plan.steps.iter().skip_while(|step| !runs(step, pair[0])).take_while(|step| !runs(step, pair[1]));
+        if finished && !between.into_iter().any(|step| copied(&step)) {
+            broken(3, format!("{} is prepared twice without an incremental", pair[1].dir.display()));
+        }
+    }
     for run in runs {
         if run.expect.files.is_empty() || run.expect.backup_type.is_none() {
             broken(4, format!("to {} succeeds without leaving anything", run.title));

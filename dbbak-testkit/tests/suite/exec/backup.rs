@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Steps of a full that keeps both prepared trees.
-const STEPS: usize = 13;
+const STEPS: usize = 15;
 
 struct Bench {
     dir: TempDir,

@@ -3,8 +3,8 @@
 use super::{Case, exact, restore_to, story, text};
 use dbbak_core::{
     facts::{Facts, OwnerFact},
-    model::Target,
-    plan::{FinishRequest, Plan, ReplayWay, RestoreRequest, Step, Summary},
+    model::{Target, TreeName},
+    plan::{FinishRequest, Plan, ReplayWay, RestoreRequest, Step, Summary, check},
 };
 use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
@@ -23,6 +23,47 @@ fn as_it_is(product: Product, ts: &str) -> String {
 fn full_only() {
     assert_snapshot!("full_only_mariadb", as_it_is(Product::Mariadb, "2025-10-02T02-00Z"));
     assert_snapshot!("full_only_xtrabackup", as_it_is(Product::Mysql84, "2025-10-02T02-00Z"));
+}
+
+/// What XtraBackup prepared with `--apply-log-only` takes incrementals and no second prepare.
+#[test]
+fn a_full_alone_is_prepared_once() {
+    use TreeName::{PreparedFinal, PreparedRedo, Raw};
+    let ts = "2025-10-02T02-00Z";
+    let request = RestoreRequest { backup: Some(ts.parse().unwrap()), ..restore_to(Target::Latest) };
+    for (product, trees, from_raw, expected) in [
+        (Product::Mysql84, &[Raw, PreparedRedo, PreparedFinal][..], true, Some((PreparedFinal, 0))),
+        (Product::Mysql84, &[Raw, PreparedRedo, PreparedFinal], false, Some((Raw, 1))),
+        (Product::Mysql57, &[Raw, PreparedRedo, PreparedFinal], false, Some((PreparedFinal, 0))),
+        (Product::Mysql84, &[Raw, PreparedRedo], true, Some((Raw, 1))),
+        (Product::Mysql84, &[PreparedRedo], true, None),
+        (Product::Mariadb, &[Raw, PreparedRedo, PreparedFinal], false, Some((PreparedFinal, 0))),
+        (Product::Mariadb, &[Raw, PreparedRedo], false, Some((PreparedRedo, 0))),
+    ] {
+        let what = format!("{product:?} {trees:?} {from_raw}");
+        let kept = |facts: &mut Facts| {
+            for stored in facts.stored.values_mut() {
+                stored.final_from_raw = from_raw;
+                stored.trees.retain(|tree, _| trees.contains(tree));
+            }
+        };
+        let plan = Case::of(story(product)).restore_where(&request, kept);
+        let Some((tree, prepares)) = expected else {
+            let error = plan.unwrap_err().to_string();
+            assert!(error.contains("has no raw"), "{what}: {error}");
+            continue;
+        };
+        let plan = plan.unwrap();
+        assert_eq!(check(&plan), [], "{what}");
+        let copied = plan.steps.iter().find_map(|step| match step {
+            Step::PassTree(pass) => pass.verify.as_ref().map(|stored| stored.tree),
+            _ => None,
+        });
+        let run = plan.steps.iter().filter(|step| matches!(step, Step::RunTool(_))).count();
+        assert_eq!((copied, run), (Some(tree), prepares), "{what}");
+        let said = plan.reasons.iter().any(|reason| reason.contains("was prepared in two steps"));
+        assert_eq!(said, tree == Raw && trees.contains(&PreparedFinal), "{what}: {:?}", plan.reasons);
+    }
 }
 
 /// A window that is larger than its room is divided; what one reader reads is not.

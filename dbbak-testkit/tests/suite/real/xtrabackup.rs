@@ -140,6 +140,62 @@ fn real_mysql_xtrabackup_chains_replay_without_gtids() {
     }
 }
 
+/// What the server has of AUTO_INCREMENT stands in the redo until a checkpoint, and XtraBackup takes it from there in one way of
+/// preparing alone. The dictionary's own counters are such, too: each change of the schema needs them.
+#[test]
+fn real_mysql_xtrabackup_counters_are_the_sources() {
+    if !require_xtrabackup() {
+        return;
+    }
+    let scenario = scenario(Options::mysql());
+    let count = |tables: std::ops::Range<u32>| {
+        let mut sql = String::new();
+        for number in tables {
+            sql += &format!(
+                "CREATE TABLE shop.t{number} (a INT PRIMARY KEY); INSERT INTO shop.ids (v) VALUES ({number});"
+            );
+        }
+        scenario.server.sql(&(sql + "DELETE FROM shop.ids WHERE id > 2"));
+        scenario.server.value("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop'")
+    };
+    scenario.server.sql("CREATE DATABASE shop; CREATE TABLE shop.ids (id INT PRIMARY KEY AUTO_INCREMENT, v INT)");
+    let mut backups = Vec::new();
+    for (number, command) in ["backup-full", "backup-incr", "backup-incr"].into_iter().enumerate() {
+        let first = u32::try_from(number).unwrap() * 40;
+        let tables = count(first..first + 40);
+        backups.push((scenario.backup(&[command]), tables, first + 41));
+    }
+    let raw_only = |stamp: &str, part: &str| {
+        let tree = scenario.store().join(format!("full_{stamp}")).join(part);
+        fs::rename(&tree, tree.with_extension("aside")).unwrap();
+    };
+    let look = |stamp: &str, tables: &str, next: u32| {
+        let restored = scenario.restore(&["--no-pitr", "--backup", stamp]);
+        let options = Options { log_bin: None, ..Options::mysql() };
+        let mut server = Server::on_datadir(&restored.datadir, &scenario.fresh("look"), options).unwrap();
+        let log = fs::read_to_string(server.error_log()).unwrap();
+        assert!(!log.contains("Duplicate entry"), "{log}");
+        assert_eq!(server.value("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop'"), tables);
+        for number in 0..10 {
+            server.sql(&format!("CREATE TABLE shop.after{number} (a INT PRIMARY KEY, b INT, INDEX (b))"));
+        }
+        server.sql("INSERT INTO shop.ids (v) VALUES (7)");
+        assert_eq!(server.value("SELECT MAX(id) FROM shop.ids"), next.to_string(), "{stamp}");
+        server.stop().unwrap();
+    };
+    for (stamp, tables, next) in &backups {
+        look(stamp, tables, *next);
+    }
+    // From the raw tree as well, alone and with incrementals.
+    let full = backups[0].0.clone();
+    raw_only(&full, "prepared-final");
+    look(&full, &backups[0].1, backups[0].2);
+    raw_only(&full, "prepared-redo");
+    for (stamp, tables, next) in &backups {
+        look(stamp, tables, *next);
+    }
+}
+
 /// Undo tablespaces may lie anywhere: a restore has them in its data directory, and leaves those of the server alone. Tables
 /// that lie outside are refused.
 #[test]

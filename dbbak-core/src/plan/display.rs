@@ -50,6 +50,12 @@ impl fmt::Display for PlanText<'_> {
             writeln!(f, "  {:>2}. {}", number + 1, step.title())?;
             match step {
                 Step::RunTool(run) => writeln!(f, "      $ {}", run.launch.command)?,
+                Step::ReadBackup(read) if read.tablespaces.is_some() => {
+                    writeln!(
+                        f,
+                        "      then look whether every tablespace is in it that the server had before and has now"
+                    )?;
+                }
                 Step::TakeClone(take) => {
                     if let Some(remote) = &take.remote {
                         writeln!(f, "      $ {} &", remote.server.launch.command)?;

@@ -154,8 +154,10 @@ impl BackupCommand {
             (self.slave_info, "--slave-info"),
             (self.galera_info, "--galera-info"),
             (self.safe_slave_backup, "--safe-slave-backup"),
-            // XtraBackup would ask its maker for newer versions through the network.
-            (self.series.family() == Family::Mysql, "--no-version-check"),
+            // XtraBackup would ask its maker for newer versions through the network. 8.4.0-5 and 9.7.1 do so no more, and call the
+            // option deprecated: a later one may not know it.
+            (matches!(self.series, BackupSeries::Xtrabackup24 | BackupSeries::Xtrabackup80), "--no-version-check"),
+            (self.series == BackupSeries::Xtrabackup84, "--loose-no-version-check"),
         ] {
             if wanted {
                 spec = spec.arg(option);
@@ -263,7 +265,7 @@ mod tests {
         assert_snapshot!(lines(ALL.map(|series| backup(series).build())), @r"
         /usr/bin/xtrabackup --defaults-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --parallel=4 --no-version-check
         /usr/bin/xtrabackup --defaults-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --parallel=4 --no-version-check
-        /usr/bin/xtrabackup --defaults-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --parallel=4 --no-version-check
+        /usr/bin/xtrabackup --defaults-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --parallel=4 --loose-no-version-check
         /usr/bin/mariadb-backup --defaults-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --parallel=4
         ");
     }
@@ -283,7 +285,7 @@ mod tests {
             ..backup(series)
         };
         assert_snapshot!(lines([BackupSeries::Xtrabackup84, BackupSeries::MariadbBackup].map(|series| full(series).build())), @r"
-        /usr/bin/xtrabackup --defaults-extra-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/incr_2025-10-03T02-00Z_from_2025-10-02T02-00Z/raw --incremental-basedir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --socket=/run/mysqld/mysqld.sock --parallel=4 --throttle=40 --slave-info --galera-info --safe-slave-backup --no-version-check --open-files-limit=65536
+        /usr/bin/xtrabackup --defaults-extra-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/incr_2025-10-03T02-00Z_from_2025-10-02T02-00Z/raw --incremental-basedir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --socket=/run/mysqld/mysqld.sock --parallel=4 --throttle=40 --slave-info --galera-info --safe-slave-backup --loose-no-version-check --open-files-limit=65536
         /usr/bin/mariadb-backup --defaults-extra-file=/etc/dbbak/backup.cnf --backup --target-dir=/store/incr_2025-10-03T02-00Z_from_2025-10-02T02-00Z/raw --incremental-basedir=/store/full_2025-10-02T02-00Z/raw --datadir=/var/lib/mysql --socket=/run/mysqld/mysqld.sock --parallel=4 --throttle=40 --slave-info --galera-info --safe-slave-backup --open-files-limit=65536
         ");
     }

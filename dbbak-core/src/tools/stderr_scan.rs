@@ -202,7 +202,9 @@ impl StderrScan {
             FailureClass::PagesFromTheFuture => texts.iter().all(|text| line.contains(text)),
             _ => texts.iter().any(|text| line.contains(text)),
         };
-        if let Some(rank) = TEXTS[..known].iter().position(matches) {
+        // The tool goes on after an option that it need not know.
+        let let_pass = line.contains("[Warning] unknown option '--loose-");
+        if let Some(rank) = TEXTS[..known].iter().position(matches).filter(|_| !let_pass) {
             self.cause = Some((rank, line.to_owned()));
         }
     }
@@ -356,6 +358,11 @@ mod tests {
             assert!(!scan.ends_in_success(), "{name}");
         }
         assert_eq!(classify_failure("something else"), F::Unknown);
+        // As XtraBackup 8.4.0-5 and 9.7.1 put them.
+        assert_eq!(classify_failure("xtrabackup: [ERROR] unknown option '--bogus-opt'."), F::UnknownOption);
+        assert_eq!(classify_failure("xtrabackup: [Warning] unknown option '--loose-bogus-opt'."), F::Unknown);
+        let denied = "[Xtrabackup] failed to execute query 'SELECT ...' : 1142 (42000) SELECT command denied to user 'b'@'localhost'";
+        assert_eq!(classify_failure(denied), F::MissingPrivilege);
         assert_eq!(
             classify_failure("[ERROR] InnoDB: Page [1] log sequence number 5 is in the future!"),
             F::PagesFromTheFuture

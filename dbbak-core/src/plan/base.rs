@@ -68,9 +68,19 @@ pub(super) fn base_tree(
     }
     match (engine.writes_raw(), has(TreeName::Raw)) {
         (true, true) => Ok((TreeName::Raw, true)),
+        // Another program's store may have nothing else; the plan warns.
+        (true, false) if has(TreeName::PreparedFinal) && alone => Ok((TreeName::PreparedFinal, false)),
         (true, false) => lacks(TreeName::Raw),
         (false, _) => lacks(TreeName::PreparedFinal),
     }
+}
+
+/// Whether a full's `prepared-final` may lack the counters: it is not known to be made from `raw`, by a tool that may need that.
+pub(super) fn may_lack_counters(engine: &dyn Engine, full: &Backup, stored: &StoredBackup) -> bool {
+    engine.has_final_prepare()
+        && stored.trees.contains_key(&TreeName::PreparedFinal)
+        && !stored.final_from_raw
+        && skips_counters(full)
 }
 
 /// Whether the tool that took a backup leaves counters to the last prepare; one that is not known may.

@@ -6,7 +6,7 @@ use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
     backup::{program, series, tool},
-    base::{base_tree, engine_of, family_of},
+    base::{base_tree, engine_of, family_of, may_lack_counters},
     batches::divide,
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
@@ -228,12 +228,20 @@ impl<'a> Restore<'a> {
         if self.base.0 == TreeName::Dump {
             return self.load(plan, full);
         }
+        if incrementals.is_empty() && may_lack_counters(self.engine, full, stored(self.facts, full)?) {
+            let why = format!(
+                "prepared-final of {} may have been prepared in two steps, which loses counters of AUTO_INCREMENT",
+                full.ts()
+            );
+            match self.base.0 {
+                TreeName::PreparedFinal => {
+                    plan.warnings.push(format!("{why}; there is no raw tree to prepare instead"))
+                }
+                _ => plan.reasons.push(format!("{why}; raw is prepared anew")),
+            }
+        }
         plan.steps.push(self.copy(full, self.base.0, &self.datadir(), "copy the full")?);
         if self.base.1 {
-            if incrementals.is_empty() && stored(self.facts, full)?.trees.contains_key(&TreeName::PreparedFinal) {
-                let why = "was prepared in two steps, which loses counters of AUTO_INCREMENT; raw is prepared anew";
-                plan.reasons.push(format!("prepared-final of {} {why}", full.ts()));
-            }
             self.prepare(plan, full, None, incrementals.is_empty(), "prepare the copy")?;
         }
         for (number, backup) in incrementals.iter().enumerate() {

@@ -17,11 +17,11 @@ fn scenario(options: Options) -> Scenario {
 }
 
 /// Its own changes of the schema are in MariaDB's words.
-fn workload(scenario: &Scenario, seed: u64) -> Workload {
+pub(super) fn workload(scenario: &Scenario, seed: u64) -> Workload {
     Workload::new(&scenario.server, "shop", seed, Mix { ddl: false, ..Mix::default() }).unwrap()
 }
 
-fn without_gtids() -> Options {
+pub(super) fn without_gtids() -> Options {
     Options::mysql().with("--gtid-mode=OFF").with("--enforce-gtid-consistency=OFF")
 }
 

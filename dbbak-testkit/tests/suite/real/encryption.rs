@@ -10,9 +10,9 @@ use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Checksums, Options, Server, mysql_with_manifest};
 use tempfile::TempDir;
 
-const COMPONENT: &str = r#"{"components": "file://component_keyring_file"}"#;
+pub(super) const COMPONENT: &str = r#"{"components": "file://component_keyring_file"}"#;
 
-fn sums(scenario: &Scenario, datadir: &Path) -> Checksums {
+pub(super) fn sums(scenario: &Scenario, datadir: &Path) -> Checksums {
     let options = Options { log_bin: None, ..scenario.server.options().clone() };
     let mut server = Server::on_datadir(datadir, &scenario.fresh("look"), options).unwrap();
     let sums = server.checksums("shop").unwrap();

@@ -1,15 +1,15 @@
 //! XtraBackup's chains on real MySQL: they restore to their rows, replays start from them, and what the tool refuses is said.
 
+use super::clone::{without_gtids, workload};
+use super::encryption::{COMPONENT, sums};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use dbbak_testkit::looking::files_below;
 use dbbak_testkit::real::{find_mysql_program, require_xtrabackup};
 use dbbak_testkit::scenario::Scenario;
-use dbbak_testkit::server::{Checksums, Options, Server, mysql_with_manifest};
-use dbbak_testkit::workload::{Mix, Workload};
+use dbbak_testkit::server::{Options, Server, mysql_with_manifest};
 use tempfile::TempDir;
 
 /// The line of the configuration that names the tool, which is not on the path.
@@ -31,15 +31,6 @@ fn grant(scenario: &Scenario) {
          GRANT SELECT ON performance_schema.keyring_component_status TO 'dbbak'@'localhost';
          GRANT SELECT ON performance_schema.replication_group_members TO 'dbbak'@'localhost'",
     );
-}
-
-/// Its own changes of the schema are in MariaDB's words.
-fn workload(scenario: &Scenario, seed: u64) -> Workload {
-    Workload::new(&scenario.server, "shop", seed, Mix { ddl: false, ..Mix::default() }).unwrap()
-}
-
-fn without_gtids() -> Options {
-    Options::mysql().with("--gtid-mode=OFF").with("--enforce-gtid-consistency=OFF")
 }
 
 /// Changes of the schema, of which an incremental takes whole files.
@@ -280,24 +271,15 @@ fn real_mysql_xtrabackup_that_passes_over_an_undo_tablespace_has_not_succeeded()
     scenario.nothing_survives();
 }
 
-fn sums(scenario: &Scenario, datadir: &Path) -> Checksums {
-    let options = Options { log_bin: None, ..scenario.server.options().clone() };
-    let mut server = Server::on_datadir(datadir, &scenario.fresh("look"), options).unwrap();
-    let sums = server.checksums("shop").unwrap();
-    server.stop().unwrap();
-    sums
-}
-
 #[test]
 fn real_mysql_xtrabackup_encrypted_tables_need_their_keyring() {
     if !require_xtrabackup() {
         return;
     }
-    let component = r#"{"components": "file://component_keyring_file"}"#;
     let dir = TempDir::new().unwrap();
     let keys = dir.path().join("keyring");
     let place = format!(r#"{{"path": "{}", "read_only": false}}"#, keys.display());
-    let source = mysql_with_manifest(&dir.path().join("source"), component, &place).unwrap();
+    let source = mysql_with_manifest(&dir.path().join("source"), COMPONENT, &place).unwrap();
     let local = r#"{"read_local_manifest": true}"#;
     let private = mysql_with_manifest(&dir.path().join("private"), local, r#"{"read_local_config": true}"#).unwrap();
     let mut options = Options::mysql().with("--innodb-redo-log-encrypt=ON").with("--innodb-undo-log-encrypt=ON");
@@ -317,7 +299,7 @@ fn real_mysql_xtrabackup_encrypted_tables_need_their_keyring() {
     assert!(scenario.listed().is_empty());
 
     let (manifest, file) = (dir.path().join("mysqld.my"), dir.path().join("component_keyring_file.cnf"));
-    fs::write(&manifest, component).unwrap();
+    fs::write(&manifest, COMPONENT).unwrap();
     fs::write(&file, &place).unwrap();
     let keyring = format!("keyring_files: [{}, {}]", manifest.display(), file.display());
     scenario.configure_with(&keyring, &more);

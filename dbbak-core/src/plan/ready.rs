@@ -58,10 +58,11 @@ impl Restore<'_> {
         if let Some(place) = own_logs {
             plan.steps.push(Step::CreateDir { path: place.dir.clone() });
             if let Some(belongs_to) = &place.belongs_to {
+                let (dir, base, index) = (place.dir.display(), &place.base, &place.index);
                 plan.reasons.push(format!(
-                    "the source had its binlogs in {}: move what is in {} there before a server is started",
+                    "the source had its binlogs in {}, where a living server's may lie: start a server on the restored data \
+                     with log_bin={dir}/{base} and log_bin_index={dir}/{index}",
                     belongs_to.display(),
-                    place.dir.display()
                 ));
             }
         }
@@ -150,7 +151,7 @@ impl Restore<'_> {
             files: window.files.iter().map(|entry| (*entry).clone()).collect(),
             stop,
             index: place.dir.join(&place.index),
-            listed_in: place.belongs_to.clone().unwrap_or_else(|| ".".into()),
+            listed_in: if place.belongs_to.is_some() { place.dir.clone() } else { ".".into() },
         })
     }
 

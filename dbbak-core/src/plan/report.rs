@@ -202,7 +202,8 @@ pub struct ReadyReport {
     pub settings: Option<PathBuf>,
     /// The directory with the server's binlogs and what belongs to them; none where nothing was put back.
     pub binlogs: Option<PathBuf>,
-    /// Where the source had its binlogs, if that is another place than the data directory: the files must be taken there.
+    /// Where the source had its binlogs, if that is another place than the data directory. The index names the files where
+    /// they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binlogs_belong_to: Option<PathBuf>,
     /// Whom the files belong to, where that was asked for.

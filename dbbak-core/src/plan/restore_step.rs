@@ -173,8 +173,9 @@ pub struct PlaceBinlogs {
     pub stop: Option<u64>,
     /// The list of the files that the server reads.
     pub index: PathBuf,
-    /// The directory under which the list names them: the source's own, or `.` for the data directory. A server takes a
-    /// relative name in its list from its data directory (seen on both vendors).
+    /// The directory under which the list names them: the one that they are put into, or `.` for the data directory. Never
+    /// the source's, whose own files a server would then read and purge. A server takes a relative name in its list from its
+    /// data directory (seen on both vendors).
     pub listed_in: PathBuf,
 }
 

@@ -108,6 +108,9 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
                     .history
                     .iter()
                     .for_each(|history| [&history.dir, &history.index].into_iter().for_each(|dir| own(dir)));
+                // A list that names another server's files has this one read them, and purge them.
+                let listed = ready.history.iter().map(|history| &history.listed_in);
+                listed.filter(|dir| dir.as_path() != Path::new(".")).for_each(|dir| own(dir));
                 let owner = ready.owner.iter();
                 owner.flat_map(|owner| owner.trees.iter().chain([&owner.parent])).for_each(|tree| own(tree));
             }

@@ -1,6 +1,6 @@
 //! A restored data directory starts on a production configuration, as a replica and as a source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -82,17 +82,17 @@ pub(super) fn follows(replica: &Server, source: &Server) {
 pub(super) fn put_into_use(scenario: &Scenario, restored: &Restored, options: Options) -> Server {
     let work = scenario.fresh("used");
     let ready = restored.report.ready.as_ref().unwrap();
-    if let (Some(from), Some(belongs_to)) = (&ready.binlogs, &ready.binlogs_belong_to) {
+    if let (Some(from), Some(_)) = (&ready.binlogs, &ready.binlogs_belong_to) {
         let to = work.join("binlog");
         fs::create_dir_all(&to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
             fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
-        // The test's server has its binlogs elsewhere than the source had them.
+        // Who takes them elsewhere has the index name them there.
         let index = to.join("mysql-bin.index");
         if let Ok(text) = fs::read_to_string(&index) {
-            let (old, new) = (belongs_to.to_str().unwrap(), to.to_str().unwrap());
+            let (old, new) = (from.to_str().unwrap(), to.to_str().unwrap());
             assert!(text.lines().all(|line| line.starts_with(old)), "{text}");
             fs::write(&index, text.replace(old, new)).unwrap();
         }
@@ -181,7 +181,33 @@ fn real_mysql_ready_as_a_replica_and_as_a_source() {
     }
 }
 
-/// The restored server has the window as its own history, and feeds a replica that stands at the backup.
+/// The binlogs in a directory and their index, each with its content.
+fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let logs = names_in(dir).into_iter().filter(|name| name.starts_with("mysql-bin."));
+    logs.map(|name| (name.clone(), fs::read(dir.join(name)).unwrap())).collect()
+}
+
+/// The files below a directory that hold a path of somewhere else, but for the backup tool's own.
+pub(super) fn files_that_name(dir: &Path, elsewhere: &Path) -> Vec<String> {
+    let mut named = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if !path.file_name().unwrap().to_string_lossy().contains("backup_") {
+                let wanted = elsewhere.to_str().unwrap().as_bytes();
+                let found = fs::read(&path).unwrap().windows(wanted.len()).any(|bytes| bytes == wanted);
+                named.extend(found.then(|| path.display().to_string()));
+            }
+        }
+    }
+    named
+}
+
+/// The restored server has the window as its own history, and feeds a replica that stands at the backup. It does so, purges
+/// and is written to beside its living source, whose binlogs stay as they are.
 fn has_its_history(vendor: Vendor, binlogs_in_datadir: bool) {
     let scenario = with_a_full(Options { binlogs_in_datadir, ..reachable(vendor, 1, free_port()) });
     scenario.server.sql("INSERT INTO shop.t (b) VALUES ('in the window'); FLUSH BINARY LOGS");
@@ -203,8 +229,18 @@ fn has_its_history(vendor: Vendor, binlogs_in_datadir: bool) {
     let restored = scenario.restore(&["--before-gtid", &accident, "--with-binlogs"]);
     let window = restored.report.window.clone().unwrap();
     let port = free_port();
-    let options = Options { binlogs_in_datadir, ..reachable(vendor, 2, port) };
-    let server = put_into_use(&scenario, &restored, options);
+    let theirs = scenario.server.binlog_dir();
+    let before = contents(&theirs);
+    let ready = restored.report.ready.as_ref().unwrap();
+    for dir in [Some(&restored.datadir), ready.binlogs.as_ref()].into_iter().flatten() {
+        for elsewhere in [scenario.server.datadir(), &theirs] {
+            assert_eq!(files_that_name(dir, elsewhere), Vec::<String>::new());
+        }
+    }
+    // As the plan says: with its binlogs where the restore has put them.
+    let log_bin = ready.binlogs.as_ref().unwrap().join("mysql-bin").display().to_string();
+    let options = Options { binlogs_in_datadir, log_bin: Some(log_bin), ..reachable(vendor, 2, port) };
+    let server = Server::on_datadir(&restored.datadir, &scenario.fresh("used"), options).unwrap();
     assert_eq!(gtids(&server), all);
     assert_eq!(server.checksums("shop").unwrap(), sums);
     let listed = binlogs(&server);
@@ -224,6 +260,21 @@ fn has_its_history(vendor: Vendor, binlogs_in_datadir: bool) {
     attach(&replica, port);
     server.sql("INSERT INTO shop.t (b) VALUES ('goes on')");
     follows(&replica, &server);
+
+    // A log that a replica still reads is not purged.
+    server.sql("FLUSH BINARY LOGS; INSERT INTO shop.t (b) VALUES ('in the last file')");
+    follows(&replica, &server);
+    let last = binlogs(&server).pop().unwrap();
+    server.sql(&format!("PURGE BINARY LOGS TO '{last}'"));
+    // MariaDB keeps the one that it would need after a crash.
+    let (left, window_files) = (binlogs(&server), &listed[..window.files]);
+    assert!(left.iter().all(|name| !window_files.contains(name)), "{left:?}");
+    assert!(window_files.iter().all(|name| !ready.binlogs.as_ref().unwrap().join(name).exists()));
+    server.sql("INSERT INTO shop.t (b) VALUES ('after the purge')");
+    follows(&replica, &server);
+    assert_eq!(contents(&theirs), before, "the source's binlogs are its own");
+    scenario.server.sql("CREATE TABLE shop.u (a INT); FLUSH BINARY LOGS");
+    assert_eq!(binlogs(&scenario.server).len(), before.len(), "an index and the files, and one file more");
 
     let skip = scenario.try_restore(&["--latest", "--with-binlogs", "--skip-gtid", &accident]).exits(5);
     assert!(skip.stderr.contains("the binlogs cannot be put back as the server's own"), "{skip}");

@@ -173,6 +173,9 @@ fn rules_5_7_and_8_history_and_owner() {
             ("binlogs put elsewhere", |plan| {
                 ready(plan).history.as_mut().unwrap().dir = "/var/log/mysql".into();
             }),
+            ("binlogs listed where the source has its own", |plan| {
+                ready(plan).history.as_mut().unwrap().listed_in = "/var/log/mysql".into();
+            }),
             ("a server on data that are ready", |plan| {
                 let at = place(plan, |step| matches!(step, Step::MakeReady(_)));
                 let ready = plan.steps.remove(at);

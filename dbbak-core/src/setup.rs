@@ -8,7 +8,7 @@ use crate::{
     plan::{config_names_keyring, engine_without_tool, scratch_root},
     probe::PathState,
     store::StoreError,
-    tools::{Family, ToolKind, ToolRole, Version},
+    tools::{Family, ToolKind, ToolRole, UntestedSeries, Version, untested_series},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -91,6 +91,11 @@ pub enum Finding {
         version: String,
         /// Its data directory.
         datadir: PathBuf,
+    },
+    /// The server is of a newer series than those that dbbak is tested with.
+    ServerUntested {
+        /// Which, and what it is treated as.
+        series: UntestedSeries,
     },
     /// The server does not answer.
     ServerUnreachable {
@@ -261,6 +266,7 @@ impl Finding {
             | Finding::OptionFile { .. }
             | Finding::Space { .. } => Severity::Ok,
             Finding::StoreWithoutFile
+            | Finding::ServerUntested { .. }
             | Finding::BinlogChecksumOff
             | Finding::BinlogNotSynced { .. }
             | Finding::ExpiryTooShort { waiting_seconds: None, .. }
@@ -387,6 +393,7 @@ fn of_server(
     findings: &mut Vec<Finding>,
 ) {
     findings.push(Finding::Server { version: server.version_text.clone(), datadir: server.datadir.clone() });
+    findings.extend(untested_series(server.family(), server.version).map(|series| Finding::ServerUntested { series }));
     let missing = server.grants.missing(needed_privileges(config, server));
     let unread: Vec<&str> =
         tables_to_read(config, facts, server).filter(|table| !server.grants.may_read(table)).collect();

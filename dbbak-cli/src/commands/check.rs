@@ -63,6 +63,7 @@ fn text(finding: &Finding) -> String {
             format!("engine: {name} would do without a backup tool, and cannot be used: {}", missing.join("; "))
         }
         Finding::Server { version, datadir } => format!("server: {version}, data in {}", datadir.display()),
+        Finding::ServerUntested { series } => format!("server: {series}"),
         Finding::ServerUnreachable { problem, .. } => format!("server: {problem}"),
         Finding::Grants => "account: it has the privileges that dbbak needs".into(),
         Finding::GrantsMissing { missing } => format!("account: it lacks {}", missing.join(", ")),

@@ -16,7 +16,9 @@ use crate::{
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
     survey::client_of,
-    tools::{Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, Version},
+    tools::{
+        Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, Version, parse_server_version, untested_series,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
@@ -34,6 +36,19 @@ pub fn plan_backup(
     request: &BackupRequest,
 ) -> Result<Plan, PlanError> {
     let server = server(facts)?;
+    let mut plan = by_engine(config, catalog, facts, now, request, server)?;
+    plan.warnings.extend(untested_series(server.family(), server.version).map(|series| series.to_string()));
+    Ok(plan)
+}
+
+fn by_engine(
+    config: &Config,
+    catalog: &Catalog,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    request: &BackupRequest,
+    server: &ServerFacts,
+) -> Result<Plan, PlanError> {
     let choice = (*request == BackupRequest::Full).then(|| choose(config, facts, server));
     let reason = choice.as_ref().and_then(|choice| choice.reason.clone());
     match choice.and_then(|choice| choice.engine) {
@@ -197,10 +212,9 @@ fn same_server(parent: &Backup, server: &ServerFacts) -> Result<(), PlanError> {
     }
 }
 
-/// The first two numbers of a version.
+/// The series of a version that was recorded, of a server or a tool.
 pub(super) fn series(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    parse_server_version(version, "").ok().map(|(_, version)| version.series())
 }
 
 /// The stamp of a new backup: to the minute, and to the second where a backup or a leftover has that minute.

@@ -25,7 +25,10 @@ use crate::{
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::{BinlogName, BinlogPosition, TreeName},
     store::{BinlogEntry, LockScope, layout},
-    tools::{Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, Version},
+    tools::{
+        Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, UntestedSeries, Version, parse_server_version,
+        untested_series,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
@@ -52,6 +55,7 @@ pub fn plan_restore(
     explain(&mut plan, &aim, &selection, edges, (config, catalog));
     let restore = Restore::new(config, catalog, facts, request, &selection)?;
     restore.check_backups()?;
+    plan.warnings.extend(restore.untested_series().map(|series| series.to_string()));
     plan.reasons.extend(restore.encrypted().map(|(backup, encryption)| {
         format!(
             "backup {} is encrypted ({encryption}): private servers get what `server` says of the keys",
@@ -191,6 +195,13 @@ impl<'a> Restore<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The series of the server that was backed up, where it is newer than all that are tested.
+    fn untested_series(&self) -> Option<UntestedSeries> {
+        let recorded = self.chain.last()?.server()?.version.as_deref()?;
+        let (_, version) = parse_server_version(recorded, "").ok()?;
+        untested_series(self.family, version)
     }
 
     /// The backup tool, of the series that made the backups.

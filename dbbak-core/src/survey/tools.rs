@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     facts::{Facts, ToolFact},
     probe::Probe,
-    tools::{Family, ToolRole, names_for, parse_version, version_query},
+    tools::{Family, QueryCommand, ToolRole, VersionError, help_query, names_for, parse_version, version_query},
 };
 use std::path::{Path, PathBuf};
 
@@ -48,19 +48,34 @@ fn found(probe: &dyn Probe, role: ToolRole, prefer: Option<Family>) -> Option<Pa
 fn look_at(probe: &dyn Probe, role: ToolRole, path: Option<PathBuf>) -> ToolFact {
     let mut fact = ToolFact { role, path, version: None, problem: None };
     let Some(path) = &fact.path else { return fact };
-    match probe.query(&version_query(path)) {
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            fact.problem = Some(format!("{error}{source}"));
+    let text = match ask(probe, &version_query(path)) {
+        Ok(text) => text,
+        Err(problem) => {
+            fact.problem = Some(problem);
+            return fact;
         }
-        Ok(output) => {
-            // XtraBackup prints its version on standard error.
-            let text = format!("{}{}", output.stdout, output.stderr);
-            match parse_version(role, &text) {
-                Ok(version) => fact.version = Some(version),
-                Err(error) => fact.problem = Some(error.to_string()),
-            }
+    };
+    let parsed = match parse_version(role, &text) {
+        Err(VersionError::UnknownVendor { .. }) => {
+            let help = ask(probe, &help_query(path)).unwrap_or_default();
+            parse_version(role, &format!("{text}\n{help}"))
         }
+        parsed => parsed,
+    };
+    match parsed {
+        Ok(version) => fact.version = Some(version),
+        Err(error) => fact.problem = Some(error.to_string()),
     }
     fact
+}
+
+/// What a program prints. XtraBackup prints its version on standard error.
+fn ask(probe: &dyn Probe, query: &QueryCommand) -> Result<String, String> {
+    match probe.query(query) {
+        Ok(output) => Ok(format!("{}{}", output.stdout, output.stderr)),
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            Err(format!("{error}{source}"))
+        }
+    }
 }

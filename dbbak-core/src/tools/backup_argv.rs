@@ -210,7 +210,7 @@ impl fmt::Display for BackupSeries {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tool::{ToolRole, parse_version};
+    use super::super::{ToolRole, parse_version};
     use super::*;
     use insta::assert_snapshot;
 

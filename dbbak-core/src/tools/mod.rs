@@ -23,6 +23,7 @@ mod feeder;
 mod hexdump;
 mod info;
 mod initialise;
+mod known_series;
 mod launch;
 mod login;
 mod mysqlbinlog;
@@ -37,6 +38,7 @@ mod success;
 mod tablespace_ids;
 mod tablespaces;
 mod tool;
+mod version_line;
 
 pub use answers::{
     AnswerError, BinaryLog, BinlogStatus, EngineUse, Grants, ReplicaStatus, Row, Table, parse_binary_logs,
@@ -72,6 +74,7 @@ pub use feeder::FeederCommand;
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};
 pub use initialise::InitialiseCommand;
+pub use known_series::{UntestedSeries, untested_series};
 pub use launch::Launch;
 pub use login::Login;
 pub use mysqlbinlog::{ReaderError, ReaderFailure, ReplayReader, StreamReader, judge_binlog_reader};
@@ -87,9 +90,8 @@ pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
 pub use tablespace_ids::{PAGE_HEAD, TablespaceIds, parse_tablespaces_asked, tablespace_of_meta, tablespace_of_page};
 pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};
-pub use tool::{
-    Family, Flavor, ToolKind, ToolRole, ToolVersion, Version, VersionError, parse_server_version, parse_version,
-};
+pub use tool::{Family, Flavor, ToolKind, ToolRole, ToolVersion, Version, VersionError};
+pub use version_line::{parse_server_version, parse_version};
 
 /// The bytes of a file below `fixtures/`.
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod ship;
 mod store;
 mod timeline;
 mod tool_failures;
+mod versions;
 
 use dbbak_testkit::{
     command_line::{Bench, Spoken},

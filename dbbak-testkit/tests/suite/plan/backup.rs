@@ -1,7 +1,7 @@
 //! Golden plans of backups.
 
 use super::{Case, story, text};
-use dbbak_core::{config::Prepared, plan::BackupRequest};
+use dbbak_core::{config::Prepared, plan::BackupRequest, tools::Version};
 use dbbak_testkit::history::{History, Product};
 use insta::assert_snapshot;
 
@@ -55,4 +55,30 @@ fn a_taken_minute_gives_a_stamp_to_the_second() {
     history.at("02:00").full();
     let plan = Case::of(history).backup(&BackupRequest::Full).unwrap();
     assert!(text(&plan).starts_with("Plan: take full_2025-10-02T02-00-31Z with mariadb-backup\n"), "{}", text(&plan));
+}
+
+/// A series that came out after the tests is used as the last known one, and the plan says so.
+#[test]
+fn a_newer_series_is_a_warning() {
+    let mut case = Case::of(story(Product::Mysql84));
+    let newer = |version: &mut Version| *version = Version::new(26, version.minor, 0);
+    newer(&mut case.facts.server.as_mut().unwrap().as_mut().unwrap().version);
+    for tool in case.facts.tools.iter_mut().filter_map(|tool| tool.version.as_mut()) {
+        newer(tool.version.as_mut().unwrap());
+    }
+    let plan = case.backup(&BackupRequest::Full).unwrap();
+    let told = "MySQL 26.4 is newer than the series that dbbak is tested with; it is treated as 9.7";
+    assert!(plan.warnings.iter().any(|warning| warning == told), "{:?}", plan.warnings);
+}
+
+/// MariaDB up to 10.11 has 5.5.5- before its version on the wire, and so do proxies in the variable.
+#[test]
+fn a_version_as_on_the_wire_is_of_the_same_series() {
+    let mut case = Case::of(story(Product::Mariadb));
+    for backup in &mut case.catalog.backups {
+        let version = backup.entry.server.as_mut().and_then(|server| server.version.as_mut()).unwrap();
+        *version = format!("5.5.5-{version}");
+    }
+    case.backup(&CHAINED).unwrap();
+    case.restore(&super::exact("04:41")).unwrap();
 }

@@ -1,7 +1,9 @@
 //! Finds the real database tools, and says what did not run where they are missing.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::iter;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,11 +15,35 @@ pub const REAL_SERVERS: &str = "DBBAK_REAL_SERVERS";
 pub const TOOLS: [&str; 7] =
     ["mariadbd", "mariadb-install-db", "mariadb", "mariadb-binlog", "mariadb-backup", "mbstream", "setpriv"];
 
+/// The environment variable that names the directory of a MariaDB other than the system's, which has its programs in `bin`.
+/// The same tests run against it: `./dev test` runs those of every series a second time so.
+pub const MARIADB_ROOT: &str = "DBBAK_MARIADB_ROOT";
+
+/// The directory of the MariaDB that `DBBAK_MARIADB_ROOT` names, or none for the system's.
+pub fn mariadb_root() -> Option<PathBuf> {
+    named(MARIADB_ROOT)
+}
+
+fn named(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// The absolute path of a program, looked for on the path and where Debian puts servers (not on an ordinary user's path).
+/// Where `DBBAK_MARIADB_ROOT` is set, MariaDB's programs are that one's alone: one that it lacks must not be the system's.
 pub fn find_program(name: &str) -> Option<PathBuf> {
+    if let Some(root) = mariadb_root().filter(|_| name.starts_with("mariadb") || name == "mbstream") {
+        return Some(root.join("bin").join(name)).filter(|candidate| candidate.is_file());
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     let fallback = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path).chain(fallback).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
+}
+
+/// The `PATH` on which dbbak finds the programs of the MariaDB that the tests use.
+pub fn path_of_programs() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let Some(root) = mariadb_root() else { return path };
+    env::join_paths(iter::once(root.join("bin")).chain(env::split_paths(&path))).unwrap_or(path)
 }
 
 /// The environment variable that names the directory of the tests' MySQL, which has its programs in `bin`.
@@ -28,7 +54,6 @@ pub const MYSQL_TOOLS: [&str; 4] = ["mysqld", "mysql", "mysqlbinlog", "mysqldump
 
 /// The tests' MySQL: where `DBBAK_MYSQL_ROOT` says, else where `./dev setup` puts it.
 fn mysql_root() -> Option<PathBuf> {
-    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     named(MYSQL_ROOT).or_else(|| {
         let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
         Some(cache.join("dbbak/mysql-9.7"))
@@ -45,14 +70,18 @@ pub fn find_mysql_program(name: &str) -> Option<PathBuf> {
 pub const MARIADB_PLUGINS: &str = "DBBAK_MARIADB_PLUGINS";
 
 /// The directory of MariaDB's plugin for encryption: where `DBBAK_MARIADB_PLUGINS` says, else the system's, else where
-/// `./dev` puts it, which takes it out of its package since that would start a server.
+/// `./dev` puts it, which takes it out of its package since that would start a server. A MariaDB that `DBBAK_MARIADB_ROOT`
+/// names has its own.
 ///
 /// # Panics
 ///
 /// When it is missing while `DBBAK_REAL_SERVERS=required` is set.
 #[track_caller]
 pub fn encryption_plugins() -> Option<PathBuf> {
-    let named = env::var_os(MARIADB_PLUGINS).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = match mariadb_root() {
+        Some(root) => vec![root.join("usr/lib/mysql/plugin")],
+        None => named(MARIADB_PLUGINS).into_iter().collect(),
+    };
     let system = ["/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/lib64/mariadb/plugin"].map(PathBuf::from);
     let target = env::current_exe().ok().and_then(|test| test.ancestors().nth(3).map(PathBuf::from));
     let taken_out = target.and_then(|target| target.join("tools").read_dir().ok()).into_iter().flatten().flatten();
@@ -85,7 +114,9 @@ pub fn encryption_plugins() -> Option<PathBuf> {
 #[track_caller]
 pub fn require_servers() -> bool {
     static SAID: OnceLock<()> = OnceLock::new();
-    let missing = TOOLS.into_iter().filter(|tool| find_program(tool).is_none()).collect();
+    // The test kit makes the data directories of one that was unpacked by itself.
+    let needed = TOOLS.into_iter().filter(|&tool| tool != "mariadb-install-db" || mariadb_root().is_none());
+    let missing = needed.filter(|tool| find_program(tool).is_none()).collect();
     require(missing, &SAID, "real_*", |name| name.starts_with("real_") && !name.starts_with("real_mysql_"))
 }
 

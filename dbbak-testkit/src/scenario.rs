@@ -157,6 +157,7 @@ impl Scenario {
             // Private sockets and the like lie in the test's directory too, where survivors are looked for.
             .env("TMPDIR", self.root.join("tmp"))
             .env("HOME", &self.root)
+            .env("PATH", crate::real::path_of_programs())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

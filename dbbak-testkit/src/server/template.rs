@@ -131,9 +131,41 @@ fn cache_dir() -> PathBuf {
 }
 
 fn initialise(datadir: &Path) -> Result<(), ServerError> {
+    let Some(root) = crate::real::mariadb_root() else {
+        install(datadir)?;
+        return bootstrap(datadir, &accounts());
+    };
+    // The vendor's script finds its files where they were built to be, not where they were unpacked.
+    for dir in ["mysql", "sys"] {
+        fs::create_dir_all(datadir.join(dir)).map_err(ServerError::io("creating the template's directory"))?;
+    }
+    bootstrap(datadir, &(system_tables(&root)? + &accounts()))
+}
+
+/// What `mariadb-install-db` feeds into the server, from the files of a MariaDB that was unpacked below a directory.
+/// MariaDB 10 names the first of them, and lays all, otherwise than 11.
+fn system_tables(root: &Path) -> Result<String, ServerError> {
+    let mut script = "USE mysql;\nSET @auth_root_socket=NULL;\n".to_owned();
+    for names in [
+        ["mariadb_system_tables", "mysql_system_tables"],
+        ["mariadb_performance_tables", "mysql_performance_tables"],
+        ["mariadb_system_tables_data", "mysql_system_tables_data"],
+        ["fill_help_tables", "fill_help_tables"],
+        ["maria_add_gis_sp_bootstrap", "maria_add_gis_sp_bootstrap"],
+        ["mariadb_sys_schema", "mysql_sys_schema"],
+    ] {
+        let places = ["usr/share/mariadb", "usr/share/mysql"].map(|dir| root.join(dir));
+        let mut files = places.iter().flat_map(|dir| names.map(|name| dir.join(format!("{name}.sql"))));
+        let file =
+            files.find(|file| file.is_file()).ok_or_else(|| ServerError::Missing(format!("{}.sql", names[0])))?;
+        script += &fs::read_to_string(&file).map_err(ServerError::io(format!("reading {}", file.display())))?;
+    }
+    Ok(script)
+}
+
+fn install(datadir: &Path) -> Result<(), ServerError> {
     let datadir_option = format!("--datadir={}", datadir.display());
     let redo_option = format!("--innodb-log-file-size={REDO_SIZE}");
-    let user = super::user_option();
     let install = Command::new(program("mariadb-install-db")?)
         .args([
             "--no-defaults",
@@ -143,7 +175,7 @@ fn initialise(datadir: &Path) -> Result<(), ServerError> {
             "--skip-name-resolve",
         ])
         .args([&datadir_option, &redo_option])
-        .args(user)
+        .args(super::user_option())
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
@@ -155,18 +187,27 @@ fn initialise(datadir: &Path) -> Result<(), ServerError> {
             message: String::from_utf8_lossy(&install.stdout).into_owned() + &String::from_utf8_lossy(&install.stderr),
         });
     }
+    Ok(())
+}
 
-    // The bootstrap mode reads one statement a line, and FLUSH comes first: it loads the grant tables that GRANT needs.
-    let accounts = format!(
+/// The accounts of every server of the test kit. The bootstrap mode reads one statement a line, and FLUSH comes first: it
+/// loads the grant tables that GRANT needs.
+fn accounts() -> String {
+    format!(
         "FLUSH PRIVILEGES;\n\
          ALTER USER 'root'@'localhost' IDENTIFIED BY '{ROOT_PASSWORD}';\n\
          CREATE USER '{BACKUP_USER}'@'localhost' IDENTIFIED BY '{BACKUP_PASSWORD}';\n\
          GRANT {GRANTS} ON *.* TO '{BACKUP_USER}'@'localhost';\n"
-    );
+    )
+}
+
+/// Runs statements in the server's bootstrap mode.
+fn bootstrap(datadir: &Path, script: &str) -> Result<(), ServerError> {
     let mut child = Command::new(program("mariadbd")?)
         .args(["--no-defaults", "--bootstrap", "--skip-log-bin", "--innodb-buffer-pool-size=32M"])
-        .args([&datadir_option, &redo_option])
-        .args(user)
+        .arg(format!("--datadir={}", datadir.display()))
+        .arg(format!("--innodb-log-file-size={REDO_SIZE}"))
+        .args(super::user_option())
         .env("LC_ALL", "C")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -174,7 +215,7 @@ fn initialise(datadir: &Path) -> Result<(), ServerError> {
         .spawn()
         .map_err(ServerError::io("running mariadbd --bootstrap"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(accounts.as_bytes()).map_err(ServerError::io("writing to mariadbd --bootstrap"))?;
+        stdin.write_all(script.as_bytes()).map_err(ServerError::io("writing to mariadbd --bootstrap"))?;
     }
     let output = child.wait_with_output().map_err(ServerError::io("waiting for mariadbd --bootstrap"))?;
     let message = String::from_utf8_lossy(&output.stderr).into_owned();

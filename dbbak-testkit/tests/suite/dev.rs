@@ -18,8 +18,16 @@ fn with_dev(line: &str, dir: &Path, apt_config: Option<PathBuf>) -> Output {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = Command::new("bash");
     command.arg("-c").arg(format!(". ./dev help >/dev/null\n{line}")).current_dir(root).env("CARGO_TARGET_DIR", dir);
-    for name in ["DBBAK_DEBIAN_MIRROR", "DBBAK_UBUNTU_MIRROR", "DBBAK_MYSQL_SUITE", "DBBAK_MYSQL_ROOT", "DBBAK_BROWSER"]
-    {
+    for name in [
+        "DBBAK_DEBIAN_MIRROR",
+        "DBBAK_UBUNTU_MIRROR",
+        "DBBAK_MYSQL_SUITE",
+        "DBBAK_MYSQL_ROOT",
+        "DBBAK_MARIADB_ROOT",
+        "DBBAK_SECOND_MARIADB_ROOT",
+        "DBBAK_SECOND_MYSQL_ROOT",
+        "DBBAK_BROWSER",
+    ] {
         command.env_remove(name);
     }
     command.envs(apt_config.map(|path| ("APT_CONFIG", path))).output().unwrap()
@@ -186,6 +194,97 @@ fn without_a_browser_its_tests_are_left_out_by_name() {
         let told = String::from_utf8_lossy(&output.stderr).contains("LEFT OUT");
         assert_eq!(told, expected.contains("--skip"), "{given}: {output:?}");
     }
+}
+
+#[test]
+fn the_second_servers_are_of_another_series() {
+    let dir = scratch();
+    // Where from, the series that a system has, and what is fetched as the second MariaDB and the second MySQL.
+    for (archive, system, mariadb, mysql) in [
+        ("Debian", "10.11.19-MariaDB-0+deb12u1", "mariadb-11.8 trixie main", ""),
+        ("Debian", "11.8.9-MariaDB-0+deb13u1 from Debian", "mariadb-10.11 bookworm main", ""),
+        ("Ubuntu", "10.6.23-MariaDB", "mariadb-11.8 resolute main universe", "mysql-8.4 resolute main universe"),
+        ("Ubuntu", "11.8.6-MariaDB", "mariadb-10.11 noble main universe", "mysql-8.4 resolute main universe"),
+        ("none", "10.11.19-MariaDB", "", ""),
+        ("empty", "10.11.19-MariaDB", "", ""),
+    ] {
+        let line = format!(
+            "server_cache=$CARGO_TARGET_DIR; mariadbd() {{ echo 'mariadbd  Ver {system} for debian-linux-gnu'; }}
+             have() {{ true; }}; apt_update() {{ :; }}
+             find_archive() {{ [ {archive} != none ] || return 1; vendor={archive} components=main suite=sid keyring=/; [ {archive} != empty ] || vendor=Debian; }}
+             unpack_server() {{ [ {archive} != empty ] || return 3; echo \"${{1##*/}} $suite $components\" >&2; }}
+             setup_second_mariadb; echo \"${{second_mariadb##*/}}\"; setup_second_mysql; echo \"${{second_mysql##*/}}\""
+        );
+        let output = with_dev(&line, dir.path(), None);
+        let (name, second) = (
+            |text: &str| text.split(' ').next().unwrap_or_default().to_owned(),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert_eq!(said(&output), format!("{}\n{}", name(mariadb), name(mysql)).trim_end(), "{archive} {system}");
+        let wanted: Vec<&str> = [mariadb, mysql].into_iter().filter(|text| !text.is_empty()).collect();
+        assert_eq!(second.lines().collect::<Vec<_>>(), wanted, "{archive} {system}");
+    }
+}
+
+#[test]
+fn the_series_that_no_archive_has_are_left_out_by_name() {
+    let dir = scratch();
+    let run = |mariadb: &str, mysql: &str| {
+        let line = format!(
+            "version_in() {{ echo 1.2.3; }}; cargo() {{ echo \"${{DBBAK_MARIADB_ROOT-}} ${{DBBAK_MYSQL_ROOT-}} $*\"; }}
+             second_mariadb='{mariadb}' second_mysql='{mysql}' second_mariadb_series=11.8; test_other_series"
+        );
+        with_dev(&line, dir.path(), None)
+    };
+    let output = run("", "");
+    assert_eq!(said(&output), "");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    for series in ["MariaDB 11.8", "MySQL 8.4"] {
+        assert!(told.contains(&format!("LEFT OUT: the scenarios on {series},")), "{told}");
+    }
+    let output = run("/a", "/b");
+    let ran = said(&output);
+    let lines: Vec<&str> = ran.lines().collect();
+    assert!(lines[0].starts_with("/a  test --workspace --test suite -- real::backups::"), "{ran}");
+    assert!(lines[0].ends_with("--skip real_mysql_ --skip on_mysql") && lines[1].contains(" real::pitr::real_mysql_"), "{ran}");
+    assert!(lines[1].starts_with(" /b test") && !lines[1].contains("real_server::real_mysql_ real_server:: "), "{ran}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("LEFT OUT"), "{output:?}");
+}
+
+/// What an unpacked server is run through: its programs through the loader that came with them, by their own names alone.
+#[test]
+fn programs_of_an_unpacked_server_have_scripts_of_their_own() {
+    let dir = scratch();
+    let root = dir.path().join("server");
+    for place in ["usr/bin", "usr/sbin", "usr/lib64", "usr/lib/x86_64-linux-gnu", "usr/share/mariadb/charsets"] {
+        fs::create_dir_all(root.join(place)).unwrap();
+    }
+    for program in ["usr/sbin/mariadbd", "usr/bin/mariadb", "usr/bin/mbstream", "usr/bin/mysqlbinlog"] {
+        fs::copy("/bin/true", root.join(program)).unwrap();
+    }
+    std::os::unix::fs::symlink("mariadb", root.join("usr/bin/mysql")).unwrap();
+    command(&root.join("usr/bin"), "mariadb-hotcopy", "true");
+    // A loader that prints what it is given.
+    command(&root.join("usr/lib64"), "ld-linux-x86-64.so.2", "echo \"$@\"");
+    said(&with_dev(&format!("write_wrappers '{}'", root.display()), dir.path(), None));
+    let mut names: Vec<_> = fs::read_dir(root.join("bin"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["mariadb", "mariadbd", "mbstream", "mysqlbinlog"]);
+    let moved = dir.path().join("moved");
+    fs::rename(&root, &moved).unwrap();
+    let output = Command::new(moved.join("bin/mariadbd")).args(["--no-defaults", "--datadir=/d"]).output().unwrap();
+    let at = moved.display();
+    assert_eq!(
+        said(&output),
+        format!(
+            "--argv0 {at}/usr/sbin/mariadbd --library-path {at}/usr/lib/x86_64-linux-gnu {at}/usr/sbin/mariadbd --no-defaults \
+             --basedir={at}/usr --lc-messages-dir={at}/usr/share/mariadb --character-sets-dir={at}/usr/share/mariadb/charsets \
+             --plugin-dir={at}/usr/lib/mysql/plugin --datadir=/d"
+        )
+    );
 }
 
 /// A command for the path of the script.

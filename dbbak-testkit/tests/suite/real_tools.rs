@@ -214,7 +214,10 @@ fn real_chain_prepares_once_and_is_used_up() {
     assert_eq!(tables(&path("first/d")), ["t.ibd", "u.ibd"]);
 
     // The incremental is used up now: the tool says that all is well, and every table is gone.
-    assert_eq!(consumed_deltas(names_in(&path("inc")).iter().map(String::as_str)), ["ibdata1.delta"]);
+    let inc = names_in(&path("inc"));
+    let mut used = consumed_deltas(inc.iter().map(String::as_str)).into_iter();
+    // From MariaDB 11 on there are undo tablespaces as well.
+    assert!(used.any(|name| name == "ibdata1.delta"), "{inc:?}");
     let output = prepare(&path("second"), Some(&path("inc")));
     assert!(output.status.success() && StderrScan::of(&text(&output.stderr)).ends_in_success());
     assert_eq!(tables(&path("second/d")), [] as [String; 0]);

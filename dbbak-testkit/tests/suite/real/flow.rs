@@ -122,7 +122,7 @@ fn real_window_flows_in_batches() {
 }
 
 #[test]
-fn real_window_flows_in_batches_on_mysql() {
+fn real_mysql_window_flows_in_batches() {
     if require_mysql() {
         flows(Options::mysql());
     }

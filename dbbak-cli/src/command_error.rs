@@ -229,6 +229,9 @@ fn run_code(error: &RunError) -> u8 {
         RunError::Plan(error) => plan_code(error),
         RunError::Execute(error) => execute_code(error),
         RunError::Record(RecordError::Store(error)) => store_code(error),
+        RunError::OtherStore { .. } | RunError::Outdated { .. } | RunError::Record(RecordError::Named { .. }) => {
+            exit_code::STORE
+        }
         _ => exit_code::BUG,
     }
 }
@@ -282,6 +285,7 @@ fn run_hints(error: &RunError) -> Vec<String> {
         RunError::Execute(error) => execute_hints(error),
         RunError::Survey(SurveyError::Remote { source, .. }) => reader_hints(source),
         RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
+        RunError::Outdated { .. } => vec!["nothing was changed: make the plan again".into()],
         _ => Vec::new(),
     }
 }

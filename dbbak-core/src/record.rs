@@ -5,12 +5,16 @@ use crate::{
     model::{BackupId, BackupKind, TreeName},
     plan::RecordBackup,
     store::{
-        BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyPart, Manifest,
-        ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, Sums, ToolRecord, layout, sums_of,
+        BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyClass, KeyPart, Manifest,
+        ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, classify,
+        layout, sums_of,
     },
     tools::{TablespaceIds, masked},
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+};
 
 /// Why something could not be entered into the store.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,12 @@ pub enum RecordError {
     Incomplete {
         /// What is missing.
         missing: &'static str,
+    },
+    /// What was to be removed as an orphan is named by the manifest or the binlog index.
+    #[error("{key} is no orphan: the store's lists name it")]
+    Named {
+        /// Its place.
+        key: StoreKey,
     },
 }
 
@@ -58,14 +68,17 @@ pub fn record_backup(
     Ok(entry)
 }
 
-/// Enters an archived binlog into the index.
+/// Enters an archived binlog into the index, in the place of the entry of that very file where there is one: its file was
+/// lost then, and is there again.
 ///
 /// # Errors
 ///
-/// [`RecordError`]; the binlog is an orphan then.
+/// [`RecordError`]. The binlog may be an orphan then; where only the outcome is unknown, it is named.
 pub fn record_binlog(session: &dyn Session, entry: &BinlogEntry) -> Result<(), RecordError> {
     let (mut index, version) = split(BinlogIndex::load(session, sums(session)?)?);
-    index.append(entry.clone());
+    if !index.update(&entry.stored_as, |known| *known = entry.clone()) {
+        index.append(entry.clone());
+    }
     index.save(session, version.as_ref())?;
     Ok(())
 }
@@ -137,6 +150,73 @@ fn mask_options(text: &str) -> String {
     let mut out: String = text.lines().map(line).collect::<Vec<_>>().join("\n");
     out.push('\n');
     out
+}
+
+/// What the store's lists name, read anew.
+#[derive(Debug)]
+struct Named {
+    backups: HashSet<BackupId>,
+    binlogs: HashSet<KeyPart>,
+}
+
+impl Named {
+    fn read(reader: &dyn StoreReader) -> Result<Self, StoreError> {
+        let sums = sums_of(StoreFile::load(reader)?.map(|(file, _)| file).as_ref());
+        let (manifest, _) = split(Manifest::load(reader, sums)?);
+        let (index, _) = split(BinlogIndex::load(reader, sums)?);
+        Ok(Named {
+            backups: manifest.entries.iter().map(ManifestEntry::id).collect(),
+            binlogs: index.into_entries().into_iter().map(|entry| entry.stored_as).collect(),
+        })
+    }
+
+    fn names(&self, key: &StoreKey) -> bool {
+        match classify(key) {
+            KeyClass::Backup { id, .. } => self.backups.contains(&id),
+            KeyClass::Binlog(name) | KeyClass::Transactions(name) => self.binlogs.contains(&name),
+            _ => false,
+        }
+    }
+}
+
+/// Removes orphans: backups that the manifest does not name, binlogs that the index does not name. Both are read anew.
+///
+/// # Errors
+///
+/// [`RecordError::Named`], and nothing is removed; others when the store cannot be read or written.
+pub fn remove_orphans(session: &dyn Session, keys: &[StoreKey]) -> Result<(), RecordError> {
+    let named = Named::read(session)?;
+    if let Some(key) = keys.iter().find(|key| named.names(key)) {
+        return Err(RecordError::Named { key: key.clone() });
+    }
+    for key in keys {
+        session.remove_tree(key)?;
+    }
+    Ok(())
+}
+
+/// Removes what a failed run had begun in the store. What a list names stays, whatever the run's error was: where the
+/// outcome of its last write is unknown, the lists say what became of it. Returns why something stays.
+pub fn discard_stored(session: &dyn Session, keys: &[&StoreKey]) -> Vec<String> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let named = match Named::read(session) {
+        Ok(named) => named,
+        Err(error) => {
+            return keys
+                .iter()
+                .map(|key| format!("{key} stays: whether the store's lists name it cannot be told ({error})"))
+                .collect();
+        }
+    };
+    let discard = |key: &&StoreKey| {
+        if named.names(key) {
+            return Some(format!("{key} stays: it is recorded, whatever the error says"));
+        }
+        session.remove_tree(key).err().map(|error| format!("could not clean up {key}: {error}"))
+    };
+    keys.iter().filter_map(discard).collect()
 }
 
 /// Creates the layout of a store where it is missing. Returns what was created.

@@ -1,23 +1,24 @@
 //! Puts the parts together: one value that loads, surveys, plans and runs, for frontends and embedders alike.
 
+mod carry_out;
+
+pub use carry_out::{Finished, Running, run};
+
 use crate::{
     catalog::Catalog,
     clock::Clock,
     config::{Config, EngineChoice},
     engine::can_clone,
-    execute::{
-        Effects, Event, ExecuteError, Executor, JournalWriter, Outcome, Reporter, TreeError, Walk, discard,
-        write_report,
-    },
+    execute::ExecuteError,
     facts::Facts,
     find::FindError,
     plan::{
-        Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreReport, RestoreRequest, Selection,
-        ShipRequest, Step, Summary, Touch, backup_tool_suits, check, check_resumed, family_of, pinned, plan_backup,
-        plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select, touch,
+        Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreRequest, Selection, ShipRequest,
+        Summary, backup_tool_suits, check, check_resumed, family_of, pinned, plan_backup, plan_orphans, plan_reindex,
+        plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select,
     },
     probe::Probe,
-    record::{RecordError, record_backup, record_binlog, record_indexed, record_server_files, record_timelines},
+    record::RecordError,
     setup::{Finding, judge},
     store::{LockRequest, LockScope, Operation, Session, Store, StoreError, StoreFile, StoreKey, StoreReader, layout},
     survey::{self, SurveyError},
@@ -40,9 +41,23 @@ pub enum RunError {
     /// No plan is possible.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A plan breaks a rule that every plan keeps: a bug.
+    /// A plan breaks a rule that every plan keeps: a bug, or somebody edited it.
     #[error("the plan breaks a rule: {0}")]
     Broken(crate::plan::Violation),
+    /// A plan was made for another store.
+    #[error("the plan was made for the store {planned}, and not for {found}")]
+    OtherStore {
+        /// The store that it names.
+        planned: String,
+        /// The store that it was to be carried out on.
+        found: String,
+    },
+    /// The store is no longer as it was when the plan was made.
+    #[error("{key} was changed since the plan was made")]
+    Outdated {
+        /// The list that was changed.
+        key: StoreKey,
+    },
     /// The plan could not be carried out.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
@@ -360,179 +375,6 @@ pub fn check_writable(store: &dyn StoreReader) -> Result<(), StoreError> {
     match StoreFile::load(store)? {
         Some((file, _)) => file.check_writable(),
         None => Err(StoreError::NotFound { key: layout::store_file(), operation: Operation::Read }),
-    }
-}
-
-/// What running needs.
-#[derive(Debug, Clone, Copy)]
-pub struct Running<'a> {
-    /// The store's read side.
-    pub store: &'a dyn StoreReader,
-    /// The locks; a restore can do without where the store cannot be written.
-    pub session: Option<&'a dyn Session>,
-    /// Starts programs.
-    pub executor: &'a dyn Executor,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Takes what is to be said.
-    pub reporter: &'a dyn Reporter,
-}
-
-/// What a run came to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
-    /// What it found out.
-    pub outcome: Outcome,
-    /// The report of a restore.
-    pub report: Option<RestoreReport>,
-    /// What could not be done all the same.
-    pub incomplete: Vec<String>,
-    /// What the user must know.
-    pub warnings: Vec<String>,
-}
-
-/// Runs a plan as it stands, and enters into the store what it brings.
-///
-/// # Errors
-///
-/// [`RunError`]. What the plan had begun is discarded; what was recorded before stays.
-pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
-    let Running { store, session, executor, clock, reporter } = *running;
-    let effects = Effects { store, session, executor, clock, reporter };
-    let resume = plan.journal.as_ref().and_then(|journal| journal.resume.as_ref());
-    let mut walk = resume.map_or_else(|| Walk::new(effects), |resume| Walk::go_on(effects, resume));
-    let mut journal = JournalWriter::begin(plan, clock)?;
-    let mut finished = Finished {
-        outcome: Outcome::default(),
-        report: None,
-        incomplete: plan.incomplete.clone(),
-        warnings: Vec::new(),
-    };
-    for (number, step) in plan.steps.iter().enumerate() {
-        let result = journal
-            .begun(step)
-            .and_then(|()| walk.step(step, (number + 1, plan.steps.len())))
-            .map_err(RunError::from)
-            .and_then(|()| record(step, &walk, session, clock, &mut finished))
-            .and_then(|()| Ok(journal.done(step, walk.outcome())?));
-        if let Err(error) = result {
-            journal.failed(step, &error.to_string(), is_unproven(&error));
-            clean_up((plan, step), running, &error, walk.outcome());
-            return Err(error);
-        }
-    }
-    journal.end()?;
-    finished.outcome = walk.into_outcome();
-    Ok(finished)
-}
-
-fn record(
-    step: &Step,
-    walk: &Walk<'_>,
-    session: Option<&dyn Session>,
-    clock: &dyn Clock,
-    finished: &mut Finished,
-) -> Result<(), RunError> {
-    let locked = || session.ok_or(RecordError::Incomplete { missing: "the lock" });
-    let outcome = walk.outcome();
-    match step {
-        Step::KeepServerFiles { variables, to, .. } => {
-            let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
-            record_server_files(locked()?, to, variables, tablespaces, &outcome.server_files)?;
-        }
-        Step::RecordBackup(plan) => {
-            let entry = record_backup(locked()?, plan, outcome)?;
-            if let Some(crate::store::PitrState::No(reason)) = &entry.pitr {
-                finished.warnings.push(format!("this backup cannot start a point-in-time recovery: {reason}"));
-            }
-        }
-        Step::ShipBinlog(_) => {
-            let entry = outcome.shipped.last().ok_or(RecordError::Incomplete { missing: "the archived binlog" })?;
-            record_binlog(locked()?, entry)?;
-            if let Some(damage) = &entry.damaged {
-                let (name, what, last_good) = (&entry.name, &damage.what, damage.last_good);
-                finished.incomplete.push(format!(
-                    "binlog {name} is damaged ({what}): it was kept, and can be replayed up to byte {last_good}"
-                ));
-            }
-        }
-        Step::NameTimelines { names } => record_timelines(locked()?, names)?,
-        Step::IndexBinlog(_) => {
-            let indexed = outcome.indexed.last().ok_or(RecordError::Incomplete { missing: "the indexed binlog" })?;
-            match &indexed.result {
-                Ok(entry) => record_indexed(locked()?, entry)?,
-                Err(problem) => finished.incomplete.push(format!("{} was not indexed: {problem}", indexed.stored_as)),
-            }
-        }
-        Step::RemoveStored { keys } => {
-            for key in keys {
-                locked()?.remove_tree(key)?;
-            }
-        }
-        Step::WriteReport { path, report } => {
-            let report = RestoreReport {
-                finished_at: Some(clock.now()),
-                proof: outcome.replay.clone(),
-                caught_up: outcome.caught_up.clone(),
-                examination: outcome.examination.clone(),
-                phases: outcome.phases.clone(),
-                ..(**report).clone()
-            };
-            write_report(path, &report)?;
-            finished.report = Some(report);
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Whether what was restored was looked at, and is not what was planned. A server that could not be asked, or did not end
-/// well, is no such look: a full disk does that too, and the restore may begin anew.
-fn is_unproven(error: &RunError) -> bool {
-    let ended =
-        |error: &ExecuteError| matches!(error, ExecuteError::Examination { .. } | ExecuteError::ServerStop { .. });
-    matches!(error, RunError::Execute(error) if error.is_unproven() && !ended(error))
-}
-
-/// Whether a restore that failed in a step may go on from what it has: a place was full, say, and has room again.
-fn can_go_on(plan: &Plan, step: &Step, error: &RunError) -> bool {
-    let passing = matches!(
-        error,
-        RunError::Execute(ExecuteError::Io { .. } | ExecuteError::Tree(TreeError::Io { .. }) | ExecuteError::Store(_))
-    );
-    plan.journal.is_some() && passing && !matches!(touch(step, plan.datadir()), Touch::Changes { .. })
-}
-
-/// Removes what a failed run had begun. A restored data directory that was not proven is kept for a look at it, and one
-/// that was proven is kept although its report could not be written.
-fn clean_up((plan, step): (&Plan, &Step), running: &Running<'_>, error: &RunError, outcome: &Outcome) {
-    match error {
-        RunError::Execute(error) if error.is_unproven() => mark_unproven(plan, running, error, outcome),
-        _ if outcome.replay.is_none() && !can_go_on(plan, step, error) => {
-            discard(&plan.discard_dirs, running.reporter);
-        }
-        _ => {}
-    }
-    let Some(session) = running.session else { return };
-    // Once a backup is recorded it stays; a failed run never comes that far, since recording is its last step.
-    for key in &plan.discard_on_failure {
-        if let Err(error) = session.remove_tree(key) {
-            running.reporter.report(&Event::Warning { text: &format!("could not clean up {key}: {error}") });
-        }
-    }
-}
-
-/// Writes into the report of a restore that its data are not what they must be.
-fn mark_unproven(plan: &Plan, running: &Running<'_>, error: &ExecuteError, outcome: &Outcome) {
-    let Some(Step::WriteReport { path, report }) = plan.steps.last() else { return };
-    let report = RestoreReport {
-        unproven: Some(error.to_string()),
-        examination: outcome.examination.clone(),
-        phases: outcome.phases.clone(),
-        ..(**report).clone()
-    };
-    if let Err(problem) = write_report(path, &report) {
-        running.reporter.report(&Event::Warning { text: &format!("the restored data could not be marked: {problem}") });
     }
 }
 

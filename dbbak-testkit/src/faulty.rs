@@ -60,6 +60,8 @@ struct Rule {
     /// What the path (of two, the second) contains.
     path: String,
     fault: Fault,
+    /// How many such operations go well before.
+    skip: u32,
     /// How often it happens.
     times: u32,
 }
@@ -106,7 +108,12 @@ impl FaultyDisk {
 
     /// Makes the next so many such operations fail whose path contains a text.
     pub fn times(&self, op: Op, path: &str, fault: Fault, times: u32) {
-        self.script().rules.push(Rule { op, path: path.to_owned(), fault, times });
+        self.script().rules.push(Rule { op, path: path.to_owned(), fault, skip: 0, times });
+    }
+
+    /// Lets so many such operations go well whose path contains a text, and makes the next one fail.
+    pub fn after(&self, op: Op, path: &str, fault: Fault, skip: u32) {
+        self.script().rules.push(Rule { op, path: path.to_owned(), fault, skip, times: 1 });
     }
 
     /// Makes listings of a directory name what is not there.
@@ -130,6 +137,10 @@ impl FaultyDisk {
         let mut script = self.script();
         let text = path.to_string_lossy();
         let rule = script.rules.iter_mut().find(|rule| rule.op == op && rule.times > 0 && text.contains(&rule.path))?;
+        if rule.skip > 0 {
+            rule.skip -= 1;
+            return None;
+        }
         rule.times = rule.times.saturating_sub(1);
         let fault = rule.fault;
         script.happened += 1;

@@ -33,7 +33,7 @@ use crate::{
     model::{BackupId, BackupKind, Stamp},
     store::{
         BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, Operation, StoreError, StoreFile,
-        StoreKey, StoreReader, classify, layout, sums_of,
+        StoreKey, StoreReader, Version, classify, layout, sums_of,
     },
     tools::RecordedCommand,
 };
@@ -57,6 +57,10 @@ pub struct Catalog {
     pub binlogs: Vec<BinlogEntry>,
     /// What nothing names.
     pub orphans: Vec<Orphan>,
+    /// The manifest as it was read; none: it was not there.
+    pub manifest: Option<Version>,
+    /// The binlog index as it was read; none: it was not there.
+    pub index: Option<Version>,
     /// The names at the top of the store.
     names: BTreeSet<String>,
     /// Each backup's place in `backups`, by its stamp.
@@ -86,8 +90,9 @@ impl Catalog {
     pub fn load(reader: &dyn StoreReader) -> Result<Self, StoreError> {
         let store = StoreFile::load(reader)?.map(|(file, _)| file);
         let sums = sums_of(store.as_ref());
-        let manifest = Manifest::load(reader, sums)?.map(|(manifest, _)| manifest).unwrap_or_default();
-        let index = BinlogIndex::load(reader, sums)?.map(|(index, _)| index).unwrap_or_default();
+        let (manifest, manifest_version) = Manifest::load(reader, sums)?.unzip();
+        let (index, index_version) = BinlogIndex::load(reader, sums)?.unzip();
+        let (manifest, index) = (manifest.unwrap_or_default(), index.unwrap_or_default());
         let top = reader.list_keys(&StoreKey::root())?;
         if store.is_none() && manifest.entries.is_empty() && index.is_empty() {
             let known = top
@@ -116,6 +121,7 @@ impl Catalog {
         let root = reader.local_dir().map(|dir| dir.root().to_owned());
         let names = top.iter().filter_map(|key| key.file_name().map(str::to_owned)).collect();
         let mut catalog = Catalog::from_parts(store, root, entries, &commands, index.into_entries(), names);
+        (catalog.manifest, catalog.index) = (manifest_version, index_version);
         catalog.orphans = catalog.find_orphans(reader, &top)?;
         Ok(catalog)
     }
@@ -141,6 +147,8 @@ impl Catalog {
             backups,
             binlogs,
             orphans: Vec::new(),
+            manifest: None,
+            index: None,
             names,
             by_stamp,
             archive: OnceLock::new(),

@@ -4,7 +4,7 @@
 use super::{error::ExecuteError, files, outcome::Outcome, tree};
 use crate::{
     clock::Clock,
-    journal::{FinishedStep, JournalLine, JournalSession, LeftApart, LeftTree, tree_state},
+    journal::{FinishedStep, Journal, JournalLine, JournalSession, LeftApart, LeftTree, tree_state},
     plan::{Plan, PlannedJournal, Step, Touch, touch},
     store::Digest,
 };
@@ -115,6 +115,14 @@ impl<'a> JournalWriter<'a> {
         self.planned.map_or(Ok(()), |planned| files::remove_file(&planned.path))
     }
 
+    /// Whether a path lies in the work directory that this run has taken over from one that died. No other run is at work
+    /// in it.
+    pub fn has_taken_over(&self, path: &Path) -> bool {
+        let planned = self.planned.filter(|planned| planned.resume.is_some() && self.open.is_some());
+        let dir = planned.and_then(|planned| planned.path.parent());
+        dir.is_some_and(|dir| path != dir && path.starts_with(dir))
+    }
+
     /// What tells the step that is being done apart.
     fn key(&self, step: &Step) -> Digest {
         self.keys.get(self.number.saturating_sub(1)).copied().unwrap_or_else(|| step.key())
@@ -132,6 +140,9 @@ impl<'a> JournalWriter<'a> {
         let lock = File::open(dir).map_err(files::failed("open", dir))?;
         if lock.try_lock().is_err() {
             return Err(ExecuteError::WorkdirBusy { path: dir.to_owned() });
+        }
+        if planned.resume.is_some() {
+            check_same(planned)?;
         }
         let at = self.clock.now();
         let session = JournalLine::Session(JournalSession { at, pid: std::process::id(), boot: self.boot.clone() });
@@ -162,6 +173,23 @@ impl<'a> JournalWriter<'a> {
         let written = open.file.write_all(text.as_bytes()).and_then(|()| open.file.sync_data());
         written.map_err(files::failed("write", &planned.path))
     }
+}
+
+/// Checks that the journal in a work directory is that of the restore that a plan goes on with: only then is what lies there
+/// the restore's own, and may be removed.
+fn check_same(planned: &PlannedJournal) -> Result<(), ExecuteError> {
+    let text = fs::read_to_string(&planned.path).map_err(files::failed("read", &planned.path))?;
+    // One that begins anew keeps the request, and gets an id of its own.
+    let same = Journal::parse(&text).is_ok_and(|found| {
+        found.header.restore == planned.header.restore || found.header.request == planned.header.request
+    });
+    if same {
+        return Ok(());
+    }
+    let path = planned.path.display();
+    Err(ExecuteError::BadPlan {
+        problem: format!("{path} is not the journal of the restore that the plan goes on with"),
+    })
 }
 
 /// What tells this start of the machine from others, where the system says so.

@@ -11,8 +11,8 @@ use crate::{
     binlog,
     plan::ShipBinlog,
     store::{
-        BinlogDamage, BinlogEntry, Digest, Encoder, HashingReader, HashingWriter, Operation, Publish, Session,
-        StoreError, transactions::IndexedFile,
+        BinlogDamage, BinlogEntry, BinlogIndex, Digest, Encoder, HashingReader, HashingWriter, Operation, Publish,
+        Session, StoreError, StoreFile, sums_of, transactions::IndexedFile,
     },
 };
 use std::{
@@ -69,6 +69,12 @@ pub(super) fn ship_binlog(
 fn clear_leftover(step: &ShipBinlog, session: &dyn Session) -> Result<(), ExecuteError> {
     if session.head(&step.to)?.is_none() {
         return Ok(());
+    }
+    // Only what no run has entered is a leftover.
+    let sums = sums_of(StoreFile::load(session)?.map(|(file, _)| file).as_ref());
+    let index = BinlogIndex::load(session, sums)?.map(|(index, _)| index).unwrap_or_default();
+    if index.into_entries().iter().any(|entry| entry.stored_as == step.entry.stored_as) {
+        return Err(StoreError::AlreadyExists { key: step.to.clone(), operation: Operation::Publish }.into());
     }
     let digest_of = |input: &mut dyn Read| {
         let mut start = Vec::new();

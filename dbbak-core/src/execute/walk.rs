@@ -45,6 +45,9 @@ pub struct Walk<'a> {
     cloned: Option<clone::Taken>,
     /// How long the parts of the step took.
     parts: Vec<Phase>,
+    /// What this run has made itself: directories, and places in the store.
+    made_dirs: Vec<PathBuf>,
+    made_keys: Vec<StoreKey>,
 }
 
 impl<'a> Walk<'a> {
@@ -58,6 +61,8 @@ impl<'a> Walk<'a> {
             window: None,
             cloned: None,
             parts: Vec::new(),
+            made_dirs: Vec::new(),
+            made_keys: Vec::new(),
         }
     }
 
@@ -65,6 +70,16 @@ impl<'a> Walk<'a> {
     pub fn go_on(effects: Effects<'a>, resume: &Resume) -> Self {
         let outcome = Outcome { phases: resume.phases.clone(), ..Outcome::taking_over(resume.carried.clone()) };
         Walk { outcome, ..Walk::new(effects) }
+    }
+
+    /// Whether this run has made a directory, or one that it lies in.
+    pub fn made(&self, path: &Path) -> bool {
+        self.made_dirs.iter().any(|dir| path.starts_with(dir))
+    }
+
+    /// Whether this run has made a place in the store.
+    pub fn made_in_store(&self, key: &StoreKey) -> bool {
+        self.made_keys.contains(key)
     }
 
     /// What was found out so far.
@@ -103,8 +118,12 @@ impl<'a> Walk<'a> {
         match step {
             Step::CreateStoreDir { key } => {
                 self.session()?.create_dir(key)?;
+                self.made_keys.push(key.clone());
             }
-            Step::CreateDir { path } => files::create_empty_dir(path)?,
+            Step::CreateDir { path } => {
+                files::create_empty_dir(path)?;
+                self.made_dirs.push(path.clone());
+            }
             Step::PassTree(pass) => self.pass_tree(pass)?,
             Step::MendTree(pass) => self.mend_tree(pass)?,
             Step::RunTool(run) => {
@@ -289,7 +308,7 @@ pub fn write_report(path: &Path, report: &RestoreReport) -> Result<(), ExecuteEr
 }
 
 /// Removes directories of a failed run's own, so far as that is possible.
-pub fn discard(paths: &[PathBuf], reporter: &dyn Reporter) {
+pub fn discard<'a>(paths: impl IntoIterator<Item = &'a PathBuf>, reporter: &dyn Reporter) {
     for path in paths {
         if let Err(error) = files::remove_tree(path) {
             reporter.report(&Event::Warning { text: &format!("could not clean up: {error}") });

@@ -35,6 +35,19 @@ pub fn plan_backup(
     now: DateTime<Utc>,
     request: &BackupRequest,
 ) -> Result<Plan, PlanError> {
+    let mut plan = plan_unbound(config, catalog, facts, now, request)?;
+    plan.scratch = catalog.root.as_deref().and_then(|root| scratch::scratch_root(config, facts, root).ok());
+    plan.bind(catalog);
+    Ok(plan)
+}
+
+fn plan_unbound(
+    config: &Config,
+    catalog: &Catalog,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    request: &BackupRequest,
+) -> Result<Plan, PlanError> {
     let server = server(facts)?;
     let mut plan = by_engine(config, catalog, facts, now, request, server)?;
     plan.warnings.extend(untested_series(server.family(), server.version).map(|series| series.to_string()));

@@ -110,7 +110,7 @@ impl Fetching {
 }
 
 /// The directory below which fetched files lie. No prepare runs on them, so that it may be reached through the network.
-fn scratch_parent(config: &Config, catalog: &Catalog) -> PathBuf {
+pub(super) fn scratch_parent(config: &Config, catalog: &Catalog) -> PathBuf {
     let root = catalog.root.as_ref().unwrap_or(&config.nfs_root);
     config.scratch_dir.clone().unwrap_or_else(|| root.join("tmp"))
 }

@@ -7,6 +7,7 @@ mod aim;
 mod backup;
 mod base;
 mod batches;
+mod bound;
 mod catch_up;
 mod check;
 mod clone;
@@ -44,7 +45,8 @@ pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::plan_backup;
 pub use base::family_of;
 pub use batches::Batch;
-pub use check::{Violation, check, check_resumed};
+pub use bound::MadeFrom;
+pub use check::{Violation, check, check_resumed, check_runnable};
 pub use engines::{EngineReport, backup_tool_suits, engine_without_tool, report_engines};
 pub use error::{PlanError, ReplayEnd};
 pub use keyring::config_names_keyring;
@@ -99,10 +101,19 @@ pub struct Plan {
     pub locks: Vec<LockScope>,
     /// What is done, in order.
     pub steps: Vec<Step>,
-    /// What a failed run removes from the store.
+    /// What a failed run removes from the store, so far as it has made it itself and no list names it.
     pub discard_on_failure: Vec<StoreKey>,
-    /// Directories of its own that a failed run removes.
+    /// Directories of its own that a failed run removes, so far as it has made them itself.
     pub discard_dirs: Vec<PathBuf>,
+    /// The store's directory, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
+    /// The directory in which the run makes directories of its own, and removes those that dead runs left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<PathBuf>,
+    /// The state of the store that the plan was made from. It is not carried out on another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_from: Vec<MadeFrom>,
     /// What would mend what is incomplete, as far as the planner knows. How to ask for it is the frontend's to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
@@ -176,6 +187,9 @@ impl Plan {
             steps: Vec::new(),
             discard_on_failure: Vec::new(),
             discard_dirs: Vec::new(),
+            store: None,
+            scratch: None,
+            made_from: Vec::new(),
             remedies: Vec::new(),
             journal: None,
         }

@@ -19,5 +19,6 @@ pub fn plan_orphans(catalog: &Catalog, now: DateTime<Utc>, request: &OrphansRequ
     if !keys.is_empty() {
         plan.steps.push(Step::RemoveStored { keys });
     }
+    plan.bind(catalog);
     plan
 }

@@ -3,7 +3,7 @@
 use super::{
     Plan, PlanError, Remedy, Summary,
     backup::{program, server, server_record, tool},
-    fetch::Fetching,
+    fetch::{Fetching, scratch_parent},
     origin::{Origin, origin},
     request::ShipRequest,
     step::{ShipBinlog, Step},
@@ -135,6 +135,8 @@ pub fn plan_ship(
     }
     let files = plan.steps.iter().filter(|step| matches!(step, Step::ShipBinlog(_))).count();
     plan.summary = Summary::Ship { files, bytes: archive.bytes };
+    plan.scratch = Some(scratch_parent(config, catalog));
+    plan.bind(catalog);
     Ok(plan)
 }
 

@@ -37,10 +37,8 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     let mut broken = |rule: u8, what: String| found.push(Violation { rule, what });
     chain::restored(plan, &mut broken);
     chain::taken(plan, &mut broken);
-    places::private_copies(plan, &mut broken);
-    places::own_directories(plan, &mut broken);
+    anywhere(plan, &mut broken);
     tools::prepares(plan, &mut broken);
-    tools::private_server(plan, &mut broken);
     window::replay(plan, &mut broken);
     window::files(plan, &mut broken);
     window::history(plan, &mut broken);
@@ -48,8 +46,40 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     shipped(plan, &mut broken);
     indexed(plan, &mut broken);
     fetch::fetched(plan, &mut broken);
-    order(plan, &mut broken);
     found
+}
+
+/// The rules that a plan breaks which is about to be carried out, wherever it comes from. What goes on with a restore holds
+/// a part of its steps: the rules that speak of all of them were checked on the whole.
+pub fn check_runnable(plan: &Plan) -> Vec<Violation> {
+    let goes_on = plan.journal.as_ref().is_some_and(|journal| journal.resume.is_some());
+    if !goes_on {
+        return check(plan);
+    }
+    let mut found = Vec::new();
+    anywhere(plan, &mut |rule, what| found.push(Violation { rule, what }));
+    found
+}
+
+/// The rules that also hold for a part of a plan.
+fn anywhere(plan: &Plan, broken: Broken<'_>) {
+    places::store_is_named(plan, broken);
+    places::private_copies(plan, broken);
+    places::discarded(plan, broken);
+    places::written(plan, broken);
+    places::own_directories(plan, broken);
+    tools::private_server(plan, broken);
+    order(plan, broken);
+    bound(plan, broken);
+}
+
+/// Rule 9: what changes the store is bound to the state that it was planned on.
+fn bound(plan: &Plan, broken: Broken<'_>) {
+    for key in plan.lists() {
+        if !plan.made_from.iter().any(|from| from.key == key) {
+            broken(9, format!("the plan does not say on which {key} it was made"));
+        }
+    }
 }
 
 type Broken<'a> = &'a mut dyn FnMut(u8, String);

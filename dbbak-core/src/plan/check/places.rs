@@ -4,19 +4,9 @@ use super::{Broken, has, option};
 use crate::{
     model::BackupId,
     plan::{Plan, PrivateServer, SCRATCH_PREFIX, Step, Summary},
+    store::{BackupPart, KeyClass, classify},
 };
 use std::path::{Path, PathBuf};
-
-/// The store's root, as far as the plan tells.
-fn store_root(plan: &Plan) -> Option<PathBuf> {
-    plan.steps.iter().find_map(|step| match step {
-        Step::PassTree(pass) if pass.verify.is_some() => pass.from.ancestors().nth(2).map(Path::to_owned),
-        Step::RunTool(run) if has(&run.launch.command, "--backup") => run.dir.ancestors().nth(2).map(Path::to_owned),
-        Step::TakeDump(take) => take.launch.log.ancestors().nth(2).map(Path::to_owned),
-        Step::OpenClone(open) => open.server.launch.log.ancestors().nth(2).map(Path::to_owned),
-        _ => None,
-    })
-}
 
 /// Whether a path is the store itself or lies among its originals.
 fn is_original(root: Option<&Path>, path: &Path) -> bool {
@@ -27,15 +17,72 @@ fn is_original(root: Option<&Path>, path: &Path) -> bool {
     }
 }
 
+/// The work directory of a restore.
+fn workdir(plan: &Plan) -> Option<&Path> {
+    match &plan.summary {
+        Summary::Restore { report } => report.datadir.parent(),
+        _ => None,
+    }
+}
+
+/// Whether the plan goes on with a restore that died: what it works on was made by that one. Its journal says so, and is
+/// looked at when the plan is carried out.
+fn goes_on(plan: &Plan) -> bool {
+    plan.journal.as_ref().is_some_and(|journal| journal.resume.is_some())
+}
+
+fn climbs(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "..") || !path.is_absolute()
+}
+
+/// Whether a path lies in a directory that the run makes before a step.
+fn made_before(plan: &Plan, place: usize, path: &Path) -> bool {
+    !climbs(path)
+        && plan.steps[..place].iter().any(|step| match step {
+            Step::CreateDir { path: made } => !climbs(made) && path.starts_with(made),
+            _ => false,
+        })
+}
+
+/// Whether a path lies in a directory of the store that the run makes before a step.
+fn stored_before(plan: &Plan, place: usize, path: &Path) -> bool {
+    let Some(root) = &plan.store else { return false };
+    !climbs(path)
+        && plan.steps[..place].iter().any(|step| match step {
+            Step::CreateStoreDir { key } => path.starts_with(root.join(key.as_str())),
+            _ => false,
+        })
+}
+
+/// Whether a path is that of a directory which only runs of this program make.
+fn is_run_dir(path: &Path) -> bool {
+    !climbs(path) && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH_PREFIX))
+}
+
+/// Rule 2: a plan that reads or writes trees of a store says which store that is.
+pub(super) fn store_is_named(plan: &Plan, broken: Broken<'_>) {
+    let touches = |step: &Step| match step {
+        Step::CreateStoreDir { .. } | Step::RecordBackup(_) => true,
+        Step::PassTree(pass) | Step::MendTree(pass) => pass.verify.is_some(),
+        Step::RunTool(run) => has(&run.launch.command, "--backup"),
+        _ => false,
+    };
+    if plan.store.is_none() && plan.steps.iter().any(touches) {
+        broken(2, "the plan does not say which store it is for".into());
+    }
+}
+
 /// Rule 2: prepares, servers, renames and removals touch private copies alone.
 pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
-    let root = store_root(plan);
-    let original = |path: &Path| is_original(root.as_deref(), path);
+    let original = |path: &Path| is_original(plan.store.as_deref(), path);
+    let workdir = workdir(plan);
+    let taken_over = |path: &Path| goes_on(plan) && workdir.is_some_and(|dir| path != dir && path.starts_with(dir));
     let mut copies: Vec<&Path> = Vec::new();
-    for step in &plan.steps {
+    for (place, step) in plan.steps.iter().enumerate() {
         if let Some(PrivateServer { launch, datadir, .. }) = step.private_server() {
             let named = option(&launch.command, "--datadir").map(Path::new);
-            if named != Some(datadir) || !copies.contains(&&**datadir) || original(datadir) {
+            let copied = copies.contains(&&**datadir) || taken_over(datadir);
+            if named != Some(datadir) || !copied || original(datadir) {
                 broken(2, format!("a private server works on {}, which is no private copy", datadir.display()));
             }
         }
@@ -45,7 +92,7 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
                 let command = &run.launch.command;
                 for dir in ["--target-dir", "--incremental-dir"].iter().filter_map(|name| option(command, name)) {
                     let dir = Path::new(dir);
-                    if !copies.contains(&dir) || original(dir) {
+                    if !(copies.contains(&dir) || taken_over(dir)) || original(dir) {
                         broken(2, format!("{} is prepared, but it is no private copy", dir.display()));
                     }
                 }
@@ -58,18 +105,76 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
             Step::TakeClone(take) => copies.push(&take.dir),
             Step::InitDatadir(init) => copies.push(&init.datadir),
             Step::MoveTree { from, .. } | Step::RemoveTree { path: from } => {
-                let made = plan.steps.iter().any(|step| match step {
-                    Step::CreateDir { path } => from.starts_with(path),
-                    Step::UnpackBinlogs(unpack) => *from == unpack.dir,
-                    _ => false,
-                });
-                let own = |dir: &PathBuf| from.starts_with(dir);
-                let left = from.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH_PREFIX));
-                if original(from) || (!made && !left && !plan.discard_dirs.iter().any(own)) {
+                // What another run left lies where this run's own directory is made, and has the name of such a one.
+                let left = is_run_dir(from) && from.parent().is_some() && from.parent() == plan.scratch.as_deref();
+                // A journal that was begun, and holds nothing.
+                let journal = plan.journal.as_ref().is_some_and(|journal| journal.path == *from);
+                let of_dead = goes_on(plan) && plan.discard_dirs.contains(from);
+                if original(from)
+                    || climbs(from)
+                    || !(made_before(plan, place, from) || left || journal || of_dead || taken_over(from))
+                {
                     broken(2, format!("{} is moved or removed, but the run did not make it", from.display()));
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Rule 8: what a failed run removes is what it makes: in the store the backup that it takes, elsewhere directories.
+pub(super) fn discarded(plan: &Plan, broken: Broken<'_>) {
+    let all = plan.steps.len();
+    let workdir = workdir(plan);
+    for dir in &plan.discard_dirs {
+        let below = workdir.is_some_and(|workdir| dir != workdir && dir.starts_with(workdir)) && !climbs(dir);
+        let run_dir = workdir.is_some() && is_run_dir(dir);
+        if is_original(plan.store.as_deref(), dir) || !(made_before(plan, all, dir) || below || run_dir) {
+            broken(8, format!("{} would be removed by a failure, but the run does not make it", dir.display()));
+        }
+    }
+    for key in &plan.discard_on_failure {
+        let made = |step: &Step| matches!(step, Step::CreateStoreDir { key: made } if made == key);
+        if !plan.steps.iter().any(made) {
+            broken(8, format!("{key} would be removed by a failure, but the run does not make it"));
+        }
+    }
+    for step in &plan.steps {
+        let Step::RemoveStored { keys } = step else { continue };
+        for key in keys {
+            let whole = match classify(key) {
+                KeyClass::Backup { part, .. } => part == BackupPart::Directory,
+                KeyClass::Binlog(_) | KeyClass::Transactions(_) => true,
+                _ => false,
+            };
+            if !whole {
+                broken(8, format!("{key} is removed, but it is neither a backup nor a binlog"));
+            }
+        }
+    }
+}
+
+/// Rule 8: whatever is no restore writes in directories that it makes, in the store and elsewhere.
+pub(super) fn written(plan: &Plan, broken: Broken<'_>) {
+    if matches!(plan.summary, Summary::Restore { .. }) {
+        return;
+    }
+    for (place, step) in plan.steps.iter().enumerate() {
+        let to = match step {
+            Step::PassTree(pass) | Step::MendTree(pass) => pass.to.as_deref(),
+            Step::MoveTree { to, .. } => Some(&**to),
+            Step::RunTool(run) => Some(&*run.dir),
+            Step::TakeClone(take) => Some(&*take.dir),
+            Step::InitDatadir(init) => Some(&*init.datadir),
+            Step::TakeDump(take) => Some(&*take.file),
+            Step::FetchBinlog(fetch) => Some(&*fetch.path),
+            _ => None,
+        };
+        if let Some(to) = to
+            && !made_before(plan, place, to)
+            && !stored_before(plan, place, to)
+        {
+            broken(8, format!("{} is written, but the run did not make its directory", to.display()));
         }
     }
 }
@@ -79,13 +184,13 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
     let Summary::Restore { report } = &plan.summary else { return };
     let Some(workdir) = report.datadir.parent() else { return broken(8, "the data directory has no parent".into()) };
     // What lies in the store's `tmp/` are private copies.
-    if store_root(plan).is_some_and(|root| workdir.starts_with(&root) && !workdir.starts_with(root.join("tmp"))) {
+    let store = plan.store.as_deref();
+    if store.is_some_and(|root| workdir.starts_with(root) && !workdir.starts_with(root.join("tmp"))) {
         broken(8, format!("the work directory {} lies in the store", workdir.display()));
     }
     let run_dirs: Vec<&Path> = plan.discard_dirs.iter().map(PathBuf::as_path).collect();
     let mut own = |path: &Path| {
-        let climbs = path.components().any(|part| part.as_os_str() == "..");
-        if climbs || !(path.starts_with(workdir) || run_dirs.iter().any(|dir| path.starts_with(dir))) {
+        if climbs(path) || !(path.starts_with(workdir) || run_dirs.iter().any(|dir| path.starts_with(dir))) {
             broken(8, format!("{} lies outside of the work directory", path.display()));
         }
     };

@@ -12,7 +12,7 @@ use dbbak_core::{
     probe::Probe,
     record::record_layout,
     run::{self, Command, Finished, RunError, Running},
-    store::{LocalStore, LockRequest, LockScope, Store, StoreFile},
+    store::{LocalStore, LockRequest, LockScope, Store, StoreFile, local::LocalParts},
     survey,
     tools::{Flavor, Grants, Launch, ToolKind, ToolRole, ToolRunError, ToolVersion, Version},
 };
@@ -33,20 +33,25 @@ use uuid::Uuid;
 /// Steps of a full that keeps both prepared trees.
 const STEPS: usize = 15;
 
-struct Bench {
+pub(super) struct Bench {
     dir: TempDir,
-    store: LocalStore,
-    clock: FakeClock,
-    config: Config,
+    pub(super) store: LocalStore,
+    pub(super) clock: FakeClock,
+    pub(super) config: Config,
 }
 
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
+    bench_on(LocalParts::default())
+}
+
+/// The same on a store made of other parts.
+pub(super) fn bench_on(parts: LocalParts) -> Bench {
     let dir = directory();
     let path = |name: &str| dir.path().join(name);
     for name in ["store", "scratch", "data"] {
         fs::create_dir(path(name)).unwrap();
     }
-    let store = LocalStore::new(path("store"));
+    let store = LocalStore::with(path("store"), parts);
     let session = store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("init")).unwrap();
     let clock = FakeClock::default();
     record_layout(&*session, &StoreFile::new(Uuid::from_u128(7), clock.now())).unwrap();
@@ -57,11 +62,11 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let catalog = Catalog::load(&self.store).unwrap();
         let mut facts = Facts::of_host(SystemProbe.host());
         facts.tools.push(ToolFact {
@@ -106,21 +111,29 @@ impl Bench {
         plan_backup(&self.config, &catalog, &facts, self.clock.now(), &BackupRequest::Full).unwrap()
     }
 
-    fn run(&self, executor: &FakeExecutor, watcher: &Watcher) -> Result<Finished, RunError> {
+    pub(super) fn run(&self, executor: &FakeExecutor, watcher: &Watcher) -> Result<Finished, RunError> {
+        self.run_plan(&self.plan(), executor, watcher)
+    }
+
+    pub(super) fn run_plan(
+        &self,
+        plan: &Plan,
+        executor: &FakeExecutor,
+        watcher: &Watcher,
+    ) -> Result<Finished, RunError> {
         let session = run::lock(&self.store, Command::Backup, &LockRequest::new("a full"))?;
-        let plan = self.plan();
         let running =
             Running { store: &self.store, session: Some(&*session), executor, clock: &self.clock, reporter: watcher };
-        let result = run::run(&plan, &running);
+        let result = run::run(plan, &running);
         session.release()?;
         result
     }
 
-    fn listed(&self) -> usize {
+    pub(super) fn listed(&self) -> usize {
         Catalog::load(&self.store).unwrap().backups.len()
     }
 
-    fn names_in(&self, name: &str) -> Vec<String> {
+    pub(super) fn names_in(&self, name: &str) -> Vec<String> {
         let names = fs::read_dir(self.path(name)).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
         names.retain(|name| name.starts_with("full_") || name.starts_with("dbbak-"));
@@ -176,7 +189,7 @@ fn asks() -> Script {
     Script::success()
 }
 
-fn whole() -> Vec<Script> {
+pub(super) fn whole() -> Vec<Script> {
     vec![asks(), takes(), asks(), prepares("log-applied"), prepares("full-prepared")]
 }
 

@@ -73,6 +73,9 @@ fn plan(root: &Path) -> Plan {
         steps,
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
+        store: None,
+        scratch: None,
+        made_from: Vec::new(),
         remedies: Vec::new(),
         journal: None,
     }
@@ -222,8 +225,6 @@ fn a_work_directory_that_was_filled_meanwhile_is_refused() {
     stored(dir.path());
     fs::create_dir(dir.path().join("work")).unwrap();
     fs::write(dir.path().join("work/somebodys"), "file").unwrap();
-    let mut plan = plan(dir.path());
-    plan.discard_dirs.clear();
-    assert!(run_plan(&plan, &FakeExecutor::default(), Trouble::Never).is_err());
+    assert!(run_plan(&plan(dir.path()), &FakeExecutor::default(), Trouble::Never).is_err());
     assert!(dir.path().join("work/somebodys").exists());
 }

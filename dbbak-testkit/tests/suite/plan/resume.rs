@@ -6,8 +6,8 @@ use dbbak_core::{
     journal::{FinishedStep, Journal, JournalError, JournalLine, JournalSession, LeftApart, LeftTree},
     model::{Target, TreeName},
     plan::{
-        Plan, PlanError, ReplayProof, RestoreRequest, Step, Touch, check, check_resumed, pinned, plan_restore,
-        plan_resume, resolve_aim, select, touch,
+        Plan, PlanError, ReplayProof, RestoreRequest, Step, Touch, check, check_resumed, check_runnable, pinned,
+        plan_restore, plan_resume, resolve_aim, select, touch,
     },
     store::Digest,
 };
@@ -334,6 +334,7 @@ impl Stage {
         assert_eq!(check(&plan), Vec::new());
         let resumed = plan_resume(plan.clone(), &facts);
         assert_eq!(check_resumed(&plan, &resumed), Vec::new());
+        assert_eq!(check_runnable(&resumed), Vec::new());
         Ok((plan, resumed))
     }
 

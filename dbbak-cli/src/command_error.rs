@@ -3,11 +3,13 @@
 use crate::{
     exit_code,
     hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
+    output,
 };
 use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
     find::FindError,
+    model::Printable,
     plan::{PlanError, Whereabouts},
     record::RecordError,
     run::RunError,
@@ -146,12 +148,16 @@ impl CommandError {
 
     /// The whole message: the error, its causes, the end of a tool's output, the hints.
     pub fn render(&self) -> String {
-        let mut text = format!("error: {}", self.message());
+        let mut text = format!("error: {}", Printable(&self.message()));
+        if let CommandError::Config { .. } = self {
+            // The parser of YAML shows the lines that it is about.
+            text = format!("error: {}", output::screened(&self.message()));
+        }
         for line in self.quoted() {
-            let _ = write!(text, "\n  | {line}");
+            let _ = write!(text, "\n  | {}", Printable(&line));
         }
         for hint in self.hints() {
-            let _ = write!(text, "\nhint: {hint}");
+            let _ = write!(text, "\nhint: {}", Printable(&hint));
         }
         text
     }
@@ -268,7 +274,9 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::Examination { .. }
         | ExecuteError::ServerStop { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
-        ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } => exit_code::NO_PLAN,
+        ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } | ExecuteError::PipeHazard { .. } => {
+            exit_code::NO_PLAN
+        }
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
         ExecuteError::BadPlan { .. } => exit_code::BUG,
         ExecuteError::WorkdirBusy { .. } => exit_code::LOCKED,
@@ -558,6 +566,10 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ExecuteError::GoingOn { .. } => {
             vec!["the same command with the same --workdir begins the restore anew".into()]
         }
+        ExecuteError::PipeHazard { .. } => vec![
+            "the private server's own applier takes it as it is: leave --replay pipe out, where the plan does not say that only a pipe can".into(),
+            "or land before it with --before-gtid or --position".into(),
+        ],
         ExecuteError::RelayLogCut { .. } => vec!["--replay pipe uses no relay logs".into()],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],

@@ -1,11 +1,23 @@
 //! Standard output: text for people, JSON for programs.
 
 use crate::CommandError;
+use dbbak_core::model::Printable;
 use serde::Serialize;
 use std::io::{BufWriter, Write};
 
-/// Prints a text; a closed pipe is the reader's choice and no error.
+/// A text of several lines without anything that a terminal would obey: names and messages of servers stand in it.
+pub(crate) fn screened(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| Printable(line).to_string()).collect();
+    lines.join("\n")
+}
+
+/// Prints a text, screened; a closed pipe is the reader's choice and no error.
 pub(crate) fn text(text: &str) -> Result<(), CommandError> {
+    painted(&screened(text))
+}
+
+/// Prints a text that has colours of dbbak's own in it, and nothing that another has written.
+pub(crate) fn painted(text: &str) -> Result<(), CommandError> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
         _ => Ok(()),

@@ -1,7 +1,9 @@
 //! Tells a person at a terminal, or a log, what a run does.
 
+use crate::output;
 use chrono::DateTime;
 use dbbak_core::execute::{Event, Reporter};
+use dbbak_core::model::Printable;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::{IsTerminal, Write},
@@ -123,8 +125,8 @@ impl Reporter for TerminalReporter {
                     self.line(&format!("[{number}] {title} ({})", HumanDuration(*took)));
                 }
             }
-            Event::Note { text } => self.line(text),
-            Event::Warning { text } => self.line(&format!("warning: {text}")),
+            Event::Note { text } => self.line(&output::screened(text)),
+            Event::Warning { text } => self.line(&format!("warning: {}", Printable(text))),
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ use crate::{
 use dbbak_core::{
     catalog::Catalog,
     find::{FindRequest, Found, Hit, HitTable, LocalFind, Unsearched, find_archived, find_local},
+    model::Printable,
     run::RunError,
     store::transactions::Kinds,
     tools::shell_quoted,
@@ -51,7 +52,7 @@ pub(super) fn run(context: &Context, args: &FindArgs, config: &Path) -> Result<u
         output::text(&as_text(&found, command, context))?;
     }
     for line in incomplete(&found.unsearched) {
-        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {line}");
+        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {}", Printable(&line));
     }
     if found.total == 0 {
         let _ = writeln!(std::io::stderr(), "nothing found in {}", binlogs(found.searched));
@@ -191,7 +192,7 @@ fn show(text: &mut String, hit: &Hit, command: Command<'_>, context: &Context) {
         _ => {}
     }
     if let Some(statement) = &hit.statement {
-        let _ = writeln!(text, "    {}", one_line(statement));
+        let _ = writeln!(text, "    {}", Printable(&one_line(statement)));
     }
     if !hit.archived {
         text.push_str("    not archived yet: `dbbak ship-binlogs --flush --exec` archives it, then\n");
@@ -201,8 +202,9 @@ fn show(text: &mut String, hit: &Hit, command: Command<'_>, context: &Context) {
 
 /// What is done to a table: `shop.orders: insert 3 rows, delete 1 row`.
 fn done(table: &HitTable) -> String {
+    let database = Printable(&table.database);
     let name =
-        if table.table.is_empty() { table.database.clone() } else { format!("{}.{}", table.database, table.table) };
+        if table.table.is_empty() { database.to_string() } else { format!("{database}.{}", Printable(&table.table)) };
     let what: Vec<String> = table
         .kinds
         .iter()

@@ -23,6 +23,7 @@ use crate::{
 };
 use clap::Parser;
 use dbbak_core::{
+    model::Printable,
     plan::{Plan, Remedy},
     run::{Command as Locking, Finished, RunError},
     store::Session,
@@ -120,16 +121,16 @@ fn plan_and_run(
     }
     let session = context.lock(command)?;
     let plan = make()?;
-    let _ = write!(std::io::stderr(), "{}", plan.text(context.offset()));
+    let _ = write!(std::io::stderr(), "{}", output::screened(&plan.text(context.offset()).to_string()));
     advise(&plan);
     let finished = context.run(&plan, session.as_deref()).inspect_err(|error| say_how_to_go_on(&plan, error))?;
     release(session)?;
     for warning in &finished.warnings {
-        let _ = writeln!(std::io::stderr(), "WARNING: {warning}");
+        let _ = writeln!(std::io::stderr(), "WARNING: {}", Printable(warning));
     }
     // Those that the plan knew of were shown with it.
     for gap in finished.incomplete.iter().filter(|gap| !plan.incomplete.contains(gap)) {
-        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {gap}");
+        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {}", Printable(gap));
     }
     Ok(Some(Done { plan, finished }))
 }

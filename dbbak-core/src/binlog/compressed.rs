@@ -34,6 +34,22 @@ const UNCOMPRESSED: u64 = 255;
 ///
 /// A payload that cannot be opened or read is no damage of the log: it is passed over, and says that it hides tables.
 pub(super) fn parse_payload<S: Source + Read>(body: &mut S, known: &mut KnownMaps) -> Option<Payload> {
+    let opened = opened_payload(body)?.and_then(|mut events| read_events(&mut *events, known));
+    Some(opened.unwrap_or_else(|| {
+        let mut closed = Payload::empty();
+        closed.contents.more_tables = true;
+        closed
+    }))
+}
+
+/// The events in the body of a Transaction_payload event, uncompressed; `None` where they cannot be read.
+pub(super) fn open_payload<'b, S: Source + Read>(body: &'b mut S) -> Option<Box<dyn Read + 'b>> {
+    opened_payload(body)?
+}
+
+/// `None` where the header does not follow the layout, `Some(None)` where what it announces cannot be opened.
+#[expect(clippy::option_option, reason = "the one is damage of the log, the other is none")]
+fn opened_payload<'b, S: Source + Read>(body: &'b mut S) -> Option<Option<Box<dyn Read + 'b>>> {
     let mut compression = UNCOMPRESSED;
     let mut size = None;
     loop {
@@ -55,19 +71,11 @@ pub(super) fn parse_payload<S: Source + Read>(body: &mut S, known: &mut KnownMap
     if size.is_some_and(|size| size > body.remaining()) {
         return None;
     }
-    let opened = match compression {
-        ZSTD => match zstd::stream::read::Decoder::new(&mut *body) {
-            Ok(mut events) => read_events(&mut events, known),
-            Err(_) => None,
-        },
-        UNCOMPRESSED => read_events(&mut *body, known),
+    Some(match compression {
+        ZSTD => zstd::stream::read::Decoder::new(body).ok().map(|events| Box::new(events) as Box<dyn Read>),
+        UNCOMPRESSED => Some(Box::new(body)),
         _ => None,
-    };
-    Some(opened.unwrap_or_else(|| {
-        let mut closed = Payload::empty();
-        closed.contents.more_tables = true;
-        closed
-    }))
+    })
 }
 
 impl Payload {

@@ -4,6 +4,7 @@
 //! grouped to transactions (`transaction`). [`scan`] does all of it in one pass, in memory that does not grow with the
 //! size of a file, an event or a row. [`read_head`] reads only a file's first events, [`boundary`] judges one offset.
 
+mod client_lexer;
 mod compressed;
 mod ddl;
 mod decode;
@@ -14,6 +15,7 @@ mod gtid_events;
 mod gtid_lists;
 mod head;
 mod header;
+mod pipe_hazards;
 mod reader;
 mod rows;
 mod scan;
@@ -31,6 +33,7 @@ pub use error::{BinlogError, Damage, DamageKind};
 pub(crate) use filler::fill;
 pub use format::{ChecksumAlgorithm, LogFlavor};
 pub use head::{FileHead, read_head};
+pub use pipe_hazards::{PipeHazard, pipe_hazard};
 pub use scan::{Boundary, Ending, FileScan, boundary, scan, scan_with_boundary};
 pub use session::{SessionTables, TemporaryTable};
 pub use statement::XaId;

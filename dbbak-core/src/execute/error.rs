@@ -3,7 +3,7 @@
 use super::{executor::ExecError, tree::TreeError};
 use crate::{
     binlog::BinlogError,
-    model::{BinlogName, Lsn},
+    model::{BinlogName, BinlogPosition, Lsn},
     store::StoreError,
     tools::{ReaderError, ToolRunError},
 };
@@ -239,6 +239,14 @@ pub enum ExecuteError {
         problem: String,
         /// Its error log.
         log: PathBuf,
+    },
+    /// A binlog reader would print the event in a way that a client takes for other statements.
+    #[error("the event at {at} is not safe to be replayed through a pipe: {problem}")]
+    PipeHazard {
+        /// Where the event begins.
+        at: BinlogPosition,
+        /// Why, and the name or the statement with its control characters escaped.
+        problem: String,
     },
     /// The private server cut off a binlog that it was to apply.
     #[error(

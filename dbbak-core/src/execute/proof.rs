@@ -4,6 +4,7 @@ use super::{
     error::ExecuteError,
     files,
     landmarks::{Landmarks, Marks},
+    proof_line::{filled, line_of, merged, same},
     temporaries::Temporaries,
 };
 use crate::{
@@ -18,12 +19,6 @@ use std::{
     io::{BufRead, BufReader, BufWriter, Lines, Write},
     path::{Path, PathBuf},
 };
-
-/// Stands before a table that a statement made and filled, with the rows in the same group.
-const FILLED: &str = "new ";
-
-/// Stands for the GTID of a transaction that has none.
-const NO_GTID: &str = "-";
 
 /// The transactions that a replay must log, one line each, in a file a batch: a window may hold more than memory does.
 #[derive(Debug)]
@@ -425,57 +420,6 @@ impl<I: Iterator<Item = Result<String, ExecuteError>>> Groups<I> {
 /// Whether a server that replays a group need not log it.
 fn may_be_left_out(transaction: &Transaction) -> bool {
     transaction.end_kind == EndKind::Rollback || transaction.is_empty()
-}
-
-/// Two lines of one GTID as one.
-fn merged(first: &str, second: &str) -> Option<String> {
-    let (gtid, rows) = first.split_once('\t')?;
-    let (other, more) = second.split_once('\t')?;
-    if gtid != other || gtid == NO_GTID {
-        return None;
-    }
-    let gap = if rows.is_empty() || more.is_empty() { "" } else { " " };
-    Some(format!("{gtid}\t{rows}{gap}{more}"))
-}
-
-/// A transaction as a line: its GTID, and per table the rows that it changed where it logged rows.
-///
-/// A statement may be logged as rows by one server and as text by another, so that only the GTID can be compared then.
-fn line_of(transaction: &Transaction) -> String {
-    let gtid = transaction.gtid.as_ref().map_or_else(|| NO_GTID.to_owned(), ToString::to_string);
-    let mut tables: Vec<String> = transaction
-        .tables
-        .iter()
-        .filter(|change| change.inserts + change.updates + change.deletes > 0)
-        .map(|change| {
-            let (inserts, updates, deletes) = (change.inserts, change.updates, change.deletes);
-            let made = if change.ddl.is_some() { FILLED } else { "" };
-            format!("{made}{}.{}:{inserts}/{updates}/{deletes}", change.database, change.table)
-        })
-        .collect();
-    tables.sort();
-    format!("{gtid}\t{}", tables.join(" "))
-}
-
-fn same(expected: &str, found: &str) -> bool {
-    let (expected_gtid, expected_rows) = parts(expected);
-    let (found_gtid, found_rows) = parts(found);
-    expected_gtid == found_gtid && (expected_rows.is_empty() || rows_of(expected_rows) == rows_of(found_rows))
-}
-
-fn parts(line: &str) -> (&str, &str) {
-    line.split_once('\t').unwrap_or((line, ""))
-}
-
-/// The rows without the word that tells how their table came to be.
-fn rows_of(rows: &str) -> String {
-    rows.replace(FILLED, "")
-}
-
-/// Whether a statement that made a table and filled it was logged as two groups, the second under another GTID.
-fn filled(expected: &str, found: &str, next: &str) -> bool {
-    let ((gtid, rows), (found_gtid, found_rows), (_, next_rows)) = (parts(expected), parts(found), parts(next));
-    gtid == found_gtid && rows.starts_with(FILLED) && found_rows.is_empty() && rows_of(rows) == next_rows
 }
 
 #[cfg(test)]

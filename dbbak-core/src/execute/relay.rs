@@ -8,6 +8,7 @@ use super::{
     feeder::RunningFeeder,
     files,
     halfway::Notes,
+    hazards,
     landmarks::{Apart, Done, Landmarks, Marks},
     relay_logs::RelayLogs,
     replay::{pipe, server_died},
@@ -294,6 +295,7 @@ impl RelayRun<'_> {
 
     /// Replays one transaction through the pipe.
     fn pipe(&self, apart: &Apart) -> Result<(), ExecuteError> {
+        hazards::check_file(&self.relay.binlogs, &apart.file, apart.start, apart.end)?;
         let mut reader = self.relay.reader.clone();
         reader.files = vec![self.relay.binlogs.join(apart.file.as_str())];
         (reader.start, reader.stop) = (apart.start, Some(apart.end));

@@ -9,6 +9,7 @@ use super::{
     files,
     follow::{Begin, Follower},
     halfway::{Notes, list_what_is_left},
+    hazards,
     landmarks::Marks,
     relay::RelayRun,
     run_dir::{in_run_dir, start_server},
@@ -116,7 +117,7 @@ fn replay_on(
     parts.done("start the server");
     let replayed = match &mut relay {
         Some(relay) => relay.run(first, ahead, &mut *process),
-        None => pipe_all(step, ahead, &mut *process, running),
+        None => pipe_all((step, unpack), ahead, &mut *process, running),
     };
     parts.done("replay");
     let (window, examined) = match replayed {
@@ -150,7 +151,7 @@ fn first_batch(step: &Replay, unpack: &UnpackBinlogs, ahead: &mut Ahead<'_>) -> 
 
 /// Replays a window through one pipeline, which needs all of it.
 fn pipe_all(
-    step: &Replay,
+    (step, unpack): (&Replay, &UnpackBinlogs),
     mut ahead: Ahead<'_>,
     server: &mut dyn Process,
     running: &Running<'_>,
@@ -158,6 +159,7 @@ fn pipe_all(
     if ahead.next()?.is_some() {
         return Err(ExecuteError::BadPlan { problem: "one reader cannot read a window in batches".into() });
     }
+    hazards::check_window(unpack)?;
     let piped = pipe(&step.reader, &step.client, running);
     if let Err(ExecuteError::Replay { .. }) = &piped
         && let Some(exits) = server.wait(Some(DYING))?

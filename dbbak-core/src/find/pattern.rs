@@ -1,5 +1,6 @@
 //! Patterns for names of tables: `shop.orders`, `shop.*`, `*.order?`, `orders`.
 
+use crate::model::Printable;
 use std::{fmt, str::FromStr};
 
 /// A pattern for tables. `*` stands for any characters and `?` for one; upper and lower case are the same, so that a search
@@ -7,8 +8,8 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePattern {
     text: String,
-    database: Vec<char>,
-    table: Vec<char>,
+    /// Database and table. A name may hold a dot itself: each dot of the text may be the one between them.
+    readings: Vec<(Vec<char>, Vec<char>)>,
 }
 
 /// A text that is no pattern.
@@ -23,7 +24,11 @@ impl TablePattern {
     /// Whether a table is meant. An empty table stands for the database as such: what happens to it happens to all its
     /// tables.
     pub fn matches(&self, database: &str, table: &str) -> bool {
-        glob(&self.database, database) && (table.is_empty() || glob(&self.table, table))
+        // What `find` prints can be given back to it: a line end in a name is shown as \n.
+        let fits = |pattern: &[char], name: &str| glob(pattern, name) || glob(pattern, &Printable(name).to_string());
+        let meant =
+            |(own, tables): &(Vec<char>, Vec<char>)| fits(own, database) && (table.is_empty() || fits(tables, table));
+        self.readings.iter().any(meant)
     }
 }
 
@@ -33,12 +38,15 @@ impl FromStr for TablePattern {
     /// Reads `DATABASE.TABLE`, or `TABLE` in any database. Backticks around the names are taken off.
     fn from_str(text: &str) -> Result<Self, PatternError> {
         let bare = text.replace('`', "");
-        let (database, table) = bare.split_once('.').unwrap_or(("*", &bare));
-        if database.is_empty() || table.is_empty() {
+        let dots = bare.match_indices('.').map(|(at, _)| (&bare[..at], &bare[at + 1..]));
+        let parts = if bare.contains('.') { dots.collect() } else { vec![("*", bare.as_str())] };
+        let lower = |part: &str| part.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
+        let named = parts.into_iter().filter(|(database, table)| !database.is_empty() && !table.is_empty());
+        let readings: Vec<_> = named.map(|(database, table)| (lower(database), lower(table))).collect();
+        if readings.is_empty() {
             return Err(PatternError { text: text.to_owned() });
         }
-        let lower = |part: &str| part.chars().flat_map(char::to_lowercase).collect();
-        Ok(TablePattern { text: text.to_owned(), database: lower(database), table: lower(table) })
+        Ok(TablePattern { text: text.to_owned(), readings })
     }
 }
 
@@ -92,6 +100,8 @@ mod tests {
         assert!(is("shop.orders", "shop", "") && !is("shop.orders", "other", ""));
         assert!(is("a*b*c.t", "a_b_b_c", "t") && !is("a*b*c.t", "a_b_b_d", "t"));
         assert!(is("`shop`.`orders`", "shop", "orders"));
+        assert!(is("my db.v1#@.tab x", "my db.v1#@", "tab x") && is("a.b.c", "a", "b.c") && !is("a.b.c", "a", "c"));
+        assert!(is("shop.a\\nb", "shop", "a\nb") && is("shop.a*", "shop", "a\nb"));
         assert!("shop.".parse::<TablePattern>().is_err() && "".parse::<TablePattern>().is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Plan, ReportedWindow, RestoreReport, Step, Summary, error::utc};
 use crate::facts::{EdgeFact, TransactionFact};
+use crate::model::Printable;
 use chrono::{DateTime, FixedOffset, Utc};
 use std::fmt;
 
@@ -176,10 +177,11 @@ fn line(transaction: &TransactionFact) -> String {
     let gtid = transaction.gtid.as_deref().map(|gtid| format!(" {gtid}")).unwrap_or_default();
     let tables = match transaction.tables.len() {
         0 => String::new(),
-        _ => format!(" on {}", transaction.tables.join(", ")),
+        _ => format!(" on {}", Printable(&transaction.tables.join(", "))),
     };
     let bound = if transaction.committed_at { "" } else { " or later" };
-    let statement = transaction.statement.as_deref().map(|text| format!(": {}", first_line(text))).unwrap_or_default();
+    let statement =
+        transaction.statement.as_deref().map(|text| format!(": {}", Printable(&first_line(text)))).unwrap_or_default();
     let here = transaction.committed_here.map(|here| format!(" (committed here {here})")).unwrap_or_default();
     format!(
         "{} UTC{bound}{here}{gtid} at {}:{}{tables}{statement}",

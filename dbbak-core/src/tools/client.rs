@@ -223,13 +223,15 @@ impl Client {
     ///
     /// `--binary-mode` keeps `\0` and `\r\n` in statements as they are and takes no client commands from the data;
     /// packets may be as large as the protocol allows (16 MB by default); `LOAD DATA LOCAL` is what the reader makes of
-    /// logged load events.
+    /// logged load events. `--comments` keeps the comments in the bodies of routines, which MariaDB's client takes out, and
+    /// MySQL's before 8.4.
     ///
     /// # Errors
     ///
     /// [`CommandError::PathNotUtf8`].
     pub fn replay(&self) -> Result<CommandSpec, CommandError> {
-        let spec = self.login()?.args(["--binary-mode", "--max-allowed-packet=1073741824", "--local-infile=1"]);
+        let spec =
+            self.login()?.args(["--binary-mode", "--comments", "--max-allowed-packet=1073741824", "--local-infile=1"]);
         Ok(spec.args(["--skip-reconnect", "--loose-skip-print-query-on-error"]).stdin(Stdin::Pipe))
     }
 
@@ -324,7 +326,7 @@ mod tests {
         let mariadb = Client { socket: Some("/run/s.sock".into()), ..client("/usr/bin/mariadb") };
         assert_snapshot!(mariadb.query(Query::Grants).unwrap(), @"/usr/bin/mariadb --defaults-file=/etc/dbbak/backup.cnf --socket=/run/s.sock --batch --column-names --skip-auto-rehash --skip-reconnect --skip-raw --default-character-set=utf8mb4 --connect-timeout=10 '--execute=SHOW GRANTS'");
         assert_snapshot!(mysql.flush_binary_logs().unwrap(), @"/usr/bin/mysql --defaults-file=/etc/dbbak/backup.cnf --batch --column-names --skip-auto-rehash --skip-reconnect --skip-raw --default-character-set=utf8mb4 --connect-timeout=10 '--execute=FLUSH NO_WRITE_TO_BINLOG BINARY LOGS'");
-        assert_snapshot!(mysql.replay().unwrap(), @"/usr/bin/mysql --defaults-file=/etc/dbbak/backup.cnf --binary-mode --max-allowed-packet=1073741824 --local-infile=1 --skip-reconnect --loose-skip-print-query-on-error");
+        assert_snapshot!(mysql.replay().unwrap(), @"/usr/bin/mysql --defaults-file=/etc/dbbak/backup.cnf --binary-mode --comments --max-allowed-packet=1073741824 --local-infile=1 --skip-reconnect --loose-skip-print-query-on-error");
         let statements = mysql.statements("SHUTDOWN;").unwrap();
         assert_eq!(statements.stdin, Stdin::Text("SHUTDOWN;".into()));
         assert_eq!(mysql.secret_statements().unwrap().stdin, Stdin::Pipe);

@@ -31,7 +31,8 @@ pub(super) fn run(context: &Context, args: &TimelineArgs) -> Result<u8, CommandE
     } else {
         let wished = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let colored = wished && std::io::stdout().is_terminal();
-        output::text(&text::text(&report, colored))?;
+        let text = text::text(&report, colored);
+        if colored { output::painted(&text)? } else { output::text(&text)? }
     }
     Ok(exit_code::DONE)
 }

@@ -4,6 +4,7 @@
 
 mod cuts;
 mod damage;
+mod hazards;
 mod samples;
 mod shapes;
 mod size;

@@ -18,6 +18,7 @@ mod from_server;
 mod going_on;
 mod histories;
 mod kill;
+mod names;
 mod pitr;
 mod proof;
 mod reading;

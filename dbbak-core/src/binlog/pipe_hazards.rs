@@ -1,0 +1,253 @@
+//! What in a binlog would be something else as text, in the output of a vendor's binlog reader, for a client.
+
+use super::client_lexer::{self, Reading};
+use super::compressed::{open as open_compressed, open_payload};
+use super::error::{BinlogError, Damage};
+use super::head::{Opened, open};
+use super::header::event_type;
+use super::reader::{Body, EventReader, Frame};
+use super::source::Source;
+use crate::model::Printable;
+use std::io::Read;
+
+/// The longest statement that is looked at: no server takes a longer one.
+const LONGEST_STATEMENT: u64 = 1 << 30;
+/// The most bytes of a statement that are told.
+const TOLD: usize = 1000;
+
+/// An event that a binlog reader's output does not carry safely to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipeHazard {
+    /// Offset of the event; that of the compressed transaction where it stands in one.
+    pub at: u64,
+    /// What it is about, and why: without line ends and control characters.
+    pub problem: String,
+    /// The beginning of the statement that it is about, as it was logged: with its secrets.
+    pub statement: Option<String>,
+}
+
+/// Looks for the first event between two offsets whose text could be taken for something else.
+///
+/// Both vendors' readers print a table's name as it is into a comment line before its rows: what stands behind a line end in
+/// it is a statement for the client. Statements are printed as they are too, and the client finds their ends by rules of its
+/// own. Names in quotes, XA names and user variables are escaped by the readers (seen with MariaDB 10.11, 11.8 and MySQL
+/// 9.7).
+///
+/// # Errors
+/// The input is no binlog that can be read, or fails.
+pub fn pipe_hazard(input: &mut dyn Read, from: u64, until: u64) -> Result<Option<PipeHazard>, BinlogError> {
+    let mut reader = EventReader::new(input);
+    let Opened { head, damage, .. } = open(&mut reader)?;
+    if let Some(damage) = damage {
+        return Err(BinlogError::HeadDamaged { damage });
+    }
+    if let Some(problem) = line_in("the server's version", head.server_version.as_bytes()) {
+        return Ok(Some(PipeHazard { at: 4, problem, statement: None }));
+    }
+    reader.stream();
+    let mut session = Session::default();
+    loop {
+        if reader.offset() >= until {
+            return Ok(None);
+        }
+        let mut event = match reader.next()? {
+            Frame::Event(event) => event,
+            Frame::End => return Ok(None),
+            Frame::Damaged(damage) => return Ok(Some(damaged(&damage))),
+        };
+        let at = event.at;
+        if at >= from {
+            let found = match event.header.event_type {
+                event_type::TRANSACTION_PAYLOAD => payload(&mut event.body, &mut session),
+                kind => look(kind, &mut event.body, &mut session),
+            };
+            match found {
+                Some(Ok(())) => {}
+                Some(Err((problem, statement))) => return Ok(Some(PipeHazard { at, problem, statement })),
+                None => {
+                    let problem = "an event cannot be read".to_owned();
+                    return Ok(Some(PipeHazard { at, problem, statement: None }));
+                }
+            }
+        }
+        if let Some(damage) = event.finish()? {
+            return Ok(Some(damaged(&damage)));
+        }
+    }
+}
+
+fn damaged(damage: &Damage) -> PipeHazard {
+    PipeHazard { at: damage.at, problem: format!("the binlog is damaged: {damage}"), statement: None }
+}
+
+/// What the client's session was told before: a reader prints only what changes.
+#[derive(Debug, Default)]
+struct Session {
+    sql_mode: Option<u64>,
+    charset: Option<u16>,
+}
+
+/// What is wrong, and with which statement. `None`: it cannot be read.
+type Looked = Option<Result<(), (String, Option<String>)>>;
+
+fn payload(body: &mut Body<'_, '_>, session: &mut Session) -> Looked {
+    let mut input = open_payload(body)?;
+    let mut reader = EventReader::of_payload(&mut *input);
+    loop {
+        let mut event = match reader.next().ok()? {
+            Frame::Event(event) => event,
+            Frame::End => return Some(Ok(())),
+            Frame::Damaged(_) => return None,
+        };
+        if let Err(problem) = look(event.header.event_type, &mut event.body, session)? {
+            return Some(Err(problem));
+        }
+        if event.finish().ok()?.is_some() {
+            return None;
+        }
+    }
+}
+
+fn look<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Looked {
+    let problem = match kind {
+        event_type::TABLE_MAP => {
+            body.skip(6 + 2)?;
+            let database = name(body)?;
+            body.skip(1)?;
+            line_in("a schema's name", &database).or(line_in("a table's name", &name(body)?))
+        }
+        event_type::QUERY | event_type::EXECUTE_LOAD_QUERY | event_type::QUERY_COMPRESSED => {
+            return query(kind, body, session);
+        }
+        event_type::USER_VAR => {
+            let length = body.u32()? as usize;
+            let name = body.chunk(length.min(1 << 16))?;
+            quoted("a variable's name", name)
+        }
+        event_type::ROTATE => {
+            body.skip(8)?;
+            line_in("a binlog's name", &rest(body)?)
+        }
+        event_type::INCIDENT => {
+            body.skip(2)?;
+            line_in("an incident's message", &rest(body)?)
+        }
+        BINLOG_CHECKPOINT => {
+            body.skip(4)?;
+            line_in("a binlog's name", &rest(body)?)
+        }
+        event_type::IGNORABLE => line_in("an event's text", &rest(body)?),
+        // The rest is printed as numbers, in hexadecimal digits or base64, or line by line behind a comment sign.
+        _ => None,
+    };
+    Some(problem.map_or(Ok(()), |problem| Err((problem, None))))
+}
+
+/// MariaDB's note of the oldest binlog that a recovery needs.
+const BINLOG_CHECKPOINT: u8 = 161;
+
+fn query<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Looked {
+    // Session, execution time.
+    body.skip(4 + 4)?;
+    let database = usize::from(body.u8()?);
+    // Error.
+    body.skip(2)?;
+    let status = usize::from(body.u16()?);
+    if kind == event_type::EXECUTE_LOAD_QUERY {
+        body.skip(4 + 4 + 4 + 1)?;
+    }
+    let zone = session.read(body.chunk(status)?);
+    if zone.is_some_and(|zone| zone.iter().any(|byte| byte.is_ascii_control() || b"'\\".contains(byte))) {
+        return Some(Err(("the name of a time zone has a quote or a control character".into(), None)));
+    }
+    let database = body.chunk(database)?.to_vec();
+    body.skip(1)?;
+    if let Some(problem) = quoted("a schema's name", &database) {
+        return Some(Err((problem, None)));
+    }
+    if body.remaining() > LONGEST_STATEMENT {
+        return None;
+    }
+    let text = if kind == event_type::QUERY_COMPRESSED {
+        let mut opened = open_compressed(body)?;
+        if opened.remaining() > LONGEST_STATEMENT {
+            return None;
+        }
+        rest(&mut opened)?
+    } else {
+        rest(body)?
+    };
+    Some(client_lexer::check(&text, session.reading()).map_err(|doubt| {
+        let told = String::from_utf8_lossy(text.get(..TOLD).unwrap_or(&text)).into_owned();
+        (format!("a statement could end elsewhere for the client: {doubt}"), Some(told))
+    }))
+}
+
+impl Session {
+    /// Takes what the status variables say, as far as they are known; returns the name of the time zone.
+    fn read<'s>(&mut self, status: &'s [u8]) -> Option<&'s [u8]> {
+        let mut rest = status;
+        let mut zone = None;
+        while let Some(code) = rest.u8() {
+            match code {
+                // Flags; increments of AUTO_INCREMENT.
+                0 | 3 => rest.skip(4)?,
+                1 => self.sql_mode = Some(rest.u64()?),
+                // The client's character set, the connection's collation, the server's.
+                4 => {
+                    self.charset = Some(rest.u16()?);
+                    rest.skip(4)?;
+                }
+                5 => {
+                    let length = usize::from(rest.u8()?);
+                    let (name, more) = rest.split_at_checked(length)?;
+                    zone = Some(name);
+                    rest = more;
+                }
+                // The catalog.
+                6 => {
+                    let length = rest.u8()?;
+                    rest.skip(length.into())?;
+                }
+                // These come first; what follows does not matter here.
+                _ => break,
+            }
+        }
+        zone
+    }
+
+    fn reading(&self) -> Reading {
+        const ANSI_QUOTES: u64 = 1 << 2;
+        const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+        // big5, sjis, gbk, cp932 and gb18030, with their collations.
+        const MULTIBYTE: [u16; 11] = [1, 84, 13, 88, 28, 87, 95, 96, 248, 249, 250];
+        Reading {
+            plain_backslash: self.sql_mode.map(|mode| mode & NO_BACKSLASH_ESCAPES != 0),
+            ansi_quotes: self.sql_mode.map(|mode| mode & ANSI_QUOTES != 0),
+            // MariaDB's collations without padding are numbered 1024 higher.
+            multibyte: self.charset.is_some_and(|charset| MULTIBYTE.contains(&(charset & 1023))),
+        }
+    }
+}
+
+fn name<S: Source>(body: &mut S) -> Option<Vec<u8>> {
+    let length = usize::from(body.u8()?);
+    Some(body.chunk(length)?.to_vec())
+}
+
+fn rest<S: Source>(body: &mut S) -> Option<Vec<u8>> {
+    let length = usize::try_from(body.remaining()).ok()?;
+    Some(body.chunk(length)?.to_vec())
+}
+
+/// A text that is printed as it is must not end the line.
+fn line_in(what: &str, text: &[u8]) -> Option<String> {
+    let ends = text.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0));
+    ends.then(|| format!("{what} has a line end or a zero in it: {}", Printable(&String::from_utf8_lossy(text))))
+}
+
+/// A name that is printed in backticks: some clients take a backslash before one for an escape.
+fn quoted(what: &str, name: &[u8]) -> Option<String> {
+    let ends = name.ends_with(b"\\") || name.windows(2).any(|pair| pair == b"\\`");
+    ends.then(|| format!("{what} has a backslash at its end: {}", Printable(&String::from_utf8_lossy(name))))
+}

@@ -1,0 +1,45 @@
+//! Refuses to give a window to a client where its text could be taken for other statements.
+
+use super::{error::ExecuteError, files};
+use crate::{
+    binlog::{PipeHazard, pipe_hazard},
+    model::{BinlogName, BinlogPosition, Printable},
+    plan::UnpackBinlogs,
+    tools::masked_statement,
+};
+use std::path::Path;
+
+/// The most signs of a statement that are shown.
+const SHOWN: usize = 100;
+
+/// Looks through a window that is unpacked, before a binlog reader prints it for a client.
+///
+/// # Errors
+///
+/// [`ExecuteError::PipeHazard`] with the first event that is not safe; [`ExecuteError::ArchivedBinlog`] where a file cannot
+/// be read.
+pub(super) fn check_window(step: &UnpackBinlogs) -> Result<(), ExecuteError> {
+    for (place, name) in step.names().iter().enumerate() {
+        let (start, stop) = step.span_of(place);
+        check_file(&step.dir, name, start, stop)?;
+    }
+    Ok(())
+}
+
+/// The same for a part of one file.
+pub(super) fn check_file(dir: &Path, name: &BinlogName, start: u64, stop: u64) -> Result<(), ExecuteError> {
+    let unreadable = |problem: String| ExecuteError::ArchivedBinlog {
+        stored_as: dir.join(name.as_str()).display().to_string(),
+        problem,
+    };
+    let mut input = files::open(&dir.join(name.as_str()))?;
+    match pipe_hazard(&mut input, start, stop).map_err(|error| unreadable(error.to_string()))? {
+        None => Ok(()),
+        Some(PipeHazard { at, problem, statement }) => {
+            let shown = statement.map(|statement| masked_statement(&statement).chars().take(SHOWN).collect::<String>());
+            let shown = shown.map(|shown| format!(": {}", Printable(&shown))).unwrap_or_default();
+            let at = BinlogPosition { file: name.clone(), position: at };
+            Err(ExecuteError::PipeHazard { at, problem: format!("{problem}{shown}") })
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
         ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, classify,
         layout, sums_of,
     },
-    tools::{TablespaceIds, masked},
+    tools::{TablespaceIds, masked_file},
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -132,24 +132,9 @@ pub fn record_server_files(
     }
     for (path, text) in files {
         let name: String = path.to_string_lossy().trim_start_matches('/').replace('/', "__");
-        publish(session, &key(&name)?, mask_options(text).as_bytes())?;
+        publish(session, &key(&name)?, masked_file(text).as_bytes())?;
     }
     Ok(())
-}
-
-/// An option file's text with the values of all secrets masked.
-fn mask_options(text: &str) -> String {
-    const SECRETS: [&str; 4] = ["password", "passphrase", "secret", "encrypt-key"];
-    let line = |line: &str| {
-        let name = line.split('=').next().unwrap_or_default().trim().replace('_', "-").to_ascii_lowercase();
-        match line.split_once('=') {
-            Some((key, _)) if SECRETS.iter().any(|secret| name.contains(secret)) => format!("{key}= ***"),
-            _ => masked(line),
-        }
-    };
-    let mut out: String = text.lines().map(line).collect::<Vec<_>>().join("\n");
-    out.push('\n');
-    out
 }
 
 /// What the store's lists name, read anew.

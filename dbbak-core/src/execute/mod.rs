@@ -18,6 +18,7 @@ mod hazards;
 mod journal;
 mod landmarks;
 mod load;
+mod log_mask;
 mod mend;
 mod outcome;
 mod pace;

@@ -1,6 +1,6 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, replay};
+use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, log_mask, replay};
 use crate::{
     clock::Clock,
     plan::RunTool,
@@ -123,6 +123,7 @@ impl Running<'_> {
             None => Exit::Code(-1),
         };
         let mut stderr = StderrScan::new();
+        log_mask::mask_log(&step.launch.log, log_start)?;
         files::each_line(&step.launch.log, log_start, &mut |line| stderr.line(line))?;
         if stderr.misses_tablespaces()
             && let Some(ids) = tablespaces()?

@@ -8,6 +8,7 @@ use crate::{
         TransactionIndexFile,
         transactions::{IndexedFile, TransactionWriter},
     },
+    tools::masked_statement,
 };
 use std::{
     io::{self, Write},
@@ -41,12 +42,23 @@ impl<'p> Indexer<'p> {
 
     pub(super) fn see(&mut self, transaction: &Transaction) -> ControlFlow<()> {
         self.times.see(transaction);
-        match self.writer.push(transaction) {
+        match self.push(transaction) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 self.failed = Some(error);
                 ControlFlow::Break(())
             }
+        }
+    }
+
+    /// What the index keeps of a statement holds no secret; the binlog beside it does, as the server wrote it.
+    fn push(&mut self, transaction: &Transaction) -> io::Result<()> {
+        let masked = transaction.statement.as_deref().map(|text| (text, masked_statement(text)));
+        match masked {
+            Some((text, masked)) if text != masked => {
+                self.writer.push(&Transaction { statement: Some(masked), ..transaction.clone() })
+            }
+            _ => self.writer.push(transaction),
         }
     }
 

@@ -182,10 +182,8 @@ pub fn parse_variables(stdout: &str) -> Result<BTreeMap<String, String>, AnswerE
         let name = row.must(&["Variable_name"])?.to_ascii_lowercase();
         // The word NULL stands for itself here, as for an unset value.
         let value = row.get("Value").unwrap_or_default();
-        // The place of a secret is none: file_key_management_filekey may be FILE:/path.
-        let hidden = is_secret(&name) && !value.is_empty() && !value.starts_with("FILE:");
-        let value = if hidden { super::MASK } else { value };
-        Ok((name, value.to_owned()))
+        let value = super::shown_value(&name, value).into_owned();
+        Ok((name, value))
     };
     table.rows().map(pair).collect()
 }
@@ -197,15 +195,6 @@ pub fn parse_variables(stdout: &str) -> Result<BTreeMap<String, String>, AnswerE
 /// [`AnswerError`].
 pub fn parse_status(stdout: &str) -> Result<BTreeMap<String, String>, AnswerError> {
     parse_variables(stdout)
-}
-
-/// Variables that hold a credential rather than a setting about credentials: `report_password`, `wsrep_sst_auth` and
-/// those of keyring plugins, not `default_password_lifetime`, `disconnect_on_expired_password` or `ngram_token_size`.
-fn is_secret(name: &str) -> bool {
-    let credential = ["_password", "_passphrase", "_token", "_sst_auth", "_credentials", "_filekey"];
-    let place = ["_path", "_file", "_dir"];
-    (credential.iter().any(|end| name.ends_with(end)) && !name.ends_with("_expired_password"))
-        || (name.contains("secret") && !place.iter().any(|end| name.ends_with(end)))
 }
 
 /// Reads `SHOW BINARY LOGS`, in the server's order: oldest first, the last is the one being written.

@@ -6,7 +6,8 @@ use super::{
     encryption::ask_encrypted,
     examine::ask_prepared,
     login::Login,
-    stderr_scan::{FailureClass, masked},
+    secrets::masked,
+    stderr_scan::FailureClass,
     tablespace_ids::ASK_TABLESPACES,
     tool::{Family, Version},
 };

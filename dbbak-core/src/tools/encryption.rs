@@ -109,17 +109,6 @@ pub fn names_keyring(options: &[String]) -> bool {
     })
 }
 
-/// Whether an option holds a key or what unlocks keys, and not the place of one: `--file-key-management-filekey` may name
-/// a file, `FILE:/path`.
-pub fn is_key(option: &str) -> bool {
-    let option = option.trim_start_matches('-').replace('_', "-");
-    let (name, value) = option.split_once('=').unwrap_or((&option, ""));
-    let name = name.strip_prefix("loose-").unwrap_or(name);
-    (name.starts_with("file-key-management-filekey") && !value.starts_with("FILE:"))
-        || (name.contains("key-management") && name.ends_with("-token"))
-        || (name.starts_with("keyring-") && (name.ends_with("-password") || name.ends_with("-secret-id")))
-}
-
 /// The configuration of a component among files: `component_keyring_file.cnf`, say.
 pub fn is_component_config(name: &str) -> bool {
     name.starts_with("component_keyring_") && name.ends_with(".cnf")
@@ -181,19 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_keys_from_their_places() {
-        for key in [
-            "--file-key-management-filekey=hunter2",
-            "--loose-file_key_management_filekey=x",
-            "--hashicorp-key-management-token=x",
-        ] {
-            assert!(is_key(key), "{key}");
-        }
-        for place in
-            ["--file-key-management-filekey=FILE:/k", "--file-key-management-filename=/k", "--keyring-file-data=/k"]
-        {
-            assert!(!is_key(place), "{place}");
-        }
+    fn knows_the_configuration_of_a_component() {
         assert!(is_component_config("component_keyring_file.cnf") && !is_component_config("mysqld.my"));
     }
 }

@@ -1,12 +1,12 @@
 //! Checks the options that an operator adds to a tool's command line.
 
-use super::{command::CommandError, encryption::is_key};
+use super::{command::CommandError, secrets::is_secret_option};
 
 /// Options that dbbak sets itself, or that break what it relies on: name and reason, by the tool that would get them.
 type Reserved = &'static [(&'static str, &'static str)];
 
 const SECRETS: &str = "secrets come from the option file alone";
-const KEYS: &str = "it holds a key itself: name a file that holds it (for file-key-management-filekey: FILE:/path)";
+const KEYS: &str = "it holds a secret itself: name a file that holds it (for file-key-management-filekey: FILE:/path)";
 const FIRST: &str = "it must come first, and the option file stands there";
 const MODE: &str = "dbbak chooses what the tool does";
 const PLACE: &str = "dbbak chooses where the tool works";
@@ -145,7 +145,7 @@ pub(super) fn check_extra_options(options: &[String], reserved: Reserved) -> Res
         let found = reserved.iter().find(|(known, _)| {
             *known == bare || *known == name || (bare.len() >= 3 && known.starts_with(bare) && !is_a_name(bare))
         });
-        if is_key(option) {
+        if found.is_none() && is_secret_option(option) {
             return Err(CommandError::ReservedOption { option: format!("--{name}"), reason: KEYS });
         }
         if let Some((_, reason)) = found {

@@ -32,7 +32,7 @@ mod names;
 mod recorded;
 mod remote_clone;
 mod remote_reader;
-mod statement_mask;
+mod secrets;
 mod stderr_scan;
 mod success;
 mod tablespace_ids;
@@ -63,8 +63,8 @@ pub use command::{
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
 pub use encryption::{
-    EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, is_key, key_plugin, names_keyring,
-    parse_encrypted, parse_keyring,
+    EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, key_plugin, names_keyring, parse_encrypted,
+    parse_keyring,
 };
 pub use examine::{
     ALL_TABLES, CheckRow, CheckSays, CheckWay, PERSISTED, SET_DURABILITY, ShutdownLog, TableName, ask_prepared,
@@ -85,8 +85,8 @@ pub use names::{SERVER_DIRS, names_for};
 pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
-pub use statement_mask::masked_statement;
-pub use stderr_scan::{FailureClass, StderrScan, classify_failure, masked};
+pub use secrets::{is_secret_name, is_secret_option, masked, masked_file, masked_statement, shown_value};
+pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
 pub use tablespace_ids::{PAGE_HEAD, TablespaceIds, parse_tablespaces_asked, tablespace_of_meta, tablespace_of_page};
 pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};

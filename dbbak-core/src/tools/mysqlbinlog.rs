@@ -3,7 +3,7 @@
 use super::{
     command::{CommandError, CommandSpec},
     login::Login,
-    stderr_scan::masked,
+    secrets::masked,
     success::Exit,
     tool::Family,
 };

@@ -1,7 +1,7 @@
 //! Finding transactions, and making the indexes that finding needs.
 
 use super::{Bench, Series, run, with_store};
-use dbbak_core::model::MysqlGtidSet;
+use dbbak_core::{model::MysqlGtidSet, store::transactions::TransactionIndex};
 use dbbak_testkit::{
     binlog_writer::{BinlogWriter, RowChange, STANDALONE, TRANSACTIONAL, Vendor},
     command_line::FIRST_EVENT,
@@ -72,6 +72,14 @@ fn find_speaks_json_and_shows_no_secrets() {
     assert_snapshot!("find_json", spoken);
     let all = run(&bench, &["find", "--limit", "0"]);
     assert!(!format!("{spoken}{all}").contains("do not show"), "{all}");
+    // Neither does the index keep them.
+    let index = TransactionIndex::open(fs::read(tx_path(&bench)).unwrap()).unwrap();
+    let texts: Vec<String> = index
+        .blocks()
+        .flat_map(|mut block| block.transactions().unwrap())
+        .filter_map(|transaction| transaction.statement)
+        .collect();
+    assert!(texts.iter().any(|text| text == "create user clerk identified by '***'"), "{texts:?}");
     let limited = run(&bench, &["find", "--limit", "1"]);
     assert!(limited.stdout.starts_with("4 transactions found in 1 binlog; the newest 1,"), "{limited}");
 }

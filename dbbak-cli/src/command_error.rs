@@ -462,9 +462,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::ServerUnreachable { .. } => {
             hint("is it running, and does mysql_option_file name its socket or host?")
         }
-        PlanError::LsnWentBack { .. } => {
-            hint("was the server restored? take a new full with `dbbak backup-full --exec`")
-        }
+        PlanError::NotInPast { .. } => hint(
+            "take a new full with `dbbak backup-full --exec`; without --base-ts an incremental becomes one by itself",
+        ),
         PlanError::WorkdirNotEmpty { .. } => hint("name another with --workdir, or remove what lies in it"),
         PlanError::JournalOfAnother { .. } => {
             hint("give the options of that restore to go on with it, or name another directory with --workdir")

@@ -1,5 +1,9 @@
 //! What must be known of the world before deciding, as one serialisable value.
 
+mod past;
+
+pub use past::{PastFact, PastFile};
+
 use crate::{
     binlog::{FileHead, LogFlavor},
     halfway::DeadReplay,
@@ -64,6 +68,9 @@ pub struct Facts {
     /// The journal of a restore that lies in the work directory.
     #[serde(default)]
     pub journal: Option<Box<JournalFact>>,
+    /// What the server's binlogs hold of the place that an incremental's parent ended at; looked at before an incremental alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<PastFact>,
 }
 
 /// How a gap-free piece of one timeline stands to one of another server's timeline.
@@ -204,6 +211,12 @@ pub struct ServerFacts {
     pub log_bin_basename: Option<PathBuf>,
     /// The LSN that it stands at.
     pub lsn: Option<Lsn>,
+    /// The least LSN that it can have had at its last start: where it stands, less what it has written since.
+    #[serde(default)]
+    pub start_lsn: Option<Lsn>,
+    /// Seconds since its last start.
+    #[serde(default)]
+    pub uptime: Option<u64>,
     /// All its variables, secrets masked.
     pub variables: BTreeMap<String, String>,
     /// Its binlogs, oldest first, as it lists them; the last is the one being written.
@@ -464,6 +477,7 @@ impl Facts {
             starts: Vec::new(),
             crossings: Vec::new(),
             journal: None,
+            past: None,
         }
     }
 

@@ -14,8 +14,8 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreRequest, Selection, ShipRequest,
-        Summary, backup_tool_suits, check, check_resumed, family_of, pinned, plan_backup, plan_orphans, plan_reindex,
-        plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select,
+        Summary, backup_tool_suits, check, check_resumed, family_of, parent_of, pinned, plan_backup, plan_orphans,
+        plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select,
     },
     probe::Probe,
     record::RecordError,
@@ -94,6 +94,9 @@ impl Planning<'_> {
         survey::encryption(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
+        if let Ok(Some(parent)) = parent_of(&catalog, request) {
+            survey::past(&mut facts, self.config, &catalog.binlogs, self.probe, parent);
+        }
         self.clone_facts(&mut facts, request)?;
         self.dump_facts(&mut facts, request)?;
         survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;

@@ -211,6 +211,8 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         to_lsn: Some(lsn),
         binlog: status.binlog,
         binlog_head,
+        binlog_prefix: None,
+        last_lsn: None,
         pitr,
         slave_info: None,
         galera_info: None,

@@ -88,6 +88,8 @@ pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBac
         to_lsn: None,
         binlog: whole.binlog,
         binlog_head,
+        binlog_prefix: None,
+        last_lsn: None,
         pitr,
         slave_info: None,
         galera_info: None,

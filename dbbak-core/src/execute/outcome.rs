@@ -85,10 +85,14 @@ pub struct NewBackup {
     pub from_lsn: Option<Lsn>,
     /// Where it ends.
     pub to_lsn: Option<Lsn>,
+    /// The last of the redo that it holds.
+    pub last_lsn: Option<Lsn>,
     /// Where it stands in the server's binlogs.
     pub binlog: Option<BinlogCoordinates>,
     /// Digest of that binlog's first events, which tells it from another file of the same name.
     pub binlog_head: Option<Digest>,
+    /// Digest of that binlog's bytes before the coordinates.
+    pub binlog_prefix: Option<Digest>,
     /// Whether a replay may start from there.
     pub pitr: PitrState,
     /// Where a replica stood in its source's binlogs.

@@ -43,13 +43,16 @@ pub(super) fn read_backup(
     }
     let binlog = dir.optional(MetadataFile::BinlogInfo, parse_binlog_info)?;
     let (pitr, binlog_head) = judge_coordinates(step, &info, binlog.as_ref())?;
+    let binlog_prefix = step.binlog_dir.as_deref().zip(binlog.as_ref()).and_then(|(dir, place)| prefix_of(dir, place));
     Ok(NewBackup {
         started_at: times.0,
         ended_at: times.1,
         from_lsn: Some(checkpoints.from_lsn),
         to_lsn: Some(checkpoints.to_lsn),
+        last_lsn: checkpoints.last_lsn,
         binlog,
         binlog_head,
+        binlog_prefix,
         pitr,
         slave_info: dir.optional(MetadataFile::SlaveInfo, parse_slave_info)?,
         galera_info: dir.optional(MetadataFile::GaleraInfo, parse_galera_info)?,
@@ -86,6 +89,12 @@ fn judge_coordinates(
 pub(super) fn head_digest(path: &Path) -> Option<String> {
     let head = binlog::read_head(&mut BufReader::new(files::open(path).ok()?)).ok()?;
     Some(head.digest)
+}
+
+/// Digest of the bytes before coordinates, where their file is here and can be read.
+fn prefix_of(dir: &Path, coordinates: &BinlogCoordinates) -> Option<Digest> {
+    let mut input = files::open(&dir.join(coordinates.file.as_str())).ok()?;
+    binlog::prefix_digest(&mut input, coordinates.position).ok()??.parse().ok()
 }
 
 /// Whether coordinates are a transaction boundary of the server's binlogs in a directory, as far as their file is here,

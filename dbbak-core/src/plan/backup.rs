@@ -3,6 +3,7 @@
 use super::{
     Plan, PlanError, Summary, clone, dump,
     engines::choose,
+    past::{self, InsteadOf},
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
@@ -71,7 +72,19 @@ fn by_engine(
         Some("dump") => return dump::plan_dump((config, catalog, facts), server, now, reason.unwrap_or_default()),
         _ => {}
     }
-    let parent = parent(catalog, server, request)?;
+    let asked = parent_of(catalog, request)?;
+    let (mut proof, mut instead) = (None, None);
+    if let Some(parent) = asked {
+        same_server(parent, server)?;
+        match (past::prove(parent, server, facts, catalog), request) {
+            (Ok(text), _) => proof = Some(text),
+            (Err(why), BackupRequest::Incremental { base: Some(_), .. }) => {
+                return Err(PlanError::NotInPast { parent: parent.ts(), why });
+            }
+            (Err(why), _) => instead = Some(InsteadOf { parent: parent.ts(), why }),
+        }
+    }
+    let parent = asked.filter(|_| instead.is_none());
     let (tool, version) = tool(facts, ToolRole::Backup)?;
     let engine = engine_for(version.kind).ok_or_else(|| no_engine(tool, version))?;
     if let Some(wanted) = config.engine.name().filter(|wanted| parent.is_none() && *wanted != engine.name()) {
@@ -103,7 +116,9 @@ fn by_engine(
     };
     if let Some(parent) = parent {
         plan.reasons.push(format!("on {} {}, which ends at LSN {}", parent.kind(), parent.ts(), lsn(parent)));
+        plan.reasons.extend(proof.map(|text| format!("its end lies in the server's past: {text}")));
     }
+    plan.warnings.extend(instead.map(|instead| instead.warning()));
     if !server.log_bin {
         plan.warnings.push("the server writes no binlog: this backup cannot start a point-in-time recovery".into());
     }
@@ -159,11 +174,11 @@ fn key_in_the_clear(family: Family, server: &ServerFacts) -> Option<String> {
 }
 
 /// The parent of an incremental; `None` for a full.
-fn parent<'a>(
-    catalog: &'a Catalog,
-    server: &ServerFacts,
-    request: &BackupRequest,
-) -> Result<Option<&'a Backup>, PlanError> {
+///
+/// # Errors
+///
+/// [`PlanError`] when there is no such backup, or its chain is not whole.
+pub fn parent_of<'a>(catalog: &'a Catalog, request: &BackupRequest) -> Result<Option<&'a Backup>, PlanError> {
     let BackupRequest::Incremental { base, differential } = request else { return Ok(None) };
     let full = match base {
         Some(ts) => catalog.backup(*ts).ok_or_else(|| select::unknown_backup(catalog, *ts))?,
@@ -186,11 +201,10 @@ fn parent<'a>(
         }
     };
     catalog.chain(parent.ts()).map_err(select::chain_error)?;
-    same_server(parent, server)?;
     Ok(Some(parent))
 }
 
-/// Refuses to continue a chain on another server, another version series, or a server whose LSN went back.
+/// Refuses to continue a chain on another server or another version series.
 fn same_server(parent: &Backup, server: &ServerFacts) -> Result<(), PlanError> {
     let mismatch = |what: &str, expected: String, found: String| {
         let what = format!("{what} of the server and of the parent {}", parent.ts());
@@ -217,12 +231,7 @@ fn same_server(parent: &Backup, server: &ServerFacts) -> Result<(), PlanError> {
             );
         }
     }
-    match (parent.to_lsn, server.lsn) {
-        (Some(expected), Some(found)) if found < expected => {
-            Err(PlanError::LsnWentBack { parent: parent.ts(), expected, found })
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// The series of a version that was recorded, of a server or a tool.

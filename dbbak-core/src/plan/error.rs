@@ -1,6 +1,9 @@
 //! Why no plan is possible.
 
-use super::whereabouts::{TimelineSpan, Whereabouts};
+use super::{
+    past::Unproven,
+    whereabouts::{TimelineSpan, Whereabouts},
+};
 use crate::{
     catalog::{Finding, Stitch},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Lsn, OwnerName, Stamp},
@@ -386,15 +389,13 @@ pub enum PlanError {
         /// Whether it was the credentials that were refused.
         access_denied: bool,
     },
-    /// The server's LSN lies before the parent's end.
-    #[error("the server's LSN went back: it is at {found}, backup {parent} ended at {expected}")]
-    LsnWentBack {
+    /// Nothing proves that the end of the parent lies in the server's past.
+    #[error("nothing proves that the end of backup {parent} lies in this server's past: {why}")]
+    NotInPast {
         /// The parent.
         parent: Stamp,
-        /// The LSN that the parent ends at.
-        expected: Lsn,
-        /// The server's LSN.
-        found: Lsn,
+        /// What is in the way of a proof.
+        why: Unproven,
     },
     /// The work directory holds something.
     #[error("the work directory {} is not empty", path.display())]

@@ -23,6 +23,7 @@ mod keyring;
 mod load;
 mod origin;
 mod orphans;
+mod past;
 mod private_server;
 mod ready;
 mod reindex;
@@ -42,7 +43,7 @@ mod touch;
 mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
-pub use backup::plan_backup;
+pub use backup::{parent_of, plan_backup};
 pub use base::family_of;
 pub use batches::Batch;
 pub use bound::MadeFrom;
@@ -51,6 +52,7 @@ pub use engines::{EngineReport, backup_tool_suits, engine_without_tool, report_e
 pub use error::{PlanError, ReplayEnd};
 pub use keyring::config_names_keyring;
 pub use orphans::plan_orphans;
+pub use past::Unproven;
 pub use reindex::plan_reindex;
 pub use report::{
     CaughtUp, DurabilityReport, ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment,

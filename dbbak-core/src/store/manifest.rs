@@ -41,6 +41,9 @@ pub struct ManifestEntry {
     /// The LSN that it reaches, at which its child starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_lsn: Option<Lsn>,
+    /// The last LSN of the redo that it holds: at `to_lsn` or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_lsn: Option<Lsn>,
     /// When the tool was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
@@ -56,6 +59,10 @@ pub struct ManifestEntry {
     /// The digest of the head of the binlog file that `binlog` names, which tells it from a later one of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binlog_head: Option<Digest>,
+    /// The digest of that file's bytes before the position in `binlog`, the in-use bit cleared: what an incremental on this backup looks
+    /// for in the server's own binlogs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binlog_prefix: Option<Digest>,
     /// Whether binlogs can be replayed on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pitr: Option<PitrState>,
@@ -156,11 +163,13 @@ impl ManifestEntry {
             parent: None,
             from_lsn: None,
             to_lsn: None,
+            last_lsn: None,
             started_at: None,
             ended_at: None,
             binlog: None,
             source_binlog: None,
             binlog_head: None,
+            binlog_prefix: None,
             pitr: None,
             server: None,
             engine: None,

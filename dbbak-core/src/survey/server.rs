@@ -186,6 +186,10 @@ impl Questions<'_> {
             log_bin,
             log_bin_basename: path("log_bin_basename"),
             lsn: lsn(&status),
+            start_lsn: lsn(&status)
+                .zip(number(&status, "innodb_os_log_written"))
+                .map(|(at, written)| Lsn(at.0.saturating_sub(written))),
+            uptime: number(&status, "uptime"),
             binlogs: binlogs
                 .into_iter()
                 .map(|log| ListedBinlog { name: log.name, size: log.size, encrypted: log.encrypted })
@@ -204,6 +208,10 @@ impl Questions<'_> {
 fn lsn(status: &BTreeMap<String, String>) -> Option<Lsn> {
     let names = ["innodb_lsn_current", "innodb_redo_log_current_lsn"];
     names.iter().find_map(|name| status.get(*name)?.parse().ok())
+}
+
+fn number(status: &BTreeMap<String, String>, name: &str) -> Option<u64> {
+    status.get(name)?.parse().ok()
 }
 
 fn problem(output: &QueryOutput) -> ServerProblem {

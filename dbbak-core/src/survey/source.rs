@@ -153,7 +153,7 @@ fn read_head(probe: &dyn Probe, path: &Path) -> Result<Result<FileHead, binlog::
 }
 
 /// The digest of a whole file, its in-use bit taken as clear.
-fn digest_of(probe: &dyn Probe, path: &Path) -> Result<Digest, SurveyError> {
+pub(super) fn digest_of(probe: &dyn Probe, path: &Path) -> Result<Digest, SurveyError> {
     const IN_USE_OFFSET: usize = 21;
     let mut input = probe.open_file(path)?;
     let mut hasher = blake3::Hasher::new();

@@ -48,7 +48,7 @@ pub enum Query {
     Engines,
     /// Whether the server answers at all.
     Ping,
-    /// Where InnoDB's redo log stands.
+    /// Where InnoDB's redo log stands, how many bytes of it were written since the server's start, and how long ago that was (s).
     InnodbLsn,
     /// The state of the clone plugin: `parse_clone_plugin`. Needs no privilege.
     ClonePlugin,
@@ -134,7 +134,9 @@ impl Query {
                 "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
                  'Component_name'"
             }
-            Query::InnodbLsn => "SHOW GLOBAL STATUS LIKE 'Innodb%lsn%'",
+            Query::InnodbLsn => {
+                "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'Innodb%lsn%' OR Variable_name IN ('Innodb_os_log_written', 'Uptime')"
+            }
             Query::ClonePlugin => {
                 "SELECT PLUGIN_STATUS AS status FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'clone'"
             }

@@ -96,6 +96,12 @@ impl History {
         Digest::of(format!("{}/{}", file.history, file.name).as_bytes())
     }
 
+    /// The digest of a binlog's bytes before a position.
+    pub fn prefix(&self, file: usize, position: u64) -> Digest {
+        let file = &self.files[file];
+        Digest::of(format!("{}/{}/{position}", file.history, file.name).as_bytes())
+    }
+
     /// The transactions of a copy that can be replayed.
     pub fn copied(&self, copy: &ArchivedCopy) -> &[LoggedTransaction] {
         &self.files[copy.file].transactions[..copy.transactions]
@@ -124,6 +130,7 @@ impl History {
             ended_at: Some(backup.ended_at),
             binlog: Some(BinlogCoordinates { file: file.name.clone(), position: backup.position, gtid }),
             binlog_head: Some(self.head(backup.file)),
+            binlog_prefix: Some(self.prefix(backup.file, backup.position)),
             pitr: Some(PitrState::Yes),
             server: Some(self.server_record()),
             engine: Some(self.product.engine().into()),

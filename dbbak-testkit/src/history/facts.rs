@@ -3,11 +3,11 @@
 use super::{ArchivedCopy, HEAD, History, LoggedTransaction, archive::ROOT};
 use chrono::{DateTime, Utc};
 use dbbak_core::{
-    catalog::{Catalog, Timeline},
+    catalog::{Backup, Catalog, Timeline},
     config::Config,
     facts::{
-        CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, ServerFacts, SourceBinlog, SourceBinlogs,
-        StartFact, StoredBackup, TransactionFact,
+        CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, PastFact, PastFile, ServerFacts,
+        SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
     },
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, TreeName},
     plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
@@ -293,6 +293,8 @@ impl History {
             log_bin: true,
             log_bin_basename: Some(Path::new(DATADIR).join("binlog")),
             lsn: Some(dbbak_core::model::Lsn(self.lsn)),
+            start_lsn: None,
+            uptime: None,
             variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             binlogs: listed
                 .map(|file| ListedBinlog { name: file.name.clone(), size: file.size(), encrypted: None })
@@ -334,5 +336,34 @@ impl History {
         let purged = |name: &BinlogName| name.number() < number;
         self.files.iter_mut().filter(|file| purged(&file.name)).for_each(|file| file.present = false);
         self
+    }
+}
+
+impl History {
+    /// What a survey finds in the server's binlogs of the place that a backup ended at.
+    pub fn past(&self, backup: &Backup) -> PastFact {
+        let end = backup.entry.binlog.as_ref();
+        let present: Vec<usize> = (0..self.files.len()).filter(|place| self.files[*place].present).collect();
+        let own = present.iter().position(|place| end.is_some_and(|end| self.files[*place].name == end.file));
+        let file = |place: usize| {
+            let (file, head) = (&self.files[place], self.head(place));
+            let position = end.filter(|end| end.file == file.name).map(|end| end.position);
+            PastFile {
+                name: file.name.clone(),
+                size: file.size(),
+                head: Some(head),
+                begun_by_start: Some(place == 0),
+                prefix: position
+                    .filter(|position| *position <= file.size())
+                    .map(|position| self.prefix(place, position)),
+                content: (own.is_none() && file.closed.is_some()).then(|| self.prefix(place, file.size())),
+                problem: None,
+            }
+        };
+        PastFact {
+            backup: backup.ts(),
+            dir: Some(DATADIR.into()),
+            files: present.into_iter().skip(own.unwrap_or(0)).map(file).collect(),
+        }
     }
 }

@@ -246,7 +246,10 @@ fn the_series_that_no_archive_has_are_left_out_by_name() {
     let ran = said(&output);
     let lines: Vec<&str> = ran.lines().collect();
     assert!(lines[0].starts_with("/a  test --workspace --test suite -- real::backups::"), "{ran}");
-    assert!(lines[0].ends_with("--skip real_mysql_ --skip on_mysql") && lines[1].contains(" real::pitr::real_mysql_"), "{ran}");
+    assert!(
+        lines[0].ends_with("--skip real_mysql_ --skip on_mysql") && lines[1].contains(" real::pitr::real_mysql_"),
+        "{ran}"
+    );
     assert!(lines[1].starts_with(" /b test") && !lines[1].contains("real_server::real_mysql_ real_server:: "), "{ran}");
     assert!(!String::from_utf8_lossy(&output.stderr).contains("LEFT OUT"), "{output:?}");
 }

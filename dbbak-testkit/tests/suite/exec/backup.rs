@@ -101,6 +101,8 @@ impl Bench {
             log_bin: true,
             log_bin_basename: Some(self.path("data/mysql-bin")),
             lsn: None,
+            start_lsn: None,
+            uptime: None,
             variables: BTreeMap::new(),
             binlogs: Vec::new(),
             now: None,

@@ -7,6 +7,7 @@ mod errors;
 mod failover;
 mod going_on;
 mod keyring;
+mod past;
 mod restore;
 mod resume;
 mod rules;
@@ -21,8 +22,8 @@ use dbbak_core::{
     facts::Facts,
     model::Target,
     plan::{
-        BackupRequest, FinishRequest, Plan, PlanError, ReplayWay, RestoreRequest, ShipRequest, check, plan_backup,
-        plan_ship,
+        BackupRequest, FinishRequest, Plan, PlanError, ReplayWay, RestoreRequest, ShipRequest, check, parent_of,
+        plan_backup, plan_ship,
     },
 };
 use dbbak_testkit::history::{History, Product, at};
@@ -45,7 +46,11 @@ impl Case {
     }
 
     fn backup(&self, request: &BackupRequest) -> Result<Plan, PlanError> {
-        plan_backup(&self.config, &self.catalog, &self.facts, self.now, request)
+        let mut facts = self.facts.clone();
+        if let (None, Ok(Some(parent))) = (&facts.past, parent_of(&self.catalog, request)) {
+            facts.past = Some(self.history.past(parent));
+        }
+        plan_backup(&self.config, &self.catalog, &facts, self.now, request)
     }
 
     fn ship(&self, request: &ShipRequest) -> Result<Plan, PlanError> {

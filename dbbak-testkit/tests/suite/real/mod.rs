@@ -19,6 +19,7 @@ mod going_on;
 mod histories;
 mod kill;
 mod names;
+mod past;
 mod pitr;
 mod proof;
 mod reading;

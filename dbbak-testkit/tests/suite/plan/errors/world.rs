@@ -96,8 +96,11 @@ fn lsn_went_back_or_another_server() {
         }
     };
     let end = mysql().backups[2].to_lsn;
-    let expected = format!("the server's LSN went back: it is at 5, backup 2025-10-02T04-00Z ended at {end}");
-    backup_where(&INCREMENTAL, back, &expected);
+    let expected = format!(
+        "nothing proves that the end of backup 2025-10-02T04-00Z lies in this server's past: the server's LSN 5 is before {end}, at which it ended: the data directory was put back or made anew"
+    );
+    let named = BackupRequest::Incremental { base: Some("2025-10-02T02-00Z".parse().unwrap()), differential: false };
+    backup_where(&named, back, &expected);
     let other = |facts: &mut Facts| {
         if let Some(Ok(server)) = &mut facts.server {
             server.uuid = Some("11111111-0000-4000-8000-000000000000".into());

@@ -1,0 +1,132 @@
+//! An incremental goes on a base that is the server's own past, or a full is taken: on a server that was restarted, put back in
+//! part or as a whole, and reset.
+
+use dbbak_testkit::real::require_servers;
+use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::server::{Options, copy_tree};
+use std::fs;
+use std::path::Path;
+
+/// Takes an incremental, or what is taken in its place: its name, and the warnings.
+#[track_caller]
+fn taken(scenario: &Scenario) -> (String, String) {
+    scenario.next_second();
+    let ran = scenario.dbbak(&["backup-incr", "--json", "--exec"]).exits(0);
+    let (json, stderr) = (ran.json(), ran.stderr.clone());
+    (json["backup"].as_str().unwrap().to_owned(), stderr)
+}
+
+#[track_caller]
+fn goes_on(scenario: &Scenario) {
+    let (name, said) = taken(scenario);
+    assert!(name.starts_with("incr_"), "{name}\n{said}");
+}
+
+#[track_caller]
+fn takes_a_full(scenario: &Scenario, why: &str) {
+    let (name, said) = taken(scenario);
+    assert!(name.starts_with("full_"), "{name}\n{said}");
+    assert!(said.contains("a full is taken instead of an incremental") && said.contains(why), "{said}");
+}
+
+fn lsn(scenario: &Scenario) -> u64 {
+    let value =
+        "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'INNODB_LSN_CURRENT'";
+    scenario.server.value(value).parse().unwrap()
+}
+
+/// Puts the data directory back, and writes other rows until the redo log has passed a place.
+fn put_back(scenario: &mut Scenario, from: &Path, keep: impl Fn(&str) -> bool, passed: u64) {
+    scenario.server.stop().unwrap();
+    let datadir = scenario.server.datadir().to_owned();
+    let kept: Vec<_> = fs::read_dir(&datadir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let kept = kept.into_iter().filter(|path| keep(path.file_name().unwrap().to_str().unwrap()));
+    let kept: Vec<_> = kept.map(|path| (fs::read(&path).unwrap(), path)).collect();
+    fs::remove_dir_all(&datadir).unwrap();
+    copy_tree(from, &datadir).unwrap();
+    kept.into_iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+    scenario.server.restart().unwrap();
+    while lsn(scenario) < passed + 20_000 {
+        scenario.server.sql("USE shop; INSERT INTO other (t) SELECT REPEAT('o', 400) FROM seq_1_to_50");
+    }
+}
+
+/// The latest state that can be restored is the server's.
+#[track_caller]
+fn latest_is_right(scenario: &Scenario) {
+    let wanted = scenario.server.checksums("shop").unwrap();
+    // What a reset left behind is a gap, and told as one.
+    let shipped = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]);
+    assert!(matches!(shipped.code, Some(0 | 9)), "{}", shipped.stderr);
+    let restored = scenario.restore(&["--latest"]);
+    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+}
+
+#[test]
+fn real_an_incremental_never_goes_on_a_foreign_base() {
+    if !require_servers() {
+        return;
+    }
+    let mut scenario = Scenario::with(Options { binlogs_in_datadir: true, ..Options::default() }, "");
+    scenario.server.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT, t TEXT) ENGINE=InnoDB SELECT seq AS id, REPEAT('t', 200) AS t FROM seq_1_to_300;
+         CREATE TABLE shop.other (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB;",
+    );
+    let write = |scenario: &Scenario, text: &str| {
+        scenario.server.sql(&format!("UPDATE shop.t SET t = CONCAT('{text}', t)"));
+    };
+    scenario.full();
+    write(&scenario, "a");
+    scenario.server.stop().unwrap();
+    let before = scenario.root().join("before");
+    copy_tree(scenario.server.datadir(), &before).unwrap();
+    scenario.server.restart().unwrap();
+
+    // What servers do every day: a restart, rotations, a crash, files that were archived and purged.
+    goes_on(&scenario);
+    scenario.server.sql("FLUSH BINARY LOGS; FLUSH BINARY LOGS");
+    write(&scenario, "b");
+    goes_on(&scenario);
+    write(&scenario, "c");
+    scenario.server.kill9();
+    scenario.server.restart().unwrap();
+    goes_on(&scenario);
+    write(&scenario, "d");
+    scenario.server.sql("FLUSH BINARY LOGS; FLUSH BINARY LOGS");
+    scenario.ship();
+    scenario.server.sql("FLUSH BINARY LOGS");
+    let listed = scenario.server.sql("SHOW BINARY LOGS");
+    let last_archived = listed.iter().rev().nth(2).unwrap()[0].clone();
+    scenario.server.sql(&format!("PURGE BINARY LOGS TO '{last_archived}'"));
+    goes_on(&scenario);
+    latest_is_right(&scenario);
+
+    // Put back as a whole; the log's names come again.
+    let passed = lsn(&scenario);
+    put_back(&mut scenario, &before, |_| false, passed);
+    takes_a_full(&scenario, "this server's past");
+    latest_is_right(&scenario);
+    goes_on(&scenario);
+
+    // The data alone: its binlogs say that nothing was lost.
+    scenario.server.stop().unwrap();
+    fs::remove_dir_all(&before).unwrap();
+    copy_tree(scenario.server.datadir(), &before).unwrap();
+    scenario.server.restart().unwrap();
+    write(&scenario, "e");
+    goes_on(&scenario);
+    let passed = lsn(&scenario);
+    put_back(&mut scenario, &before, |name| name.contains("bin."), passed);
+    takes_a_full(&scenario, "the data directory was put back");
+
+    // Purged and never archived; a reset.
+    scenario.server.sql("FLUSH BINARY LOGS; FLUSH BINARY LOGS");
+    let listed = scenario.server.sql("SHOW BINARY LOGS");
+    scenario.server.sql(&format!("PURGE BINARY LOGS TO '{}'", listed.last().unwrap()[0]));
+    takes_a_full(&scenario, "is not archived");
+    scenario.server.sql("RESET MASTER");
+    takes_a_full(&scenario, "begun anew");
+    write(&scenario, "f");
+    goes_on(&scenario);
+    latest_is_right(&scenario);
+}

@@ -274,9 +274,10 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::Examination { .. }
         | ExecuteError::ServerStop { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
-        ExecuteError::SkipNotFound { .. } | ExecuteError::ServerIdTaken { .. } | ExecuteError::PipeHazard { .. } => {
-            exit_code::NO_PLAN
-        }
+        ExecuteError::SkipNotFound { .. }
+        | ExecuteError::ServerIdTaken { .. }
+        | ExecuteError::PipeHazard { .. }
+        | ExecuteError::PutsOutside { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
         ExecuteError::BadPlan { .. } => exit_code::BUG,
         ExecuteError::WorkdirBusy { .. } => exit_code::LOCKED,
@@ -572,6 +573,12 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ],
         ExecuteError::RelayLogCut { .. } => vec!["--replay pipe uses no relay logs".into()],
         ExecuteError::ServerIdTaken { .. } => vec!["--replay pipe minds no server ids".into()],
+        ExecuteError::PutsOutside { table: true, .. } => {
+            vec!["--replay relay makes such a table in the restored data directory".into()]
+        }
+        ExecuteError::PutsOutside { .. } => vec![
+            "--skip-gtid leaves the transaction out, with what depends on it; or restore to before it".into(),
+        ],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
             vec![format!("the whole output lies in {}", log.display())]

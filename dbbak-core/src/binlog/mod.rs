@@ -8,6 +8,7 @@ mod client_lexer;
 mod compressed;
 mod ddl;
 mod decode;
+mod directories;
 mod error;
 mod filler;
 mod format;
@@ -30,6 +31,7 @@ mod words;
 
 pub(crate) use ddl::defines_event;
 pub use ddl::{DdlKind, DmlKind};
+pub(crate) use directories::{Outside, puts_outside};
 pub use error::{BinlogError, Damage, DamageKind};
 pub(crate) use filler::fill;
 pub use format::{ChecksumAlgorithm, LogFlavor};

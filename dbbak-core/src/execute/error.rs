@@ -308,6 +308,16 @@ pub enum ExecuteError {
         /// The id.
         server_id: u32,
     },
+    /// A statement of the window would make files outside of the work directory, where the source has its own.
+    #[error("transaction {transaction} puts files into {}, outside of the work directory", path.display())]
+    PutsOutside {
+        /// The transaction: GTID, file and position.
+        transaction: String,
+        /// The directory or file that it names.
+        path: PathBuf,
+        /// Whether it is a table's directory, which an applier can leave aside.
+        table: bool,
+    },
     /// A transaction that is to be left out is not in the window.
     #[error("transaction {gtid}, which is to be left out, is not in the window")]
     SkipNotFound {

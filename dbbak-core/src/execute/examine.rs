@@ -77,7 +77,11 @@ fn examined(step: &Examine, running: &Running<'_>) -> Result<Ended, ExecuteError
     let mut process = start_server(server, running)?;
     parts.done("start the server");
     let examiner = Examiner { step: &step.examination, server, running, window: None };
-    close(examiner.examine(&mut *process, &mut parts).map(Some), server, &mut *process, running, parts)
+    let examined = examiner.forget_channels().and_then(|channels| {
+        let report = examiner.examine(&mut *process, &mut parts)?;
+        Ok(Some(ExaminationReport { channels, ..report }))
+    });
+    close(examined, server, &mut *process, running, parts)
 }
 
 /// Ends a server after all that it was there for: in order where it is to be kept, also for a look at what is wrong.

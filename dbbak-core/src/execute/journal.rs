@@ -82,7 +82,7 @@ impl<'a> JournalWriter<'a> {
         let mut left = BTreeMap::new();
         if let Touch::Changes { tree } = touch(step, self.plan.datadir()) {
             // A prepare is cheap, and what follows it changes the copy again. The rest is not to be lost in a power failure.
-            let synced = !matches!(step, Step::RunTool(_) | Step::RemoveTree { .. });
+            let synced = !matches!(step, Step::RunTool(_) | Step::RemoveTree { .. } | Step::CutTies { .. });
             if synced {
                 tree::sync_file_system(tree)?;
             }

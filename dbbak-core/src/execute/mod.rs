@@ -3,6 +3,7 @@
 mod batches;
 mod blame;
 mod catch_up;
+mod channels;
 mod chunks;
 mod clone;
 mod dump;
@@ -39,6 +40,7 @@ mod ship;
 mod summary;
 mod tablespaces;
 mod temporaries;
+mod ties;
 mod tree;
 mod unpack;
 mod walk;

@@ -2,9 +2,10 @@
 
 use super::{Outcome, Reporter, error::ExecuteError, files, unpack::copy_binlog};
 use crate::{
-    model::{BinlogPosition, MariadbGtidState},
+    model::{BinlogCoordinates, BinlogPosition, MariadbGtidState},
     plan::{MakeReady, PlaceBinlogs},
     store::{StoreReader, read_version},
+    tools::HeldChannel,
 };
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -19,6 +20,12 @@ struct Coordinates<'a> {
     binlog: Option<&'a BinlogPosition>,
     /// The GTIDs that the data hold: MySQL's executed set, MariaDB's position.
     gtids: &'a str,
+    /// The channels that the source replicated on, and where they stood when the backup ended. The data hold them no more.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    channels: &'a [HeldChannel],
+    /// Where the source stood in its own source's binlogs when the backup ended, as the backup tool wrote it down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a BinlogCoordinates>,
 }
 
 /// Makes a restored data directory ready to be taken into use.
@@ -39,6 +46,8 @@ pub(super) fn make_ready(
         timeline: step.at.as_ref().and_then(|(timeline, _)| timeline.as_deref()),
         binlog: step.at.as_ref().map(|(_, at)| at),
         gtids,
+        channels: outcome.examination.as_ref().map_or(&[], |examination| &examination.channels),
+        source: step.source.as_ref(),
     };
     let json = serde_json::to_vec_pretty(&coordinates)
         .map_err(|error| ExecuteError::BadPlan { problem: format!("the coordinates cannot be written: {error}") })?;

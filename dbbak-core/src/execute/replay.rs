@@ -16,9 +16,9 @@ use super::{
     running::Running,
 };
 use crate::{
-    plan::{PrivateServer, Replay, UnpackBinlogs},
+    plan::{ExaminationReport, PrivateServer, Replay, UnpackBinlogs},
     store::StoreReader,
-    tools::{Exit, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
+    tools::{Exit, HeldChannel, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
 };
 use std::{sync::Arc, thread, time::Duration};
 use uuid::Uuid;
@@ -101,7 +101,11 @@ fn replay_on(
         list_what_is_left(server)?;
     }
     let mut process = start_server(server, running)?;
-    let given = relay.as_ref().map_or(Ok(()), |relay| relay.begin(&first));
+    let mut channels = Vec::new();
+    let given = forget_channels(step, running).and_then(|found| {
+        channels = found;
+        relay.as_ref().map_or(Ok(()), |relay| relay.begin(&first))
+    });
     let begin = given.and_then(|()| match (&step.going_on, &relay) {
         (None, _) => Ok(Begin::fresh(unpack)),
         (Some(_), Some(_)) => Begin::behind_the_dead(step, unpack, &notes),
@@ -125,7 +129,8 @@ fn replay_on(
         Ok(window) => {
             let examined = step.examination.as_ref().map(|step| {
                 let examiner = Examiner { step, server, running, window: Some(window.landmarks()) };
-                examiner.examine(&mut *process, &mut parts)
+                let report = examiner.examine(&mut *process, &mut parts)?;
+                Ok(ExaminationReport { channels, ..report })
             });
             (Some(window), examined.transpose())
         }
@@ -133,6 +138,14 @@ fn replay_on(
     let ended = close(examined, server, &mut *process, running, parts)?;
     let missing = || ExecuteError::BadPlan { problem: "a replay ended without its window".into() };
     Ok((window.ok_or_else(missing)?, ended))
+}
+
+/// Has the server forget the channels that the data hold. One that goes on after a death has no other than the applier's, whose
+/// place it needs.
+fn forget_channels(step: &Replay, running: &Running<'_>) -> Result<Vec<HeldChannel>, ExecuteError> {
+    let Some(examination) = &step.examination else { return Ok(Vec::new()) };
+    let examiner = Examiner { step: examination, server: &step.server, running, window: None };
+    if step.going_on.is_some() { examiner.channels_of_the_dead() } else { examiner.forget_channels() }
 }
 
 /// The first batch that is not applied as a whole yet. What a dead run has applied is of no more use.

@@ -2,7 +2,7 @@
 
 use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
 use crate::{
-    binlog::{self, FileHead, Transaction},
+    binlog::{self, FileHead, Outside, Transaction, puts_outside},
     model::BinlogName,
     plan::{BinlogCopy, UnpackBinlogs},
     store::{BinlogEntry, Digest, StoreReader, open_binlog},
@@ -33,13 +33,45 @@ pub(super) fn unpack_file(
     let found =
         copy_binlog(entry, (&step.dir, name), step.span_of(place), store, reporter, &mut |transaction, inside| {
             expected.remember(transaction);
-            if inside { expected.note(name, transaction) } else { Ok(()) }
+            if !inside {
+                return Ok(());
+            }
+            let skipped = transaction.gtid.as_ref().is_some_and(|gtid| step.skip.contains(gtid));
+            if !skipped {
+                stays_inside(step, &entry.name, transaction, reporter)?;
+            }
+            expected.note(name, transaction)
         })?;
     if let Some(copy) = step.copies.get(place) {
         fit(&step.dir.join(name.as_str()), copy, &found)?;
     }
     expected.file(name);
     Ok(())
+}
+
+/// Refuses a transaction that would make files outside of the work directory; tells of one that names a directory which is
+/// left aside.
+fn stays_inside(
+    step: &UnpackBinlogs,
+    file: &BinlogName,
+    transaction: &Transaction,
+    reporter: &dyn Reporter,
+) -> Result<(), ExecuteError> {
+    let Some(outside) = transaction.statement.as_deref().and_then(puts_outside) else { return Ok(()) };
+    let gtid = transaction.gtid.as_ref().map(|gtid| format!("{gtid} at ")).unwrap_or_default();
+    let transaction = format!("{gtid}{file}:{}", transaction.start);
+    match outside {
+        Outside::Table(path) if step.leaves_directories_aside => {
+            let text = format!(
+                "transaction {transaction} has a table in {path:?}: it is made in the restored data directory, and its definition \
+                 does not name that directory"
+            );
+            reporter.report(&Event::Warning { text: &text });
+            Ok(())
+        }
+        Outside::Table(path) => Err(ExecuteError::PutsOutside { transaction, path: path.into(), table: true }),
+        Outside::Tablespace(path) => Err(ExecuteError::PutsOutside { transaction, path: path.into(), table: false }),
+    }
 }
 
 /// Unpacks one file while verifying it; the sink gets each transaction that ends before the stop, and whether it lies behind

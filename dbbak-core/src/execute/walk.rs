@@ -3,7 +3,7 @@
 use super::{
     Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, catch_up, clone, dump, examine,
     examine::Ended, fetch, files, load, mend::mend_tree, read_backup, ready, reindex, replay, running::Running, ship,
-    tablespaces::Tablespaces, tree::ExpectedFiles, walk_tree,
+    tablespaces::Tablespaces, ties, tree::ExpectedFiles, walk_tree,
 };
 use crate::{
     clock::Clock,
@@ -152,6 +152,7 @@ impl<'a> Walk<'a> {
             Step::LoadDump(load) => load::load_dump(load, &self.running())?,
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
             Step::RemoveTree { path } => files::remove_tree(path)?,
+            Step::CutTies { datadir } => ties::cut_ties(datadir)?,
             Step::FlushBinlogs { launch } => {
                 let exits = self.running().run(std::slice::from_ref(launch))?;
                 if !exits.iter().all(|exit| exit.status.success()) {

@@ -5,7 +5,7 @@ use super::{
     restore::{PRIVATE_SERVER_ID, Restore},
     step::{Examination, Examine, Step},
 };
-use crate::tools::{CheckWay, Client};
+use crate::tools::{CheckWay, Client, Family};
 
 impl Restore<'_> {
     /// What the private server is asked before it is shut down.
@@ -31,6 +31,13 @@ impl Restore<'_> {
                  is not set (--check none)"
                     .into(),
             );
+            if self.family == Family::Mysql {
+                plan.warnings.push(
+                    "where the source was a replica, the restored data hold its channels: start a server on them with \
+                     skip_replica_start=ON, and RESET REPLICA ALL (--check none)"
+                        .into(),
+                );
+            }
             return Ok(());
         }
         let server = self.private_server(PRIVATE_SERVER_ID, None, None)?;
@@ -49,9 +56,11 @@ impl Restore<'_> {
 impl Examination {
     /// What is looked at, in words.
     pub(super) fn line(&self) -> String {
+        let channels = if self.family == Family::Mysql { "forget channels of replication, " } else { "" };
+        let look = format!("{channels}compare the GTIDs, look for prepared XA transactions");
         match self.check {
-            CheckWay::None => "compare the GTIDs, look for prepared XA transactions; no table is checked".to_owned(),
-            way => format!("compare the GTIDs, look for prepared XA transactions, check all tables ({way})"),
+            CheckWay::None => format!("{look}; no table is checked"),
+            way => format!("{look}, check all tables ({way})"),
         }
     }
 }

@@ -220,6 +220,7 @@ impl Step {
             Step::LoadDump(_) => "load the dump through a private server".into(),
             Step::MoveTree { to, .. } => format!("move the copy to {}", to.display()),
             Step::RemoveTree { path } => format!("remove {}", path.display()),
+            Step::CutTies { .. } => "remove from the data what leads a server to its source".into(),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
             Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),

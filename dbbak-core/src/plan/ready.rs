@@ -26,9 +26,9 @@ struct LogPlace {
 }
 
 impl Restore<'_> {
-    /// Removes the identity of the source, which a copy of its data may hold.
-    pub(super) fn forget_identity(&self, plan: &mut Plan) {
-        plan.steps.extend(self.identity().into_iter().map(|path| Step::RemoveTree { path }));
+    /// Removes what a copy of the source's data may hold of it: identity, replication, lists of its binlogs.
+    pub(super) fn cut_ties(&self, plan: &mut Plan) {
+        plan.steps.push(Step::CutTies { datadir: self.datadir() });
     }
 
     /// The files that make up a server's identity.
@@ -84,6 +84,7 @@ impl Restore<'_> {
             coordinates: report.coordinates.clone(),
             at: self.ends_at(),
             base_gtid: self.base_gtid(),
+            source: self.chain.last().and_then(|last| last.entry.source_binlog.clone()),
             settings,
             binlog_state,
             history,

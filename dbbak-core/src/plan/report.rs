@@ -5,7 +5,7 @@ use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
     model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, OwnerName, SourceAddress, Stamp},
-    tools::CheckWay,
+    tools::{CheckWay, HeldChannel},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -173,6 +173,10 @@ pub struct ExaminationReport {
     pub remarks: Vec<String>,
     /// XA transactions that are prepared and not ended, as `XA COMMIT` and `XA ROLLBACK` take them.
     pub prepared: Vec<String>,
+    /// Channels of replication that the data held, and where they stood at the end of the backup: the server has forgotten
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<HeldChannel>,
     /// The GTIDs that the server has: MySQL's executed set, MariaDB's position.
     pub gtids: String,
     /// How durable what the server did last was made, as it said itself before it was shut down.

@@ -66,7 +66,7 @@ pub fn plan_restore(
         restore.check_space(restore.data_space())?;
     }
     restore.bring_up(&mut plan)?;
-    restore.forget_identity(&mut plan);
+    restore.cut_ties(&mut plan);
     if selection.window.is_some() {
         let variables = restore.last_variables();
         plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
@@ -356,6 +356,8 @@ impl<'a> Restore<'a> {
             copies: replay::copies(window)?,
             batches: division.batches.clone(),
             done_until: None,
+            // MySQL's client runs statements in the SQL mode that they were logged with; its applier keeps its own NO_DIR_IN_CREATE.
+            leaves_directories_aside: choice.relay || self.family == Family::Mariadb,
         };
         let copies = unpack.names();
         // Where each file is a copy under its own name, these are the places themselves.

@@ -2,7 +2,7 @@
 
 use super::Batch;
 use crate::{
-    model::{BinlogName, BinlogPosition, Gtid, SourceAddress},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Gtid, SourceAddress},
     store::{BinlogEntry, StoreKey},
     tools::{Applier, CheckWay, Client, CommandSpec, Family, Launch, ReplayReader},
 };
@@ -38,6 +38,10 @@ pub struct UnpackBinlogs {
     /// The place up to which a dead replay had applied the window, which this restore goes on behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_until: Option<BinlogPosition>,
+    /// Whether what applies the window leaves the directories aside that a statement names for a table. Otherwise such a
+    /// statement is refused: the table would be made in the source's own directory.
+    #[serde(default)]
+    pub leaves_directories_aside: bool,
 }
 
 /// How a binlog is copied into a window of two servers' binlogs, so that all copies can be read as one log: under a name of a
@@ -197,6 +201,9 @@ pub struct MakeReady {
     /// The GTIDs of the backup, as it recorded them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_gtid: Option<String>,
+    /// Where a replica stood in its source's binlogs when the backup ended, where the backup recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<BinlogCoordinates>,
     /// What was kept of the source's settings, and where it goes.
     pub settings: BTreeMap<StoreKey, PathBuf>,
     /// MariaDB: the file from which the server learns which GTIDs stand in its history.

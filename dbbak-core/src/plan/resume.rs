@@ -313,7 +313,7 @@ impl View<'_> {
             let Some(at) = self.keys.iter().position(|key| key == begun) else {
                 return Way::Anew("it died in a step that this plan does not have".into());
             };
-            let again = matches!(steps[at], Step::RemoveTree { .. } | Step::MakeReady(_));
+            let again = matches!(steps[at], Step::RemoveTree { .. } | Step::CutTies { .. } | Step::MakeReady(_));
             if matches!(self.touch(&steps[at]), Touch::Changes { .. }) && !again {
                 return Way::Anew(format!("it died while it was to {}, which changes the copy", steps[at].title()));
             }

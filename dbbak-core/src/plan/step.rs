@@ -59,6 +59,12 @@ pub enum Step {
         /// The tree.
         path: PathBuf,
     },
+    /// Removes from restored data what leads a server to its source: its identity, the state of its replication, what the
+    /// backup tool wrote down. Lists of logs name those of the data directory alone then.
+    CutTies {
+        /// The data directory.
+        datadir: PathBuf,
+    },
     /// Keeps a copy of the server's settings with the backup, secrets masked.
     KeepServerFiles {
         /// The server's variables, by name.

@@ -10,6 +10,7 @@ mod backup_argv;
 mod backup_cnf;
 mod backup_files;
 mod catch_up;
+mod channels;
 mod checkpoints;
 mod client;
 mod clone;
@@ -37,6 +38,7 @@ mod stderr_scan;
 mod success;
 mod tablespace_ids;
 mod tablespaces;
+mod ties;
 mod tool;
 mod version_line;
 
@@ -50,6 +52,7 @@ pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_serv
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
 pub use catch_up::{ChannelStatus, SourceLogin, ask_channels, forget_channel, parse_channels, stop_channels, wait_for};
+pub use channels::{HELD_CHANNELS, HeldChannel, NO_DIRECTORIES, forget_channels, parse_held_channels};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
 pub use clone::{
@@ -90,6 +93,7 @@ pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
 pub use tablespace_ids::{PAGE_HEAD, TablespaceIds, parse_tablespaces_asked, tablespace_of_meta, tablespace_of_page};
 pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};
+pub use ties::{inward_index, is_log_index, is_tie};
 pub use tool::{Family, Flavor, ToolKind, ToolRole, ToolVersion, Version, VersionError};
 pub use version_line::{parse_server_version, parse_version};
 

@@ -205,6 +205,12 @@ impl PrivateServerCommand {
             .path_option("--tmpdir", &self.tmpdir)?
             .path_option("--socket", &self.socket)?
             .path_option("--pid-file", &self.pid_file)?;
+        if self.family == Family::Mysql && self.relay.is_none() {
+            // The data of a replica hold its channels, and the server opens relay logs for them where it is told to.
+            spec = spec
+                .path_option("--relay-log", &self.tmpdir.join("relay"))?
+                .path_option("--relay-log-index", &self.tmpdir.join("relay.index"))?;
+        }
         optional(spec, "--log-error", self.log_error.as_deref())
     }
 
@@ -225,7 +231,9 @@ impl PrivateServerCommand {
                 "--loose-sha256-password-auto-generate-rsa-keys=OFF",
                 "--loose-caching-sha2-password-auto-generate-rsa-keys=OFF",
             ]),
-            Family::Mariadb => spec.arg("--loose-wsrep-on=OFF"),
+            // Without symbolic links it leaves every DATA DIRECTORY and INDEX DIRECTORY aside, of all engines and partitions
+            // (seen on 10.11.19): they are the source's.
+            Family::Mariadb => spec.args(["--loose-wsrep-on=OFF", "--loose-symbolic-links=OFF"]),
         }
     }
 
@@ -388,6 +396,7 @@ mod tests {
         --secure-file-priv=
         --local-infile=ON
         --loose-wsrep-on=OFF
+        --loose-symbolic-links=OFF
         --init-file=/run/dbbak/init.sql
         --server-id=4294967295
         --log-bin=/restore/log/replay
@@ -422,6 +431,8 @@ mod tests {
         --tmpdir=/restore/tmp
         --socket=/run/dbbak/s.sock
         --pid-file=/run/dbbak/pid
+        --relay-log=/restore/tmp/relay
+        --relay-log-index=/restore/tmp/relay.index
         --skip-networking
         --skip-name-resolve
         --skip-slave-start
@@ -462,6 +473,8 @@ mod tests {
         --tmpdir=/restore/tmp
         --socket=/run/dbbak/s.sock
         --pid-file=/run/dbbak/pid
+        --relay-log=/restore/tmp/relay
+        --relay-log-index=/restore/tmp/relay.index
         --skip-networking
         --skip-name-resolve
         --skip-replica-start

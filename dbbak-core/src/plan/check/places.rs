@@ -204,6 +204,7 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
         }
         match step {
             Step::CreateDir { path } | Step::RemoveTree { path } | Step::WriteReport { path, .. } => own(path),
+            Step::CutTies { datadir } => own(datadir),
             Step::PassTree(pass) => pass.to.iter().for_each(|to| own(to)),
             Step::MakeReady(ready) => {
                 own(&ready.datadir);

@@ -82,6 +82,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         copies: Vec::new(),
         batches: Vec::new(),
         done_until: None,
+        leaves_directories_aside: true,
     };
     let launch = |program: &str| Launch {
         command: CommandSpec::new(format!("/bin/{program}")),

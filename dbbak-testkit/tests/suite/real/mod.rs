@@ -17,6 +17,7 @@ mod flow;
 mod from_server;
 mod going_on;
 mod histories;
+mod inside;
 mod kill;
 mod names;
 mod past;

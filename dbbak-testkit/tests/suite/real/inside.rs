@@ -1,0 +1,141 @@
+//! A restore stays inside of its work directory, and what it restores leads nowhere else: not to the source's tables, not to
+//! the sources that it replicated from.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dbbak_testkit::real::{require_mysql, require_servers};
+use dbbak_testkit::scenario::{Restored, Scenario};
+use dbbak_testkit::server::{Options, Server};
+
+/// The files below a directory.
+fn files_below(dir: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files_below(&path)),
+            false => drop(found.insert(path)),
+        }
+    }
+    found
+}
+
+/// The tables of the source that lie elsewhere are dropped by accident; a restore to before that makes them inside, and the source
+/// can make them again.
+#[test]
+fn real_inside_tables_with_directories_of_their_own() {
+    if !require_servers() {
+        return;
+    }
+    let scenario = Scenario::with(Options::default().with("--symbolic-links=ON"), "");
+    let source = &scenario.server;
+    source.sql("CREATE DATABASE far");
+    scenario.full();
+    let far = scenario.fresh("far");
+    fs::create_dir(&far).unwrap();
+    let (at, far_dir) = (format!("DATA DIRECTORY='{}'", far.display()), far.display());
+    let tables = format!(
+        "USE far; CREATE TABLE i (a INT PRIMARY KEY) ENGINE=InnoDB {at}; CREATE TABLE m (a INT PRIMARY KEY) ENGINE=MyISAM {at} \
+         INDEX DIRECTORY='{far_dir}'; CREATE TABLE r (a INT PRIMARY KEY) ENGINE=Aria TRANSACTIONAL=0 {at}; CREATE TABLE p (a INT \
+         PRIMARY KEY) PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (2) {at}); ALTER TABLE p ADD PARTITION (PARTITION \
+         p1 VALUES LESS THAN MAXVALUE {at}); CREATE TABLE l LIKE p; CREATE TABLE s {at} AS SELECT 1 AS a"
+    );
+    source.sql(&tables);
+    for table in ["i", "m", "r", "p", "l"] {
+        source.sql(&format!("INSERT INTO far.{table} VALUES (1), (2)"));
+    }
+    let sums = source.checksums("far").unwrap();
+    assert!(files_below(&far).len() > 5, "they lie elsewhere");
+    source.sql("DROP DATABASE far");
+    let accident = source.value("SELECT @@GLOBAL.gtid_binlog_pos");
+    scenario.ship();
+    let left = files_below(&far);
+    for way in ["relay", "pipe"] {
+        let restored = scenario.restore(&["--before-gtid", &accident, "--replay", way]);
+        assert_eq!(files_below(&far), left, "{way}: nothing is written into the source's directories");
+        assert!(restored.ran.stderr.contains("it is made in the restored data directory"), "{}", restored.ran);
+        assert_eq!(scenario.checksums_of(&restored.datadir, "far"), sums, "{way}");
+    }
+    source.sql(&format!("CREATE DATABASE far; {tables}"));
+}
+
+/// A MySQL source with channels, and a full of it.
+fn a_replica(far: &Path) -> Scenario {
+    let options = Options::mysql().with(format!("--innodb-directories={}", far.display()));
+    let scenario = Scenario::with(options, "");
+    scenario.server.sql(
+        "INSTALL PLUGIN clone SONAME 'mysql_clone.so';
+         CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='r', SOURCE_AUTO_POSITION=1;
+         CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.2', SOURCE_PORT=2, SOURCE_USER='r', SOURCE_LOG_FILE='binlog.000007',
+         SOURCE_LOG_POS=4711 FOR CHANNEL 'west'; CREATE DATABASE far",
+    );
+    scenario.backup(&["backup-full", "--engine", "clone"]);
+    scenario
+}
+
+/// What was restored replicates from nobody, and the restore said so.
+#[track_caller]
+fn is_no_replica(scenario: &Scenario, restored: &Restored) {
+    let said = &restored.ran.stderr;
+    assert!(said.contains("the source replicated from 127.0.0.1:1 (channel \"\""), "{said}");
+    assert!(said.contains("127.0.0.2:2 (channel \"west\", up to binlog.000007:4711)"), "{said}");
+    assert_eq!(restored.report.examination.as_ref().unwrap().channels.len(), 2);
+    let coordinates = &restored.report.ready.as_ref().unwrap().coordinates;
+    let coordinates: serde_json::Value = serde_json::from_slice(&fs::read(coordinates).unwrap()).unwrap();
+    let west = &coordinates["channels"][1];
+    assert_eq!((&west["file"], &west["position"]), (&"binlog.000007".into(), &4711.into()), "{coordinates:#}");
+    let names = files_below(&restored.datadir).into_iter().map(|path| path.display().to_string());
+    assert_eq!(names.filter(|name| name.contains("relay")).collect::<Vec<_>>(), Vec::<String>::new());
+    let options = Options { log_bin: None, ..Options::mysql() };
+    let server = Server::on_datadir(&restored.datadir, &scenario.fresh("used"), options).unwrap();
+    assert_eq!(server.value("SELECT COUNT(*) FROM mysql.slave_master_info"), "0");
+    assert_eq!(server.value("SELECT COUNT(*) FROM mysql.slave_relay_log_info"), "0");
+}
+
+#[test]
+fn real_mysql_inside_no_channel_and_no_directory_of_the_source() {
+    if !require_mysql() {
+        return;
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let far = elsewhere.path();
+    let scenario = a_replica(far);
+    let source = &scenario.server;
+    is_no_replica(&scenario, &scenario.restore(&["--no-pitr"]));
+
+    let own = |transaction: &str| format!("{}:{transaction}", source.value("SELECT @@server_uuid"));
+    let last = || {
+        let executed = source.value("SELECT @@GLOBAL.gtid_executed");
+        own(executed.trim().rsplit(['-', ':']).next().unwrap())
+    };
+    source.sql("CREATE TABLE far.inside (a INT PRIMARY KEY)");
+    let inside = last();
+    let at = format!("DATA DIRECTORY='{}'", far.display());
+    source.sql(&format!(
+        "USE far; CREATE TABLE i (a INT PRIMARY KEY) {at}; INSERT INTO i VALUES (1), (2); CREATE TABLE p (a INT PRIMARY KEY) \
+         PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (2) {at}); ALTER TABLE p ADD PARTITION (PARTITION p1 VALUES LESS \
+         THAN MAXVALUE {at}); INSERT INTO p VALUES (1), (2)"
+    ));
+    let sums = source.checksums("far").unwrap();
+    assert_eq!(files_below(far).len(), 3, "they lie elsewhere");
+    source.sql("DROP DATABASE far");
+    let accident = last();
+    scenario.ship();
+    let restored = scenario.restore(&["--before-gtid", &accident, "--replay", "relay"]);
+    assert_eq!(files_below(far), BTreeSet::new(), "nothing is written into the source's directories");
+    assert_eq!(scenario.checksums_of(&restored.datadir, "far"), sums);
+    is_no_replica(&scenario, &restored);
+    is_no_replica(&scenario, &scenario.restore(&["--gtid", &inside, "--replay", "pipe"]));
+    let refused = scenario.try_restore(&["--before-gtid", &accident, "--replay", "pipe"]).exits(5);
+    assert!(refused.stderr.contains("outside of the work directory"), "{refused}");
+    assert!(refused.stderr.contains("--replay relay"), "{refused}");
+
+    source.sql(&format!("CREATE TABLESPACE far ADD DATAFILE '{}/far.ibd'", far.display()));
+    let space = last();
+    scenario.ship();
+    let refused = scenario.try_restore(&["--latest"]).exits(5);
+    assert!(refused.stderr.contains(&space) && refused.stderr.contains("far.ibd"), "{refused}");
+    scenario.restore(&["--latest", "--skip-gtid", &space]);
+}

@@ -2,7 +2,7 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
+    hints::{clone_hints, keyring_hints, lost_hints, prepared_hints, reader_hints},
     output,
 };
 use dbbak_core::{
@@ -521,13 +521,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             }
             hints
         }
-        ExecuteError::LostTablespaces { first, .. } if first.contains('/') => vec![
-            "was the table imported a moment ago (IMPORT TABLESPACE)? then SET GLOBAL innodb_log_checkpoint_now=1 (MariaDB), and the backup again".into(),
-            "does its file lie behind a symbolic link, or in a directory whose name begins with a dot?".into(),
-        ],
-        ExecuteError::LostTables { .. } => vec![
-            "the tool passes symbolic links over, as DATA DIRECTORY and INDEX DIRECTORY make them: bring the table into the data directory (ALTER TABLE ... ENGINE=InnoDB, or make it anew without the clause)".into(),
-        ],
+        ExecuteError::LostTablespaces { .. } | ExecuteError::LostTables { .. } => lost_hints(),
         ExecuteError::Clone { stderr, .. } => clone_hints(stderr),
         ExecuteError::Prepared { .. } => prepared_hints(),
         ExecuteError::SchemaChanged { .. } => {

@@ -2,7 +2,7 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
+    hints::{clone_hints, keyring_hints, lost_hints, prepared_hints, reader_hints},
     output,
 };
 use dbbak_core::{
@@ -252,7 +252,7 @@ fn store_code(error: &StoreError) -> u8 {
 fn plan_code(error: &PlanError) -> u8 {
     match error {
         PlanError::ServerUnreachable { .. } | PlanError::Tool { .. } => exit_code::TOOL,
-        PlanError::Command(_) => exit_code::CONFIG,
+        PlanError::Command(_) | PlanError::NamedTool { .. } => exit_code::CONFIG,
         PlanError::WorkdirInUse { .. } => exit_code::LOCKED,
         _ => exit_code::NO_PLAN,
     }
@@ -463,6 +463,12 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::ServerUnreachable { .. } => {
             hint("is it running, and does mysql_option_file name its socket or host?")
         }
+        PlanError::NamedTool { key, .. } => {
+            vec![format!("correct {key} in the configuration, or take it out to have the program looked for on PATH")]
+        }
+        PlanError::UnusableLink { .. } => hint(
+            "name an older backup, or none: the newest that can be applied is taken then, and binlogs; take a new full",
+        ),
         PlanError::NotInPast { .. } => hint(
             "take a new full with `dbbak backup-full --exec`; without --base-ts an incremental becomes one by itself",
         ),
@@ -515,6 +521,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             }
             hints
         }
+        ExecuteError::LostTablespaces { .. } | ExecuteError::LostTables { .. } => lost_hints(),
         ExecuteError::Clone { stderr, .. } => clone_hints(stderr),
         ExecuteError::Prepared { .. } => prepared_hints(),
         ExecuteError::SchemaChanged { .. } => {

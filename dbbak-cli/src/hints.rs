@@ -59,3 +59,11 @@ pub(crate) fn prepared_hints() -> Vec<String> {
         "a backup of files (--engine clone, or a backup tool) holds prepared transactions".into(),
     ]
 }
+
+/// After a backup that lacks files of tables: what makes a tool pass them over.
+pub(crate) fn lost_hints() -> Vec<String> {
+    vec![
+        "was the table imported a moment ago (IMPORT TABLESPACE)? then SET GLOBAL innodb_log_checkpoint_now=1 (MariaDB), and the backup again".into(),
+        "does its file lie behind a symbolic link (DATA DIRECTORY, INDEX DIRECTORY), or in a directory whose name begins with a dot? bring it into the data directory".into(),
+    ]
+}

@@ -68,6 +68,9 @@ pub struct Facts {
     /// The journal of a restore that lies in the work directory.
     #[serde(default)]
     pub journal: Option<Box<JournalFact>>,
+    /// Tables that have lost their tablespace on the server, as `database.table`; asked for before a backup alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// What the server's binlogs hold of the place that an incremental's parent ended at; looked at before an incremental alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<PastFact>,
@@ -429,6 +432,9 @@ pub struct StoredBackup {
     pub list_digest: Option<Digest>,
     /// Paths in it that lead out of a data directory.
     pub outside_paths: Vec<String>,
+    /// Tables that had lost their tablespace on the server already, as `database.table`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
     pub settings: BTreeMap<String, String>,
     /// Copies of the server's option files that were kept with it.
@@ -478,6 +484,7 @@ impl Facts {
             crossings: Vec::new(),
             journal: None,
             past: None,
+            broken: Vec::new(),
         }
     }
 
@@ -488,6 +495,11 @@ impl Facts {
 }
 
 impl ServerFacts {
+    /// Whether it tells which tablespaces it has, and discarded ones apart.
+    pub fn tells_tablespaces(&self) -> bool {
+        self.family() == Family::Mariadb || self.version >= Version::new(8, 0, 14)
+    }
+
     /// The family of dialects that it speaks.
     pub fn family(&self) -> Family {
         match self.flavor {

@@ -137,6 +137,21 @@ pub fn record_server_files(
     Ok(())
 }
 
+/// Keeps with a backup which tables had lost their tablespace on the server; nothing where there are none.
+///
+/// # Errors
+///
+/// When the store cannot be written.
+pub fn record_broken_tables(session: &dyn Session, to: &StoreKey, tables: &[String]) -> Result<(), RecordError> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let json = serde_json::to_vec(tables).map_err(|_| RecordError::Incomplete { missing: "broken tables" })?;
+    let key = to.join_text("broken.json").map_err(|_| RecordError::Incomplete { missing: "a file's name" })?;
+    publish(session, &key, &json)?;
+    Ok(())
+}
+
 /// What the store's lists name, read anew.
 #[derive(Debug)]
 struct Named {
@@ -321,6 +336,7 @@ fn entry_of(
         binlog_head: backup.binlog_head,
         binlog_prefix: backup.binlog_prefix,
         pitr: Some(backup.pitr.clone()),
+        unusable: backup.unusable.clone(),
         server: Some(plan.server.clone()),
         engine: Some(plan.engine.clone()),
         tool_version: Some(plan.tool_version.clone()),

@@ -14,8 +14,8 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreRequest, Selection, ShipRequest,
-        Summary, backup_tool_suits, check, check_resumed, family_of, parent_of, pinned, plan_backup, plan_orphans,
-        plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select,
+        Summary, backup_tool_suits, check, check_resumed, family_of, named_tool, parent_of, pinned, plan_backup,
+        plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select,
     },
     probe::Probe,
     record::RecordError,
@@ -89,7 +89,7 @@ impl Planning<'_> {
         let catalog = Catalog::load(self.store)?;
         let mut facts = survey::host(self.probe);
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
-        usable_client(&facts)?;
+        usable_client(&facts).map_err(|error| named_tool(self.config, error))?;
         survey::server(&mut facts, self.config, self.probe)?;
         survey::encryption(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
@@ -97,10 +97,12 @@ impl Planning<'_> {
         if let Ok(Some(parent)) = parent_of(&catalog, request) {
             survey::past(&mut facts, self.config, &catalog.binlogs, self.probe, parent);
         }
+        survey::broken_tables(&mut facts, self.config, self.probe)?;
         self.clone_facts(&mut facts, request)?;
         self.dump_facts(&mut facts, request)?;
         survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
-        checked(plan_backup(self.config, &catalog, &facts, self.clock.now(), request)?)
+        let plan = plan_backup(self.config, &catalog, &facts, self.clock.now(), request);
+        checked(plan.map_err(|error| named_tool(self.config, error))?)
     }
 
     /// Reports what each engine needs to take a full of the server, and what is missing.
@@ -112,7 +114,7 @@ impl Planning<'_> {
         let catalog = Catalog::load(self.store)?;
         let mut facts = survey::host(self.probe);
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
-        usable_client(&facts)?;
+        usable_client(&facts).map_err(|error| named_tool(self.config, error))?;
         survey::server(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(
@@ -179,7 +181,7 @@ impl Planning<'_> {
             survey::server(&mut facts, self.config, self.probe)?;
         }
         if request.from_server {
-            usable_client(&facts)?;
+            usable_client(&facts).map_err(|error| named_tool(self.config, error))?;
             let family = facts.server_family();
             survey::tools(&mut facts, self.config, self.probe, &[ToolRole::BinlogReader], family);
             survey::fetch_paths(&mut facts, self.config, &catalog, self.probe)?;
@@ -187,7 +189,8 @@ impl Planning<'_> {
         } else {
             survey::source_binlogs(&mut facts, self.config, &catalog, self.probe, request.rescue.as_deref())?;
         }
-        checked(plan_ship(self.config, &catalog, &facts, self.clock.now(), request)?)
+        let plan = plan_ship(self.config, &catalog, &facts, self.clock.now(), request);
+        checked(plan.map_err(|error| named_tool(self.config, error))?)
     }
 
     /// Plans a restore.
@@ -196,7 +199,10 @@ impl Planning<'_> {
     ///
     /// [`RunError`]; nothing was changed.
     pub fn restore(&self, request: &RestoreRequest) -> Result<Plan, RunError> {
-        let catalog = Catalog::load(self.store)?;
+        let mut catalog = Catalog::load(self.store)?;
+        for link in &request.avoid {
+            catalog.pass_over(*link, "its prepare has failed");
+        }
         let now = self.clock.now();
         let mut facts = survey::host(self.probe);
         survey::journal(&mut facts, self.probe, request.workdir.as_deref())?;
@@ -231,7 +237,8 @@ impl Planning<'_> {
         if let Some(owner) = &asked.finish.owner {
             survey::owner(&mut facts, owner, self.probe)?;
         }
-        let plan = checked(plan_restore(self.config, &catalog, &facts, now, asked)?)?;
+        let plan = plan_restore(self.config, &catalog, &facts, now, asked);
+        let plan = checked(plan.map_err(|error| named_tool(self.config, error))?)?;
         survey::done_place(&mut facts, self.store, &plan.window_files())?;
         let resumed = plan_resume(plan.clone(), &facts);
         match check_resumed(&plan, &resumed).into_iter().next() {

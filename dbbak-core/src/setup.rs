@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::{config_names_keyring, engine_without_tool, scratch_root},
+    plan::{auto_changes_form, config_names_keyring, engine_without_tool, scratch_root},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolKind, ToolRole, UntestedSeries, Version, untested_series},
@@ -224,6 +224,20 @@ pub enum Finding {
         /// Bytes that the next full needs there, about.
         needed: u64,
     },
+    /// `engine: auto` would take the next full in another form than the newest one has: nothing goes on that chain.
+    FormChanges {
+        /// The engine of the newest full.
+        before: String,
+        /// The one that would be chosen.
+        chosen: String,
+    },
+    /// The configuration names a backup tool that cannot be used.
+    NamedToolUnusable {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// No local directory for prepares and restores.
     NoScratch {
         /// Why.
@@ -311,6 +325,7 @@ pub fn judge(
     if needs_tool {
         findings.push(tool(facts, ToolRole::Backup, server));
     }
+    findings.extend(form(config, catalog.ok(), facts, server));
     if let Some((name, reason, missing)) = engine {
         let name = name.to_owned();
         findings.push(match missing.is_empty() {
@@ -326,6 +341,19 @@ pub fn judge(
     }
     space(config, facts, server, &mut findings);
     findings
+}
+
+/// What is wrong with how the next full would be taken: a tool that is named and not there, or another form than before.
+fn form(config: &Config, catalog: Option<&Catalog>, facts: &Facts, server: Option<&ServerFacts>) -> Option<Finding> {
+    let server = server.filter(|_| config.engine.name().is_none())?;
+    let tool = facts.tool(ToolRole::Backup)?;
+    let without = engine_without_tool(config, facts, server).is_some_and(|(_, _, missing)| missing.is_empty());
+    if let (Some(path), None, true) = (&config.xtrabackup, &tool.version, without) {
+        let problem = tool.problem.clone().unwrap_or_default();
+        return Some(Finding::NamedToolUnusable { path: path.clone(), problem });
+    }
+    let (before, chosen) = auto_changes_form(config, catalog?, facts, server)?;
+    Some(Finding::FormChanges { before, chosen })
 }
 
 fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {

@@ -10,7 +10,7 @@ pub mod run;
 
 pub use dir::{Call, ShimDir, ShimPrograms};
 
-use dbbak_core::tools::Query;
+use dbbak_core::tools::{Family, Query};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,6 +186,11 @@ impl Series {
         matches!(self, Series::Mariadb1011 | Series::Mariadb118)
     }
 
+    /// The family of its server.
+    pub fn family(self) -> Family {
+        if self.is_mariadb() { Family::Mariadb } else { Family::Mysql }
+    }
+
     /// Whether metadata files have MariaDB's own names, as from 11.1 on.
     pub fn has_new_names(self) -> bool {
         self == Series::Mariadb118
@@ -235,7 +240,8 @@ impl Scenario {
             &["File", "Position", "Binlog_Do_DB", "Binlog_Ignore_DB"],
             &[&["mysql-bin.000001", "4711", "", ""]],
         )
-        .answer_with(Query::Tablespaces.sql(), &["space", "name"], &[&["5", "shop/orders"]])
+        .answer_with(Query::Tablespaces(series.family()).sql(), &["space", "name"], &[&["5", "shop/orders"]])
+        .answer_with(Query::WithoutTablespace(series.family()).sql(), &["space", "name"], &[])
     }
 
     /// The same with these points instead.

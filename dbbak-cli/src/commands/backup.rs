@@ -1,6 +1,6 @@
 //! `dbbak backup-full` and `dbbak backup-incr`.
 
-use super::plan_and_run;
+use super::{code_of, plan_and_run};
 use crate::{
     CommandError,
     args::{BackupFullArgs, BackupIncrArgs, EngineName, NonTransactionalName},
@@ -60,5 +60,5 @@ fn run(context: &Context, exec: bool, request: &BackupRequest, config: &Config) 
         };
         output::text(&format!("{id}: done{lsn}{place}\n"))?;
     }
-    Ok(exit_code::DONE)
+    Ok(code_of(&done.finished.incomplete))
 }

@@ -138,6 +138,14 @@ fn text(finding: &Finding) -> String {
             path.display(),
             output::bytes(*needed)
         ),
+        Finding::FormChanges { before, chosen } => {
+            format!(
+                "engine: auto takes the next full by {chosen}, and the newest was taken by {before}: nothing goes on its chain"
+            )
+        }
+        Finding::NamedToolUnusable { path, problem } => {
+            format!("backup tool: xtrabackup names {}, which cannot be used: {problem}", path.display())
+        }
         Finding::NoScratch { problem } => format!("scratch: {problem}"),
         _ => format!("{finding:?}"),
     }
@@ -197,6 +205,10 @@ fn remedy(finding: &Finding) -> Option<String> {
                 .into()
         }
         Finding::SpaceLow { .. } => "free some space, or keep fewer trees (prepared: redo, final or none)".into(),
+        Finding::FormChanges { .. } => {
+            "install the backup tool again, or name the engine that is meant (`engine`)".into()
+        }
+        Finding::NamedToolUnusable { .. } => "correct xtrabackup in the configuration".into(),
         Finding::NoScratch { .. } => "set scratch_dir to a local directory with room for a copy of the data".into(),
         _ => return None,
     })

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod demo;
 mod engines;
+mod fall_back;
 mod find;
 mod init;
 mod list;

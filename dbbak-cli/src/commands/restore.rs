@@ -1,6 +1,6 @@
 //! `dbbak restore`.
 
-use super::plan_and_run;
+use super::{fall_back::another_way, plan_and_run};
 use crate::{
     CommandError,
     args::{CheckArg, ReplayArg, RestoreArgs},
@@ -18,10 +18,11 @@ use uuid::Uuid;
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandError> {
     let target = target_of(args);
     let workdir = args.workdir.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
-    let request = RestoreRequest {
+    let mut request = RestoreRequest {
         id: Uuid::new_v4(),
         target,
         backup: args.backup,
+        avoid: Vec::new(),
         timeline: args.timeline.clone(),
         workdir,
         replay: match args.replay {
@@ -32,7 +33,13 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         skip: args.skip_gtid.clone(),
         finish: finish_of(args),
     };
-    let done = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request))?;
+    let done = loop {
+        let ran = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request));
+        match ran {
+            Ok(done) => break done,
+            Err(error) => request = another_way(context, &request, &error).ok_or(error)?,
+        }
+    };
     let Some(done) = done else { return Ok(exit_code::DONE) };
     let Some(report) = &done.finished.report else { return Ok(exit_code::BUG) };
     if context.json {

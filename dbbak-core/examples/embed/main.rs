@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         id: Uuid::new_v4(),
         target,
         backup: None,
+        avoid: Vec::new(),
         timeline: None,
         workdir,
         replay: ReplayWay::Auto,

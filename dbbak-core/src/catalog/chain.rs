@@ -42,6 +42,16 @@ pub enum ChainError {
         /// The LSN that the incremental starts at.
         found: Lsn,
     },
+    /// A backup of the chain cannot be applied.
+    #[error("backup {link} cannot be applied: {reason}")]
+    Unusable {
+        /// The backup that is the end of the chain.
+        child: Stamp,
+        /// The one that cannot be applied.
+        link: Stamp,
+        /// Why.
+        reason: String,
+    },
     /// The links do not lead to the full that the incremental's name says.
     #[error("backup {child} belongs to the full {base}, but its parents lead elsewhere")]
     WrongRoot {
@@ -87,7 +97,17 @@ impl Catalog {
             child = parent;
         }
         chain.reverse();
+        if let Some((link, reason)) = chain.iter().find_map(|link| Some((link.ts(), link.entry.unusable.clone()?))) {
+            return Err(ChainError::Unusable { child: ts, link, reason });
+        }
         Ok(chain)
+    }
+
+    /// Notes of a backup that it cannot be applied, in this snapshot alone.
+    pub fn pass_over(&mut self, ts: Stamp, reason: &str) {
+        let backups = self.backups.iter_mut().filter(|backup| backup.ts() == ts);
+        backups.for_each(|backup| backup.entry.unusable = Some(reason.to_owned()));
+        self.whole = std::sync::OnceLock::new();
     }
 
     /// Whether the chain that ends with a backup is whole: [`Catalog::chain`] would return it. For questions about many
@@ -110,6 +130,10 @@ impl Catalog {
                     break;
                 }
                 open.push(place);
+                if self.backups[place].entry.unusable.is_some() {
+                    known[place] = Some(false);
+                    break;
+                }
                 // A ring of parents ends here, and is not whole.
                 known[place] = Some(false);
                 let backup = &self.backups[place];

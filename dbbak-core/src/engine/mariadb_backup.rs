@@ -25,6 +25,11 @@ impl Engine for MariadbBackup {
         suits(tool, flavor, server)
     }
 
+    // Seen on 10.11.19: a database that was dropped and made again while the backup ran.
+    fn misses_dropped_tablespaces(&self, _tool: &ToolVersion) -> bool {
+        true
+    }
+
     fn backup_command(&self, job: &BackupJob<'_>) -> Result<CommandSpec, CommandError> {
         backup_command(job)
     }

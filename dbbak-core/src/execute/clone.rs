@@ -212,6 +212,7 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         binlog: status.binlog,
         binlog_head,
         binlog_prefix: None,
+        unusable: None,
         last_lsn: None,
         pitr,
         slave_info: None,

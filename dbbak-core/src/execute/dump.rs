@@ -89,6 +89,7 @@ pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBac
         binlog: whole.binlog,
         binlog_head,
         binlog_prefix: None,
+        unusable: None,
         last_lsn: None,
         pitr,
         slave_info: None,

@@ -3,7 +3,7 @@
 use super::{executor::ExecError, tree::TreeError};
 use crate::{
     binlog::BinlogError,
-    model::{BinlogName, BinlogPosition, Lsn},
+    model::{BinlogName, BinlogPosition, Lsn, Stamp},
     store::StoreError,
     tools::{ReaderError, ToolRunError},
 };
@@ -43,6 +43,8 @@ pub enum ExecuteError {
         problem: Box<ToolRunError>,
         /// Where all that it printed lies.
         log: PathBuf,
+        /// The incremental that it was to apply.
+        link: Option<Stamp>,
     },
     /// An incremental was used up by an earlier prepare: its pages are gone.
     #[error("the incremental was used up by an earlier prepare: {} has lost its delta", path.display())]
@@ -68,6 +70,16 @@ pub enum ExecuteError {
         /// Its number.
         id: u32,
         /// How many are missing.
+        count: usize,
+    },
+    /// The tool ended well, and files of tables are missing that the server has.
+    #[error(
+        "the backup tool reported success, and the backup lacks files of {count} tables, first {}", first.display()
+    )]
+    LostTables {
+        /// The first file, by its path below the data directory.
+        first: PathBuf,
+        /// How many tables lack files.
         count: usize,
     },
     /// The new backup does not begin where its parent ends.

@@ -19,6 +19,7 @@ use crate::{
     },
 };
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::Duration,
@@ -267,6 +268,7 @@ impl Examiner<'_> {
         let mut client = self.running.spawn(&[Launch { command: command.arg("--unbuffered"), log: log.clone() }])?;
         let rows = self.converse(&mut *client, &tables);
         let mut damaged: Vec<String> = Vec::new();
+        let mut broken: BTreeSet<String> = BTreeSet::new();
         let mut answered = 0;
         loop {
             if let Some(signal) = self.running.reporter.interrupted() {
@@ -283,6 +285,10 @@ impl Examiner<'_> {
                 CheckSays::Sound => (answered, report.tables) = (answered + 1, report.tables + 1),
                 CheckSays::Unchecked => (answered, report.unchecked) = (answered + 1, report.unchecked + 1),
                 CheckSays::Remark(text) => report.remarks.push(format!("{}: {text}", row.table)),
+                CheckSays::Damaged(text) if self.step.broken.contains(&row.table) => {
+                    report.remarks.push(format!("{}: {text} (as on the source when it was backed up)", row.table));
+                    broken.insert(row.table);
+                }
                 CheckSays::Damaged(text) => damaged.push(format!("{}: {text}", row.table)),
             }
         }
@@ -295,8 +301,8 @@ impl Examiner<'_> {
             let next = tables.get(answered + damaged.len()).or(tables.last());
             let next = next.map_or_else(String::new, ToString::to_string);
             damaged.push(format!("{next}: the check broke off: {ended} {said}").trim_end().to_owned());
-        } else if damaged.is_empty() && answered != tables.len() {
-            damaged.push(format!("{} of {} tables were answered for", answered, tables.len()));
+        } else if damaged.is_empty() && answered + broken.len() != tables.len() {
+            damaged.push(format!("{} of {} tables were answered for", answered + broken.len(), tables.len()));
         }
         for remark in &report.remarks {
             self.running.reporter.report(&Event::Warning { text: &format!("CHECK TABLE remarks: {remark}") });

@@ -256,6 +256,11 @@ pub(super) fn each_event(path: &Path, sink: &mut dyn FnMut(u64, u32) -> bool) ->
     Ok(())
 }
 
+/// Whether a directory has a name, be it that of a symbolic link that leads nowhere.
+pub(super) fn is_named(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
 /// Whether something lies there; if that cannot be told, yes.
 pub(super) fn exists(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)

@@ -93,6 +93,8 @@ pub struct NewBackup {
     pub binlog_head: Option<Digest>,
     /// Digest of that binlog's bytes before the coordinates.
     pub binlog_prefix: Option<Digest>,
+    /// Why it cannot be applied, where that shows.
+    pub unusable: Option<String>,
     /// Whether a replay may start from there.
     pub pitr: PitrState,
     /// Where a replica stood in its source's binlogs.

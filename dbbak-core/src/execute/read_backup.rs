@@ -1,6 +1,8 @@
 //! Reads what the backup tool left of a new backup, and checks that its coordinates are a transaction boundary.
 
-use super::{error::ExecuteError, files, outcome::NewBackup, running::Running, tablespaces::Tablespaces};
+use super::{
+    error::ExecuteError, files, lost_tables, outcome::NewBackup, renames, running::Running, tablespaces::Tablespaces,
+};
 use crate::{
     binlog::{self, Boundary},
     model::BinlogCoordinates,
@@ -35,6 +37,9 @@ pub(super) fn read_backup(
     if let (Some(tablespaces), Some(before)) = (&tablespaces, before) {
         tablespaces.all_in(before, &step.dir)?;
     }
+    if let Some(datadir) = &step.datadir {
+        lost_tables::all_tables_in(&step.dir, datadir)?;
+    }
     let dir = BackupDir { path: &step.dir, names: files::names_in(&step.dir)? };
     let checkpoints: Checkpoints = dir.required(MetadataFile::Checkpoints, parse_checkpoints)?;
     let info: BackupInfo = dir.required(MetadataFile::Info, parse_info)?;
@@ -53,12 +58,27 @@ pub(super) fn read_backup(
         binlog,
         binlog_head,
         binlog_prefix,
+        unusable: unusable(step)?,
         pitr,
         slave_info: dir.optional(MetadataFile::SlaveInfo, parse_slave_info)?,
         galera_info: dir.optional(MetadataFile::GaleraInfo, parse_galera_info)?,
         lock_seconds: info.lock_seconds,
         tablespaces: tablespaces.map(|tablespaces| tablespaces.ids()),
     })
+}
+
+/// Why an incremental cannot be applied, where its files show that.
+fn unusable(step: &ReadBackup) -> Result<Option<String>, ExecuteError> {
+    if step.from_lsn.is_none() || step.datadir.is_none() {
+        return Ok(None);
+    }
+    let ring = renames::ring_in(&step.dir)?;
+    Ok(ring.map(|ring| {
+        format!(
+            "tables took each other's names while it was taken ({}), which mariadb-backup's prepare cannot follow",
+            ring.join(" to ")
+        )
+    }))
 }
 
 /// Whether a replay may start from the coordinates, and the digest of their binlog's head.

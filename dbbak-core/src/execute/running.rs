@@ -141,6 +141,7 @@ impl Running<'_> {
             title: step.title.clone(),
             problem: Box::new(problem),
             log: step.launch.log.clone(),
+            link: step.applies,
         })
     }
 }

@@ -40,13 +40,22 @@ impl Tablespaces {
     ///
     /// [`ExecuteError::LostTablespaces`].
     pub(super) fn all_in(&self, before: &TablespaceIds, dir: &Path) -> Result<(), ExecuteError> {
-        let (held, unknown) = held_in(dir)?;
+        let (held, mut unwritten) = held_in(dir)?;
         let is_lost = |(id, name): &&(u32, String)| {
-            before.contains(*id) && !held.contains(*id) && !name.split('/').any(|part| part.starts_with("#sql"))
+            let passing = |part: &str| part.starts_with("#sql") || part.starts_with("@0023sql");
+            before.contains(*id) && !held.contains(*id) && !name.split('/').any(passing)
         };
-        let lost: Vec<_> = self.found.iter().filter(is_lost).collect();
+        let mut lost: Vec<_> = self.found.iter().filter(is_lost).collect();
+        // Where the first page is empty the file's name tells; what bears another name may be any of them.
+        lost.retain(|(_, name)| match unwritten.iter().position(|file| file == name) {
+            Some(place) => {
+                unwritten.swap_remove(place);
+                false
+            }
+            None => true,
+        });
         match lost.first() {
-            Some((id, name)) if lost.len() > unknown => {
+            Some((id, name)) if lost.len() > unwritten.len() => {
                 Err(ExecuteError::LostTablespaces { first: name.clone(), id: *id, count: lost.len() })
             }
             _ => Ok(()),
@@ -54,10 +63,10 @@ impl Tablespaces {
     }
 }
 
-/// The tablespaces of which a backup's directory holds the file, or an incremental's changed pages; and how many files there
-/// are whose first page is empty, because the server had not written it yet: the redo makes it.
-fn held_in(dir: &Path) -> Result<(TablespaceIds, usize), ExecuteError> {
-    let (mut held, mut unknown) = (Vec::new(), 0);
+/// The tablespaces of which a backup's directory holds the file, or an incremental's changed pages; and the names of files
+/// whose first page is empty, because the server had not written it yet: the redo makes it.
+fn held_in(dir: &Path) -> Result<(TablespaceIds, Vec<String>), ExecuteError> {
+    let (mut held, mut unwritten) = (Vec::new(), Vec::new());
     files::each_file(dir, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // A table that was made while the tool ran lies there whole, as `t.ibd.new`, or `t.new.ibd` in older ones.
@@ -67,13 +76,23 @@ fn held_in(dir: &Path) -> Result<(TablespaceIds, usize), ExecuteError> {
             held.extend(tablespace_of_meta(&String::from_utf8_lossy(&text)));
         } else if whole && !name.ends_with(".delta") {
             match files::head::<PAGE_HEAD>(path)?.map_or(0, |head| tablespace_of_page(&head)) {
-                0 => unknown += 1,
+                0 => unwritten.push(name_of(path.strip_prefix(dir).unwrap_or(path))),
                 id => held.push(id),
             }
         }
         Ok(())
     })?;
-    Ok((held.into_iter().collect(), unknown))
+    Ok((held.into_iter().collect(), unwritten))
+}
+
+/// The name of the tablespace that a file of a backup is named for: `shop/t` for `shop/t.ibd`, `shop/t.ibd.new`, `shop/t.new`.
+fn name_of(file: &Path) -> String {
+    let name = file.to_string_lossy();
+    let mut name = name.as_ref();
+    while let Some(shorter) = [".ibd", ".new", ".ibu"].iter().find_map(|end| name.strip_suffix(end)) {
+        name = shorter;
+    }
+    name.to_owned()
 }
 
 #[cfg(test)]
@@ -118,5 +137,14 @@ mod tests {
         write("shop/lost.ibd", &[0; 200]);
         lost(&[1, 5]).unwrap();
         lost(&[1, 5, 77]).unwrap_err();
+        // Empty files of other names do not hide one that is lost, and the lost one is named.
+        let named = found(&[(5, "shop/lost"), (6, "shop/ex"), (8, "shop/dst")]);
+        write("shop/ex.new", &[0; 200]);
+        let error = named.all_in(&named.ids(), dir.path()).unwrap_err();
+        let ExecuteError::LostTablespaces { first, count, .. } = error else { panic!("{error}") };
+        assert_eq!((first.as_str(), count), ("shop/dst", 1));
+        // One that was renamed meanwhile still bears its old name.
+        write("shop/old.ibd.new", &[0; 200]);
+        named.all_in(&named.ids(), dir.path()).unwrap();
     }
 }

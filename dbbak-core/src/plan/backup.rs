@@ -2,8 +2,8 @@
 
 use super::{
     Plan, PlanError, Summary, clone, dump,
-    engines::choose,
-    past::{self, InsteadOf},
+    engines::{choose, form_changes},
+    past::{self, InsteadOf, Unproven},
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
@@ -17,9 +17,7 @@ use crate::{
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
     survey::client_of,
-    tools::{
-        Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, Version, parse_server_version, untested_series,
-    },
+    tools::{Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, parse_server_version, untested_series},
 };
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
@@ -65,15 +63,40 @@ fn by_engine(
 ) -> Result<Plan, PlanError> {
     let choice = (*request == BackupRequest::Full).then(|| choose(config, facts, server));
     let reason = choice.as_ref().and_then(|choice| choice.reason.clone());
-    match choice.and_then(|choice| choice.engine) {
-        Some("clone") => {
-            return clone::plan_clone((config, catalog, facts), server, now, reason.unwrap_or_default());
-        }
-        Some("dump") => return dump::plan_dump((config, catalog, facts), server, now, reason.unwrap_or_default()),
-        _ => {}
+    if let (Some(choice), true) = (&choice, config.xtrabackup.is_some())
+        && config.engine.name().is_none()
+        && matches!(choice.engine, Some("clone" | "dump"))
+    {
+        // What is named must be there: another form of backup is no answer to a wrong path.
+        tool(facts, ToolRole::Backup)?;
     }
-    let asked = parent_of(catalog, request)?;
+    let changed = choice.as_ref().and_then(|choice| form_changes(config, catalog, choice.engine?));
+    let planned = match choice.and_then(|choice| choice.engine) {
+        Some("clone") => {
+            Some(clone::plan_clone((config, catalog, facts), server, now, reason.clone().unwrap_or_default())?)
+        }
+        Some("dump") => {
+            Some(dump::plan_dump((config, catalog, facts), server, now, reason.clone().unwrap_or_default())?)
+        }
+        _ => None,
+    };
+    if let Some(mut plan) = planned {
+        plan.warnings.extend(changed.map(|before| {
+            format!("engine auto: this full is of another form than the newest one ({before}): nothing goes on that chain; name the engine, or mend what is missing (`dbbak engines`)")
+        }));
+        return Ok(plan);
+    }
     let (mut proof, mut instead) = (None, None);
+    let asked = match (parent_of(catalog, request), request) {
+        (
+            Err(PlanError::UnusableLink { backup, link, reason }),
+            BackupRequest::Incremental { base: None, differential: false },
+        ) => {
+            instead = Some(InsteadOf { parent: backup, why: Unproven::Unusable { link, reason } });
+            None
+        }
+        (asked, _) => asked?,
+    };
     if let Some(parent) = asked {
         same_server(parent, server)?;
         match (past::prove(parent, server, facts, catalog), request) {
@@ -136,6 +159,7 @@ fn by_engine(
         binlog_dir: binlog_dir(config, server),
         from_lsn: parent.and_then(|parent| parent.to_lsn),
         binlog_enabled: server.log_bin,
+        datadir: (server.family() == Family::Mariadb).then(|| server.datadir.clone()),
         tablespaces: work.ask_tablespaces(server)?,
     }));
     let mut trees = vec![TreeName::Raw];
@@ -144,8 +168,10 @@ fn by_engine(
     } else {
         plan.steps.push(work.list(TreeName::Raw, "list and sync the backup"));
     }
+    plan.warnings.extend(broken_warning(facts));
     plan.steps.push(Step::KeepServerFiles {
         variables: server.variables.clone(),
+        broken: facts.broken.clone(),
         files: config.server.config_files.clone(),
         to: layout::server(&id),
     });
@@ -296,18 +322,18 @@ impl Work<'_> {
             launch: Launch { command, log: self.log() },
             dir,
             expect,
+            applies: None,
             tablespaces: self.ask_tablespaces(server)?.map(KnownTablespaces::Ask),
         })
     }
 
     /// Asks the server which tablespaces it has.
     fn ask_tablespaces(&self, server: &ServerFacts) -> Result<Option<Launch>, PlanError> {
-        // Older servers do not tell discarded ones apart.
-        if !self.engine.misses_dropped_tablespaces(self.version) || server.version < Version::new(8, 0, 14) {
+        if !self.engine.misses_dropped_tablespaces(self.version) || !server.tells_tablespaces() {
             return Ok(None);
         }
         let (client, _) = tool(self.facts, ToolRole::Client)?;
-        let query = client_of(self.config, program(client)?).query(Query::Tablespaces)?;
+        let query = client_of(self.config, program(client)?).query(Query::Tablespaces(server.family()))?;
         Ok(Some(Launch { command: query.spec().clone(), log: self.log() }))
     }
 
@@ -395,6 +421,7 @@ impl Work<'_> {
             dir: copy.to_owned(),
             // The LSN that it must reach is that of the backup just taken: the tool checks it itself.
             expect: self.engine.prepared(last, None),
+            applies: None,
             tablespaces: self.engine.misses_dropped_tablespaces(self.version).then_some(KnownTablespaces::Asked),
         })));
         Ok(())
@@ -460,6 +487,20 @@ fn no_engine(tool: &ToolFact, version: &ToolVersion) -> PlanError {
         path: tool.path.clone(),
         problem: format!("it is {} {}, which takes no backups", version.kind, version.full),
     }
+}
+
+/// Tells of tables that a backup can hold only as they are: without their rows.
+pub(super) fn broken_warning(facts: &Facts) -> Option<String> {
+    const NAMED: usize = 10;
+    if facts.broken.is_empty() {
+        return None;
+    }
+    let more = facts.broken.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!(
+        "tables have lost their tablespace on the server already (discarded, or the file is gone), and the backup holds them as they are: {}{more}",
+        facts.broken.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
+    ))
 }
 
 /// What is recorded of a server.

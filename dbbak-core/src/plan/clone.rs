@@ -2,7 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, free_stamp, program, server_record, tool},
+    backup::{binlog_dir, broken_warning, free_stamp, program, server_record, tool},
     keyring::keyring,
     scratch::{self, Scratch},
     step::{
@@ -126,7 +126,9 @@ pub(super) fn plan_clone(
     plan.steps.push(Step::OpenClone(Box::new(work.open()?)));
     work.keep(&mut plan, &root.join(id.to_string()).join(TreeName::PreparedFinal.as_str()), same_filesystem);
     plan.steps.push(Step::RemoveTree { path: work.scratch.clone() });
+    plan.warnings.extend(broken_warning(facts));
     plan.steps.push(Step::KeepServerFiles {
+        broken: facts.broken.clone(),
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
         to: layout::server(&id),

@@ -148,6 +148,7 @@ pub(super) fn plan_dump(
     })));
     plan.steps.push(list(&dir, config));
     plan.steps.push(Step::KeepServerFiles {
+        broken: Vec::new(),
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
         to: layout::server(&id),

@@ -1,6 +1,6 @@
 //! What each engine needs to take a full of the server, and what of it is missing.
 
-use super::{backup::tool, clone, dump};
+use super::{PlanError, backup::tool, clone, dump};
 use crate::{
     catalog::Catalog,
     config::{Config, NonTransactional},
@@ -71,6 +71,39 @@ pub(super) fn choose(config: &Config, facts: &Facts, server: &ServerFacts) -> Ch
     }
     // Nothing does: what is said then is what the tool lacks, or the clone.
     Choice { engine: clone.as_ref().map(|_| "clone"), reason: clone }
+}
+
+/// The engine of the newest full, where `auto` would take the next one in another form.
+pub(crate) fn form_changes(config: &Config, catalog: &Catalog, chosen: &str) -> Option<String> {
+    let before = catalog.latest_full().and_then(|full| full.entry.engine.clone())?;
+    (config.engine.name().is_none() && before != chosen).then_some(before)
+}
+
+/// The engine that `auto` chooses for a full now, and that of the newest full, where these differ.
+pub fn auto_changes_form(
+    config: &Config,
+    catalog: &Catalog,
+    facts: &Facts,
+    server: &ServerFacts,
+) -> Option<(String, String)> {
+    let chosen = choose(config, facts, server).engine?;
+    form_changes(config, catalog, chosen).map(|before| (before, chosen.to_owned()))
+}
+
+/// Tells of a tool that the configuration names by its key.
+pub(crate) fn named_tool(config: &Config, error: PlanError) -> PlanError {
+    let PlanError::Tool { role, path: Some(path), problem } = &error else { return error };
+    let (key, named) = match role {
+        ToolRole::Backup => ("xtrabackup", &config.xtrabackup),
+        ToolRole::BinlogReader => ("mysqlbinlog", &config.mysqlbinlog),
+        ToolRole::Client => ("mysql", &config.mysql),
+        ToolRole::Server => ("mysqld", &config.mysqld),
+        ToolRole::Dump => ("mysqldump", &config.mysqldump),
+    };
+    match named {
+        Some(named) if named == path => PlanError::NamedTool { key, path: path.clone(), problem: problem.clone() },
+        _ => error,
+    }
 }
 
 /// The backup tool, where it suits the server.

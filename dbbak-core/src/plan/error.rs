@@ -389,6 +389,26 @@ pub enum PlanError {
         /// Whether it was the credentials that were refused.
         access_denied: bool,
     },
+    /// A backup of the chain cannot be applied.
+    #[error("backup {backup} needs {link}, which cannot be applied: {reason}")]
+    UnusableLink {
+        /// The backup.
+        backup: Stamp,
+        /// The one of its chain that cannot be applied; perhaps itself.
+        link: Stamp,
+        /// Why.
+        reason: String,
+    },
+    /// A program that the configuration names is missing or unusable.
+    #[error("{key} names {}, which cannot be used: {problem}", path.display())]
+    NamedTool {
+        /// The configuration's key.
+        key: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// Nothing proves that the end of the parent lies in the server's past.
     #[error("nothing proves that the end of backup {parent} lies in this server's past: {why}")]
     NotInPast {

@@ -11,7 +11,13 @@ impl Restore<'_> {
     /// What the private server is asked before it is shut down.
     pub(super) fn examination(&self, client: Client, check: CheckWay) -> Examination {
         let base_gtid = self.base_gtid();
-        Examination { client, family: self.family, check, base_gtid }
+        Examination { client, family: self.family, check, base_gtid, broken: self.broken() }
+    }
+
+    /// Tables that had lost their tablespace on the source already when the chain's last backup was taken.
+    pub(super) fn broken(&self) -> Vec<String> {
+        let last = self.chain.last().and_then(|backup| self.facts.stored.get(&backup.id.to_string()));
+        last.map(|stored| stored.broken.clone()).unwrap_or_default()
     }
 
     /// How the tables are checked before anything is caught up: at the end alone where something is.

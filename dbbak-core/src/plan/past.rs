@@ -119,6 +119,14 @@ pub enum Unproven {
         /// Why.
         problem: String,
     },
+    /// A backup of the chain cannot be applied.
+    #[error("backup {link} of its chain cannot be applied: {reason}")]
+    Unusable {
+        /// The backup.
+        link: Stamp,
+        /// Why.
+        reason: String,
+    },
     /// There are no binlogs to look at.
     #[error("no binlog tells of it, and the server was started since then")]
     NoLog,
@@ -320,6 +328,9 @@ pub(super) struct InsteadOf {
 impl InsteadOf {
     pub(super) fn warning(&self) -> String {
         let InsteadOf { parent, why } = self;
+        if let Unproven::Unusable { link, reason } = why {
+            return format!("a full is taken instead of an incremental: backup {link} cannot be applied; {reason}");
+        }
         format!(
             "a full is taken instead of an incremental: nothing proves that the end of backup {parent} lies in this server's past; {why}"
         )

@@ -43,6 +43,9 @@ pub struct RestoreRequest {
     pub target: Target,
     /// The backup to start from; absent: the newest that can reach the target.
     pub backup: Option<Stamp>,
+    /// Incrementals that were found not to apply: chains with them are passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub avoid: Vec<Stamp>,
     /// The timeline that is meant, where several have the target.
     #[serde(default)]
     pub timeline: Option<String>,

@@ -306,6 +306,7 @@ impl<'a> Restore<'a> {
             launch: Launch { command, log: self.workdir.join("prepare.log") },
             dir: datadir,
             expect: self.engine.prepared(last, backup.to_lsn),
+            applies: incremental.map(|_| backup.ts()),
             tablespaces: self
                 .engine
                 .misses_dropped_tablespaces(version)

@@ -242,6 +242,9 @@ pub struct Examination {
     /// The GTIDs of the backup, as it recorded them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_gtid: Option<String>,
+    /// Tables that had lost their tablespace on the source already, as `database.table`: what is said of them is told, and no damage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
 }
 
 /// A replay by the private server's own applier.

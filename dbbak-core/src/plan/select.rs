@@ -498,6 +498,7 @@ pub(super) fn chain_error(error: ChainError) -> PlanError {
         ChainError::LsnMismatch { child, parent, expected, found } => {
             PlanError::BrokenChain { child, parent, expected, found }
         }
+        ChainError::Unusable { child, link, reason } => PlanError::UnusableLink { backup: child, link, reason },
         ChainError::WrongRoot { child, base } => PlanError::MissingParent { child, parent: Some(base) },
     }
 }

@@ -69,6 +69,9 @@ pub enum Step {
     KeepServerFiles {
         /// The server's variables, by name.
         variables: std::collections::BTreeMap<String, String>,
+        /// Tables that have lost their tablespace on the server, as `database.table`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        broken: Vec<String>,
         /// Option files to copy.
         files: Vec<PathBuf>,
         /// Where they go.
@@ -191,6 +194,9 @@ pub struct RunTool {
     pub dir: PathBuf,
     /// What the run must leave to count as a success.
     pub expect: Expected,
+    /// The incremental that a prepare applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applies: Option<crate::model::Stamp>,
     /// Which tablespaces the server has, or had when the backup ended whose redo a prepare applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tablespaces: Option<KnownTablespaces>,
@@ -221,6 +227,9 @@ pub struct ReadBackup {
     pub from_lsn: Option<crate::model::Lsn>,
     /// Whether the server keeps a binlog at all.
     pub binlog_enabled: bool,
+    /// The server's data directory, where its tables' files are to be compared with the backup's (MariaDB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datadir: Option<PathBuf>,
     /// Asks the server which tablespaces it has. Those that it had before the tool was started too must be in the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tablespaces: Option<Launch>,

@@ -9,8 +9,8 @@ use crate::{
     },
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
     record::{
-        RecordError, discard_stored, record_backup, record_binlog, record_indexed, record_server_files,
-        record_timelines, remove_orphans,
+        RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
+        record_server_files, record_timelines, remove_orphans,
     },
     store::{PitrState, Session, StoreKey, StoreReader, read_version},
 };
@@ -111,12 +111,19 @@ fn record(
     let locked = || session.ok_or(RecordError::Incomplete { missing: "the lock" });
     let outcome = walk.outcome();
     match step {
-        Step::KeepServerFiles { variables, to, .. } => {
+        Step::KeepServerFiles { variables, broken, to, .. } => {
             let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
             record_server_files(locked()?, to, variables, tablespaces, &outcome.server_files)?;
+            record_broken_tables(locked()?, to, broken)?;
         }
         Step::RecordBackup(plan) => {
             let entry = record_backup(locked()?, plan, outcome)?;
+            if let Some(reason) = &entry.unusable {
+                finished.incomplete.push(format!(
+                    "{} cannot be applied: {reason}; restores pass it over, and the next backup is a full",
+                    entry.id()
+                ));
+            }
             if let Some(PitrState::No(reason)) = &entry.pitr {
                 finished.warnings.push(format!("this backup cannot start a point-in-time recovery: {reason}"));
             }

@@ -71,6 +71,11 @@ pub fn server_tablespaces(id: &BackupId) -> StoreKey {
     below(&server(id), "tablespaces.json")
 }
 
+/// The tables that had lost their tablespace on the server when it was backed up.
+pub fn server_broken(id: &BackupId) -> StoreKey {
+    below(&server(id), "broken.json")
+}
+
 /// The copy of one of the server's option files.
 pub fn server_option_file(id: &BackupId, name: &KeyPart) -> StoreKey {
     server(id).child(name)

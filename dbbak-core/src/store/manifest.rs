@@ -66,6 +66,9 @@ pub struct ManifestEntry {
     /// Whether binlogs can be replayed on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pitr: Option<PitrState>,
+    /// Why it cannot be applied, where that is known: no restore uses it, and no incremental goes on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
     /// The server that it was taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<BackedUpServer>,
@@ -170,6 +173,7 @@ impl ManifestEntry {
             source_binlog: None,
             binlog_head: None,
             binlog_prefix: None,
+            unusable: None,
             pitr: None,
             server: None,
             engine: None,

@@ -137,7 +137,7 @@ pub fn encryption(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Resu
     Ok(())
 }
 
-enum Unanswered {
+pub(super) enum Unanswered {
     Problem(ServerProblem),
     Survey(SurveyError),
 }
@@ -148,13 +148,13 @@ impl From<AnswerError> for Unanswered {
     }
 }
 
-struct Questions<'a> {
-    client: Client,
-    probe: &'a dyn Probe,
+pub(super) struct Questions<'a> {
+    pub(super) client: Client,
+    pub(super) probe: &'a dyn Probe,
 }
 
 impl Questions<'_> {
-    fn ask(&self, query: Query) -> Result<String, Unanswered> {
+    pub(super) fn ask(&self, query: Query) -> Result<String, Unanswered> {
         let command = self.client.query(query).map_err(|error| Unanswered::Survey(error.into()))?;
         let output = self.probe.query(&command).map_err(|error| Unanswered::Survey(error.into()))?;
         match output.code {

@@ -50,6 +50,7 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
             settings: settings(store, backup)?,
             server_files: server_files(store, backup)?,
             variables: variables(store, backup)?,
+            broken: broken(store, backup)?,
         };
         facts.stored.insert(backup.id.to_string(), stored);
     }
@@ -79,8 +80,8 @@ fn settings(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String,
 fn server_files(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<StoreKey>, SurveyError> {
     let kept = store.list(&layout::server(&backup.id))?.into_iter();
     // The numbers of tablespaces serve the prepare alone.
-    let own = layout::server_tablespaces(&backup.id);
-    Ok(kept.filter(|info| !info.is_prefix && info.key != own).map(|info| info.key).collect())
+    let own = [layout::server_tablespaces(&backup.id), layout::server_broken(&backup.id)];
+    Ok(kept.filter(|info| !info.is_prefix && !own.contains(&info.key)).map(|info| info.key).collect())
 }
 
 /// The server's variables as they were kept with the backup.
@@ -88,6 +89,14 @@ fn variables(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String
     match read(store, &layout::server_variables(&backup.id))? {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| bad(backup, "server/variables.json", &error)),
         None => Ok(BTreeMap::new()),
+    }
+}
+
+/// The tables that had lost their tablespace on the server already.
+fn broken(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<String>, SurveyError> {
+    match read(store, &layout::server_broken(&backup.id))? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| bad(backup, "server/broken.json", &error)),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     login::Login,
     secrets::masked,
     stderr_scan::FailureClass,
-    tablespace_ids::ASK_TABLESPACES,
+    tablespace_ids::{ask_tablespaces, ask_without_tablespace},
     tool::{Family, Version},
 };
 use serde::{Deserialize, Serialize};
@@ -72,8 +72,10 @@ pub enum Query {
     Keyring,
     /// XA transactions that are prepared: `parse_prepared`. Needs XA_RECOVER_ADMIN on MySQL 8.0 and later.
     Prepared(Family),
-    /// MySQL 8.0.14 and later: InnoDB's tablespaces: `parse_tablespaces_asked`. Needs PROCESS.
-    Tablespaces,
+    /// InnoDB's tablespaces (MySQL 8.0.14 and later, MariaDB): `parse_tablespaces_asked`. Needs PROCESS.
+    Tablespaces(Family),
+    /// InnoDB's tables without their tablespace (the same servers): `parse_tablespaces_asked`. Needs PROCESS.
+    WithoutTablespace(Family),
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -129,7 +131,8 @@ impl Query {
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
-            Query::Tablespaces => ASK_TABLESPACES,
+            Query::Tablespaces(family) => ask_tablespaces(family),
+            Query::WithoutTablespace(family) => ask_without_tablespace(family),
             Query::Keyring => {
                 "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
                  'Component_name'"

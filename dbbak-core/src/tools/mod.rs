@@ -21,6 +21,7 @@ mod encryption;
 mod examine;
 mod extra_options;
 mod feeder;
+mod frm;
 mod hexdump;
 mod info;
 mod initialise;
@@ -74,6 +75,7 @@ pub use examine::{
     check_statement, judge_shutdown, parse_check_row, parse_durability, parse_prepared, parse_tables,
 };
 pub use feeder::FeederCommand;
+pub use frm::{FRM_HEAD, TableFiles, files_of_frm, parts_of_par};
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};
 pub use initialise::InitialiseCommand;
@@ -91,7 +93,9 @@ pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use secrets::{is_secret_name, is_secret_option, masked, masked_file, masked_statement, shown_value};
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
-pub use tablespace_ids::{PAGE_HEAD, TablespaceIds, parse_tablespaces_asked, tablespace_of_meta, tablespace_of_page};
+pub use tablespace_ids::{
+    PAGE_HEAD, TablespaceIds, parse_tablespaces_asked, table_of_tablespace, tablespace_of_meta, tablespace_of_page,
+};
 pub use tablespaces::{ExternalTablespace, TablespaceType, parse_isl, parse_tablespaces};
 pub use ties::{inward_index, is_log_index, is_tie};
 pub use tool::{Family, Flavor, ToolKind, ToolRole, ToolVersion, Version, VersionError};

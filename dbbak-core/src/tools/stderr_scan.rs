@@ -16,6 +16,17 @@ const ALARM_LINES: usize = 20;
 /// How XtraBackup's prepare names a tablespace that the backup lacks (seen on 8.4.0-5 and 9.7.1).
 const MISSING_TABLESPACE: &str = "Could not find any file associated with the tablespace ID: ";
 
+/// How mariadb-backup's prepare names one: `Tablespace N was not found at ./db/t.ibd when restoring a (partial?) backup`.
+fn missing_tablespace(line: &str) -> Option<u32> {
+    let xtrabackup = || line.split_once(MISSING_TABLESPACE)?.1.trim().parse().ok();
+    let mariadb = || {
+        let (before, after) = line.split_once(" was not found at ")?;
+        let is_it = after.contains("when restoring a (partial?) backup");
+        before.rsplit_once("Tablespace ")?.1.trim().parse().ok().filter(|_| is_it)
+    };
+    xtrabackup().or_else(mariadb)
+}
+
 /// Why a tool failed, as far as its messages tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,14 +135,15 @@ const TEXTS: &[(FailureClass, &[&str])] = {
 ///
 /// Lines that mean failure although the tool ends with status 0 and `completed OK!` are its *alarms*:
 /// - `Tablespace N was not found at ./db/t.ibd when restoring a (partial?) backup`: redo for a table whose file is gone.
-///   Printed by mariadb-backup when an incremental was applied that an earlier prepare had consumed; never in good runs,
-///   not even under heavy DDL. The note `unable to open file ./db/t.ibd for tablespace N` is no alarm: good prepares
+///   Printed by mariadb-backup when an incremental was applied that an earlier prepare had consumed, and for tables that
+///   were dropped with their database, and made again, while the backup ran. The note `unable to open file ./db/t.ibd for tablespace N` is no alarm: good prepares
 ///   print it by the hundred for tables that were dropped, renamed or rebuilt while the backup ran.
 /// - `[ERROR]` and `FATAL ERROR`: XtraBackup goes on after a tablespace whose first page it cannot validate, and leaves
 ///   it out.
 /// - `[ERROR] ... Could not find any file associated with the tablespace ID: N`: redo for a tablespace that the backup
 ///   lacks. XtraBackup 8.4 and 9.7 print it for every table that was dropped or rebuilt since the checkpoint before the
-///   backup, and for tables that were lost, with the same words: see [`settle_tablespaces`](Self::settle_tablespaces).
+///   backup, and for tables that were lost, with the same words: see [`settle_tablespaces`](Self::settle_tablespaces), which
+///   tells the first kind apart too. A number is not used twice by one server.
 #[derive(Debug, Clone, Default)]
 pub struct StderrScan {
     tail: VecDeque<String>,
@@ -186,8 +198,7 @@ impl StderrScan {
         let lost = line.contains("was not found at") && line.contains("when restoring a (partial?) backup");
         let alarm = lost || line.contains("[ERROR]") || line.contains("FATAL ERROR");
         if alarm && !self.accepted.iter().any(|text| line.contains(text)) {
-            let id = line.split_once(MISSING_TABLESPACE).and_then(|(_, id)| id.trim().parse().ok());
-            if let Some(id) = id {
+            if let Some(id) = missing_tablespace(line) {
                 self.missing.insert(id, line.to_owned());
             } else {
                 self.alarm_count += 1;
@@ -426,5 +437,26 @@ mod tests {
     fn does_not_read_the_names_of_tables() {
         let scan = StderrScan::of("[01] Copying ./shop/No space left on device.ibd to /b/x [ERROR]");
         assert_eq!((scan.cause().0, scan.alarm_count()), (F::Unknown, 0));
+    }
+
+    #[test]
+    fn a_table_that_was_dropped_is_no_alarm_and_one_that_was_lost_is() {
+        let line = |id: u32| {
+            format!(
+                "2026-11-28 17:43:07 0 [ERROR] InnoDB: Tablespace {id} was not found at ./c/x.ibd when restoring a (partial?) backup. All redo log for this file will be ignored!"
+            )
+        };
+        let mut scan = StderrScan::of(&format!("{}\n{}\ncompleted OK!", line(41), line(57)));
+        assert!(scan.misses_tablespaces());
+        assert_eq!(scan.alarm_count(), 2);
+        scan.settle_tablespaces(&[1, 2, 57].into_iter().collect());
+        assert_eq!(scan.alarms(), [line(57)]);
+        scan.settle_tablespaces(&[1, 2, 58].into_iter().collect());
+        assert_eq!(scan.alarm_count(), 0);
+        // A number that cannot be read is not let pass.
+        let mut odd =
+            StderrScan::of("[ERROR] Tablespace x was not found at ./c/x.ibd when restoring a (partial?) backup");
+        odd.settle_tablespaces(&TablespaceIds::default());
+        assert_eq!(odd.alarm_count(), 1);
     }
 }

@@ -1,6 +1,9 @@
 //! Which tablespaces a server had when a backup of it ended: what a prepare cannot find may have been dropped before.
 
-use super::answers::{AnswerError, parse_table};
+use super::{
+    answers::{AnswerError, parse_table},
+    tool::Family,
+};
 use serde::{Deserialize, Serialize};
 
 /// The numbers of a server's InnoDB tablespaces. A number is never used twice by one server.
@@ -15,8 +18,31 @@ pub struct TablespaceIds {
 
 /// The question for those that have a file which a backup copies; needs PROCESS, as the backup tool does. The tablespace of
 /// temporary tables is made anew by each start, and a discarded one has no file. Before MySQL 8.0.14 there is no such column.
-pub(super) const ASK_TABLESPACES: &str = "SELECT SPACE AS space, NAME AS name FROM information_schema.INNODB_TABLESPACES \
-                                          WHERE STATE <> 'discarded' AND NAME <> 'innodb_temporary'";
+/// MariaDB lists no discarded ones; those without a slash are its own (seen on 10.11.19).
+pub(super) fn ask_tablespaces(family: Family) -> &'static str {
+    match family {
+        Family::Mysql => {
+            "SELECT SPACE AS space, NAME AS name FROM information_schema.INNODB_TABLESPACES WHERE STATE <> 'discarded' AND \
+             NAME <> 'innodb_temporary'"
+        }
+        Family::Mariadb => {
+            "SELECT SPACE AS space, NAME AS name FROM information_schema.INNODB_SYS_TABLESPACES WHERE LOCATE('/', NAME) > 0"
+        }
+    }
+}
+
+/// The question for InnoDB's tables that have lost their tablespace on the server itself: discarded, or the file is gone. Needs PROCESS.
+pub(super) fn ask_without_tablespace(family: Family) -> &'static str {
+    match family {
+        Family::Mysql => {
+            "SELECT SPACE AS space, NAME AS name FROM information_schema.INNODB_TABLESPACES WHERE STATE = 'discarded'"
+        }
+        Family::Mariadb => {
+            "SELECT t.SPACE AS space, t.NAME AS name FROM information_schema.INNODB_SYS_TABLES t LEFT JOIN \
+             information_schema.INNODB_SYS_TABLESPACES s ON s.SPACE = t.SPACE WHERE t.SPACE <> 0 AND s.SPACE IS NULL"
+        }
+    }
+}
 
 impl TablespaceIds {
     /// Whether a number is among them.
@@ -68,6 +94,34 @@ pub fn parse_tablespaces_asked(stdout: &str) -> Result<Vec<(u32, String)>, Answe
     rows.collect()
 }
 
+/// The table that a tablespace is named for (`shop/t@002d1#P#p0`), as `database.table`. Letters that the server writes in other ways than by
+/// their number stay as they are.
+pub fn table_of_tablespace(name: &str) -> String {
+    let (database, table) = name.split_once('/').unwrap_or(("", name));
+    let end = [table.find("#P#"), table.find("#p#")].into_iter().flatten().min().unwrap_or(table.len());
+    format!("{}.{}", decoded(database), decoded(&table[..end]))
+}
+
+/// A name as the server's file names have it: `@` and four hex digits stand for a letter.
+fn decoded(name: &str) -> String {
+    let mut parts = name.split('@');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let letter = part.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+        match letter {
+            Some(letter) => {
+                out.push(letter);
+                out.push_str(&part[4..]);
+            }
+            None => {
+                out.push('@');
+                out.push_str(part);
+            }
+        }
+    }
+    out
+}
+
 /// How many bytes of a file [`tablespace_of_page`] reads.
 pub const PAGE_HEAD: usize = 38;
 
@@ -113,6 +167,19 @@ mod tests {
         assert!(parse_tablespaces_asked("").unwrap().is_empty());
         assert!(parse_tablespaces_asked("space\tname\nx\ty\n").is_err());
         assert!(parse_tablespaces_asked("name\nx\n").is_err());
+    }
+
+    #[test]
+    fn names_the_table_of_a_tablespace() {
+        for (name, table) in [
+            ("d/imp", "d.imp"),
+            ("a@002db/t@0020x#P#p0", "a-b.t x"),
+            ("shop/part#p#p0#sp#s1", "shop.part"),
+            ("d/@0g@x", "d.@0g@x"),
+            ("odd", ".odd"),
+        ] {
+            assert_eq!(table_of_tablespace(name), table);
+        }
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl History {
                 trees,
                 list_digest: None,
                 outside_paths: Vec::new(),
+                broken: Vec::new(),
                 settings: BTreeMap::from([("innodb_page_size".into(), "16384".into())]),
                 server_files: vec![
                     layout::server(&backup.id).child(&"etc__mysql__my.cnf".parse().expect("a name")),

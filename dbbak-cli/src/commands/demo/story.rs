@@ -79,6 +79,7 @@ impl Story<'_> {
             id: Uuid::new_v4(),
             target: Target::Time { at, exact: true },
             backup: None,
+            avoid: Vec::new(),
             timeline: None,
             workdir: Some(self.dir.join("restored")),
             replay: ReplayWay::Auto,

@@ -44,6 +44,7 @@ fn plan(root: &Path) -> Plan {
         launch: Launch { command: CommandSpec::new("/bin/xtrabackup"), log: root.join("logs/prepare") },
         dir: work.join("data"),
         expect: Expected { to_lsn: None, ..Expected::prepared(ToolKind::Xtrabackup, false, dbbak_core::model::Lsn(0)) },
+        applies: None,
         tablespaces: None,
     };
     let steps = vec![

@@ -3,9 +3,10 @@
 use super::{Case, exact, story, text};
 use dbbak_core::{
     config::{EngineChoice, NonTransactional},
-    facts::ServerFacts,
+    facts::{ServerFacts, ToolFact},
     model::TreeName,
     plan::{BackupRequest, Plan, PlanError, Step, check},
+    setup::{Finding, Severity, judge},
     tools::{ToolRole, UnclonedTable},
 };
 use dbbak_testkit::history::{History, Product};
@@ -176,4 +177,43 @@ fn auto_dumps_where_nothing_else_suits() {
     assert!(matches!(full(&large), Err(PlanError::Tool { role: ToolRole::Backup, .. })));
     case.facts.non_transactional = Some(vec![old()]);
     assert!(matches!(full(&case), Err(PlanError::Tool { role: ToolRole::Backup, .. })));
+}
+
+/// The store's chain is XtraBackup's: a dump ends it, which is said loudly, and found by `check`. What the configuration names is not
+/// replaced by another form.
+#[test]
+fn auto_tells_where_it_changes_the_form() {
+    let mut case = asked_for(Product::Mysql84);
+    case.config.engine = EngineChoice::Auto;
+    let found = |case: &Case| {
+        let findings = judge(&case.config, Ok(&case.catalog), &case.facts, case.now);
+        let form = |finding: &Finding| {
+            matches!(finding, Finding::FormChanges { .. } | Finding::NamedToolUnusable { .. })
+                .then(|| (finding.severity(), format!("{finding:?}")))
+        };
+        findings.iter().find_map(form)
+    };
+    let warned = |case: &Case| full(case).map(|plan| plan.warnings.iter().any(|text| text.contains("of another form")));
+    assert_eq!((warned(&case), found(&case)), (Ok(false), None));
+    case.facts.tools.retain(|tool| tool.role != ToolRole::Backup);
+    case.facts.tools.push(ToolFact { role: ToolRole::Backup, path: None, version: None, problem: None });
+    assert_eq!(warned(&case), Ok(true));
+    let (severity, finding) = found(&case).expect("a finding");
+    assert_eq!(severity, Severity::Problem);
+    assert!(finding.contains("before: \"xtrabackup\"") && finding.contains("chosen: \"dump\""), "{finding}");
+    // Asked for by name it is no surprise.
+    case.config.engine = EngineChoice::Dump;
+    assert_eq!((warned(&case), found(&case)), (Ok(false), None));
+
+    case.config.engine = EngineChoice::Auto;
+    case.config.xtrabackup = Some("/no/such/tool".into());
+    let tool = case.facts.tools.last_mut().unwrap();
+    (tool.path, tool.problem) = (Some("/no/such/tool".into()), Some("cannot start /no/such/tool".into()));
+    assert!(matches!(full(&case), Err(PlanError::Tool { role: ToolRole::Backup, path: Some(_), .. })));
+    assert!(found(&case).expect("a finding").1.contains("NamedToolUnusable"));
+    // In an empty store too.
+    case.catalog.backups.clear();
+    case.catalog = History::new(Product::Mysql84).catalog();
+    assert!(matches!(full(&case), Err(PlanError::Tool { role: ToolRole::Backup, path: Some(_), .. })));
+    assert!(found(&case).expect("a finding").1.contains("NamedToolUnusable"));
 }

@@ -90,6 +90,7 @@ fn restore_to(target: Target) -> RestoreRequest {
         id,
         target,
         backup: None,
+        avoid: Vec::new(),
         timeline: None,
         workdir: None,
         replay: ReplayWay::Auto,

@@ -292,3 +292,40 @@ fn the_full_in_its_place_is_of_the_chain_s_own_engine() {
     let facts: &Facts = &past.case.facts;
     assert!(facts.clone.is_none());
 }
+
+/// A link that is marked: what stands on it is passed over, and the next backup is a full.
+#[test]
+fn a_link_that_cannot_be_applied_ends_its_chain() {
+    let mut past = Past::of(story(Product::Mariadb));
+    let link = past.case.catalog.backups[1].ts();
+    past.case.catalog.pass_over(link, "its tables took each other's names");
+    let plan = past.plan();
+    assert!(matches!(&plan.summary, Summary::Backup { id, .. } if id.starts_with("full_")), "{:?}", plan.reasons);
+    let last = past.parent.ts();
+    let said = format!(
+        "a full is taken instead of an incremental: backup {link} cannot be applied; its tables took each other's names"
+    );
+    assert!(plan.warnings.contains(&said), "{:?}", plan.warnings);
+    let named = BackupRequest::Incremental { base: Some(past.parent.id.root()), differential: false };
+    let error = past.case.backup(&named).unwrap_err();
+    let unusable =
+        |backup| PlanError::UnusableLink { backup, link, reason: "its tables took each other's names".into() };
+    assert_eq!(error, unusable(last));
+    // A differential does not need it.
+    let differential = BackupRequest::Incremental { base: None, differential: true };
+    past.case.facts.past = None;
+    assert!(past.case.backup(&differential).is_ok());
+    for backup in past.case.catalog.backups.clone() {
+        let whole = backup.id.base.is_none();
+        assert_eq!(past.case.catalog.is_whole(backup.ts()), whole, "{}", backup.ts());
+        assert_eq!(past.case.catalog.chain(backup.ts()).is_ok(), whole, "{}", backup.ts());
+    }
+
+    // A restore takes the full and more binlogs, and says so; one that names the link is refused.
+    let plan = past.case.restore(&super::exact("04:41")).unwrap();
+    assert_eq!(check(&plan), []);
+    let text = super::text(&plan);
+    assert!(text.contains("2025-10-02T03-00Z cannot be applied") || text.contains("passed over"), "{text}");
+    let named = dbbak_core::plan::RestoreRequest { backup: Some(last), ..super::exact("04:41") };
+    assert_eq!(past.case.restore(&named).unwrap_err(), unusable(last));
+}

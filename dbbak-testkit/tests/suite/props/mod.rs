@@ -199,6 +199,7 @@ fn answer(history: &History, ask: Ask) -> Result<Plan, PlanError> {
         id: Uuid::nil(),
         target,
         backup,
+        avoid: Vec::new(),
         timeline: named_timeline,
         workdir: None,
         replay: ReplayWay::Auto,

@@ -32,4 +32,5 @@ mod secrets;
 mod targets;
 mod temporary;
 mod together;
+mod unusable;
 mod xtrabackup;

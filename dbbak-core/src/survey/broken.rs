@@ -1,0 +1,37 @@
+//! Asks the server for tables that have lost their tablespace already: a backup holds them as they are.
+
+use super::{
+    SurveyError,
+    server::{Questions, Unanswered, client_of},
+};
+use crate::{
+    config::Config,
+    facts::Facts,
+    probe::Probe,
+    tools::{Query, ToolRole, parse_tablespaces_asked, table_of_tablespace},
+};
+
+/// Asks the server that answered for InnoDB's tables without a tablespace. Where it does not say, none is known.
+///
+/// # Errors
+///
+/// When the client cannot be started.
+pub fn broken_tables(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    let Some(program) = facts.tool(ToolRole::Client).and_then(|tool| tool.path.clone()) else { return Ok(()) };
+    let Some(Ok(server)) =
+        facts.server.as_ref().filter(|server| matches!(server, Ok(server) if server.tells_tablespaces()))
+    else {
+        return Ok(());
+    };
+    let questions = Questions { client: client_of(config, &program), probe };
+    let found = match questions.ask(Query::WithoutTablespace(server.family())) {
+        Ok(answer) => parse_tablespaces_asked(&answer).unwrap_or_default(),
+        Err(Unanswered::Problem(_)) => return Ok(()),
+        Err(Unanswered::Survey(error)) => return Err(error),
+    };
+    let mut tables: Vec<String> = found.iter().map(|(_, name)| table_of_tablespace(name)).collect();
+    tables.sort();
+    tables.dedup();
+    facts.broken = tables;
+    Ok(())
+}

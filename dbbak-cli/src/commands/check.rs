@@ -74,6 +74,13 @@ fn text(finding: &Finding) -> String {
         Finding::BinlogNotSynced { value } => {
             format!("binlog: sync_binlog is {value}: a crash of the machine may lose its end")
         }
+        Finding::SettingsUnknown { names } => {
+            format!("settings: this dbbak does not know {}", names.join(", "))
+        }
+        Finding::SettingTold { name, value, what } => format!("settings: {name} is {value}: {what}"),
+        Finding::SystemZone { zone } => {
+            format!("settings: time_zone is SYSTEM, and the server's machine is not in UTC ({zone})")
+        }
         Finding::BinlogDir { path, waiting } => {
             format!("binlogs: {waiting} closed files in {} wait to be archived", path.display())
         }
@@ -173,6 +180,13 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::BinlogOff => "set log_bin in the server's configuration and restart it".into(),
         Finding::BinlogChecksumOff => "SET GLOBAL binlog_checksum = CRC32".into(),
         Finding::BinlogNotSynced { .. } => "SET GLOBAL sync_binlog = 1, unless its cost is too high for you".into(),
+        Finding::SettingsUnknown { .. } => {
+            "a replay does not take them over; where statements depend on one, give it under server.options".into()
+        }
+        Finding::SettingTold { .. } => "a replay does not take it over: `docs/settings.md`".into(),
+        Finding::SystemZone { .. } => {
+            "set server.time_zone to the zone's name (America/New_York), so that logged DDL is replayed in it".into()
+        }
         Finding::BinlogDirUnreadable { .. } => {
             "run dbbak on the server's host as a user that may read it, or `dbbak ship-binlogs --from-server`".into()
         }

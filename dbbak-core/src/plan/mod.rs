@@ -39,6 +39,7 @@ mod ship;
 mod start;
 mod step;
 mod time_zone;
+mod told_settings;
 mod touch;
 mod whereabouts;
 

@@ -16,7 +16,7 @@ use super::{
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
     step::{KnownTablespaces, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
-    time_zone,
+    time_zone, told_settings,
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -70,6 +70,7 @@ pub fn plan_restore(
     if selection.window.is_some() {
         let variables = restore.last_variables();
         plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
+        plan.warnings.extend(variables.map(told_settings::warnings).unwrap_or_default());
     }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),

@@ -164,7 +164,9 @@ impl Questions<'_> {
     }
 
     fn all(&self) -> Result<ServerFacts, Unanswered> {
-        let variables = parse_variables(&self.ask(Query::Variables)?)?;
+        let mut variables = parse_variables(&self.ask(Query::Variables)?)?;
+        let sysdate = self.ask(Query::SysdateIsNow).ok().and_then(|answer| parse_variables(&answer).ok());
+        variables.extend(sysdate.unwrap_or_default());
         let text = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
         let path = |name: &str| text(name).map(PathBuf::from);
         let version_text = text("version").unwrap_or_default().to_owned();

@@ -29,6 +29,7 @@ mod relay;
 mod remote_clone;
 mod resume;
 mod secrets;
+mod settings;
 mod targets;
 mod temporary;
 mod together;

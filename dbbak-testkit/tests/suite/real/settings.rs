@@ -41,7 +41,6 @@ fn real_settings_of_the_source_are_taken_over() {
         "--sysdate-is-now",
         "--default-regex-flags=DOTALL",
         "--group-concat-max-len=8",
-        "--innodb-compression-default=ON",
         "--default-time-zone=+05:00",
         "--binlog-format=MIXED",
     ];

@@ -5,7 +5,7 @@ mod past;
 pub use past::{PastFact, PastFile};
 
 use crate::{
-    binlog::{FileHead, LogFlavor},
+    binlog::{FileHead, LogFlavor, Untold},
     halfway::DeadReplay,
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
@@ -374,6 +374,29 @@ pub struct EdgeFact {
     pub jump_count: u64,
     /// The first file that was looked through for them, where that is not the window's first.
     pub jumps_from: Option<BinlogName>,
+    /// Transactions of the window that hold something which no log tells, in the same files; at most ten are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<UntoldFact>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untold_count: u64,
+}
+
+/// A transaction of which the log does not tell what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UntoldFact {
+    /// Where it begins.
+    pub at: BinlogPosition,
+    /// Its GTID, where the log has one.
+    pub gtid: Option<String>,
+    /// The tables that it names, as `database.table`.
+    pub tables: Vec<String>,
+    /// What the log does not tell.
+    pub what: Untold,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A place at which the times of transactions go back.

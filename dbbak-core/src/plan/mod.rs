@@ -39,8 +39,8 @@ mod ship;
 mod start;
 mod step;
 mod time_zone;
-mod told_settings;
 mod touch;
+mod untold;
 mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};

@@ -16,7 +16,7 @@ use super::{
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
     step::{KnownTablespaces, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
-    time_zone, told_settings,
+    time_zone, untold,
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -67,10 +67,13 @@ pub fn plan_restore(
     }
     restore.bring_up(&mut plan)?;
     restore.cut_ties(&mut plan);
+    let mut not_in_log = Vec::new();
     if selection.window.is_some() {
         let variables = restore.last_variables();
-        plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
-        plan.warnings.extend(variables.map(told_settings::warnings).unwrap_or_default());
+        not_in_log.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
+        not_in_log.extend(variables.map(untold::of_settings).unwrap_or_default());
+        not_in_log.extend(edges.map(|edges| untold::of_window(edges, variables)).unwrap_or_default());
+        plan.warnings.extend(not_in_log.iter().cloned());
     }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),
@@ -105,6 +108,7 @@ pub fn plan_restore(
         caught_up: Vec::new(),
         examination: None,
         unproven: None,
+        not_in_log,
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());

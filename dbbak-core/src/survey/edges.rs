@@ -2,9 +2,9 @@
 
 use super::{LogClock, SurveyError, cut::unreadable, scanned};
 use crate::{
-    binlog::Transaction,
+    binlog::{self, Transaction},
     catalog::Timeline,
-    facts::{EdgeFact, TimeJump, TransactionFact},
+    facts::{EdgeFact, TimeJump, TransactionFact, UntoldFact},
     model::{BinlogName, BinlogPosition, Goal, LogTime},
     store::{BinlogEntry, StoreReader},
     tools::masked_statement,
@@ -16,6 +16,8 @@ use std::ops::{ControlFlow, Range};
 const EARLIER_KEPT: usize = 10;
 /// How many places at which times go back are kept.
 const JUMPS_KEPT: usize = 5;
+/// How many transactions of which the log does not tell all are kept.
+const UNTOLD_KEPT: usize = 10;
 /// Bytes of binlogs that are gone through, backwards from the cut, for times that go back.
 const JUMPS_BYTES: u64 = 256 << 20;
 
@@ -45,6 +47,8 @@ pub(super) fn find_edges(
         jumps: Vec::new(),
         jump_count: 0,
         jumps_from: None,
+        untold: Vec::new(),
+        untold_count: 0,
     };
     looking.behind(index, goal, &mut fact)?;
     if let Some(first) = from.and_then(|from| files.iter().position(|file| file.name == from.file))
@@ -176,6 +180,17 @@ impl Looking<'_> {
                 if transaction.start < start {
                     return ControlFlow::Continue(());
                 }
+                if let Some(what) = transaction.statement.as_deref().and_then(binlog::untold) {
+                    fact.untold_count += 1;
+                    if fact.untold.len() < UNTOLD_KEPT {
+                        fact.untold.push(UntoldFact {
+                            at: BinlogPosition { file: file.name.clone(), position: transaction.start },
+                            gtid: transaction.gtid.as_ref().map(ToString::to_string),
+                            tables: tables_of(transaction),
+                            what,
+                        });
+                    }
+                }
                 let own = LogClock::own_time(&transaction.time);
                 let least = if transaction.time.commit().is_some() { 1 } else { 2 };
                 if let Some(before) = newest
@@ -202,6 +217,10 @@ impl Looking<'_> {
     }
 }
 
+fn tables_of(transaction: &Transaction) -> Vec<String> {
+    transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect()
+}
+
 fn fact_of(file: &BinlogName, transaction: &Transaction, clock: &mut LogClock) -> TransactionFact {
     let (time, committed_at) = clock.time_of(&transaction.time);
     let own = LogClock::own_time(&transaction.time);
@@ -215,7 +234,7 @@ fn fact_of(file: &BinlogName, transaction: &Transaction, clock: &mut LogClock) -
         committed_at,
         own_stamp: (own != time).then_some(own),
         committed_here: immediate.filter(|here| committed_at && *here != time),
-        tables: transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect(),
+        tables: tables_of(transaction),
         // A logged statement may hold a password; the log's own text is for the archive alone.
         statement: transaction.statement.as_deref().map(masked_statement),
     }

@@ -91,7 +91,7 @@ pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clon
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use secrets::{is_secret_name, is_secret_option, masked, masked_file, masked_statement, shown_value};
 pub use settings::{
-    Fate, Row as SettingRow, ToldSetting, fate_of, rows as setting_rows, told_settings, unknown_settings,
+    CHANNELS, Fate, Row as SettingRow, ToldSetting, fate_of, rows as setting_rows, told_settings, unknown_settings,
 };
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};

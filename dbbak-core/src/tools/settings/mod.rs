@@ -183,9 +183,27 @@ pub fn told_settings(variables: &BTreeMap<String, String>) -> Vec<ToldSetting> {
     let found = TOLD.iter().filter_map(|(name, harmless, what)| {
         let value = variables.get(*name).filter(|value| !value.is_empty())?;
         let matters = !harmless.iter().any(|harmless| harmless.eq_ignore_ascii_case(value));
-        matters.then(|| ToldSetting { name, value: value.clone(), what })
+        let of_replicas = matches!(*name, "log_slave_updates" | "log_replica_updates");
+        let told = matters && (!of_replicas || replicates(variables));
+        told.then(|| ToldSetting { name, value: value.clone(), what })
     });
-    found.collect()
+    let mut found: Vec<ToldSetting> = found.collect();
+    // MySQL 8.0 shows both names of one setting.
+    if found.iter().any(|told| told.name == "log_replica_updates") {
+        found.retain(|told| told.name != "log_slave_updates");
+    }
+    found
+}
+
+/// The name under which the number of replication channels is kept beside a server's variables.
+pub const CHANNELS: &str = "replication_channels";
+
+/// Whether a server replicates from another: as it was asked, else, on MariaDB, whether it ever did.
+fn replicates(variables: &BTreeMap<String, String>) -> bool {
+    match variables.get(CHANNELS) {
+        Some(channels) => channels != "0",
+        None => variables.get("gtid_slave_pos").is_some_and(|position| !position.is_empty()),
+    }
 }
 
 /// The settings of some fates, with their values. An empty value is none, unless it means something.
@@ -254,6 +272,28 @@ mod tests {
             "{taken:?}"
         );
         assert!(settings_of(&real("mysql-9.7.4"), &[Fate::Statements]).contains_key("partial_revokes"));
+    }
+
+    /// MariaDB's default is OFF, which harms no server that replicates from none.
+    #[test]
+    fn a_replica_that_does_not_log_what_it_applies_is_told() {
+        for (server, name) in [("mariadb-10.11.19", "log_slave_updates"), ("mysql-9.7.4", "log_replica_updates")] {
+            let mut variables = real(server);
+            for name in ["log_slave_updates", "log_replica_updates"] {
+                variables.entry(name.into()).and_modify(|value| *value = "OFF".into());
+            }
+            let names = |variables: &BTreeMap<String, String>| -> Vec<&str> {
+                told_settings(variables).iter().map(|told| told.name).collect()
+            };
+            assert_eq!(names(&variables), [""; 0], "{server}");
+            variables.insert(CHANNELS.into(), "1".into());
+            assert_eq!(names(&variables), [name], "{server}");
+            variables.insert(CHANNELS.into(), "0".into());
+            variables.insert("gtid_slave_pos".into(), "0-1-5".into());
+            assert_eq!(names(&variables), [""; 0], "{server}");
+            variables.remove(CHANNELS);
+            assert_eq!(names(&variables), [name], "{server}");
+        }
     }
 
     #[test]

@@ -117,10 +117,12 @@ pub(super) const ENCRYPTION: &[Carried] = &[
 
 /// Settings that are not taken over, and which matter if they have another value than these: name, harmless values, what they change.
 pub(super) const TOLD: &[(&str, &[&str], &str)] = &[
+    ("binlog_do_db", &[], "changes of all other databases are in no log, and a replay does not have them"),
+    ("binlog_ignore_db", &[], "changes of these databases are in no log, and a replay does not have them"),
     (
         "binlog_row_image",
         &["FULL", "FULL_NODUP"],
-        "rows are logged in part: what the log does not hold of a row is taken from the restored data",
+        "rows are logged in part: columns that a REPLACE resets to their defaults are in no log, and keep their old values",
     ),
     (
         "ft_stopword_file",
@@ -128,6 +130,16 @@ pub(super) const TOLD: &[(&str, &[&str], &str)] = &[
         "the words that FULLTEXT indexes of MyISAM and Aria leave out come from a file",
     ),
     ("innodb_locks_unsafe_for_binlog", &["OFF", "0"], "logged statements may have been executed in another order"),
+    (
+        "log_replica_updates",
+        &["ON", "1"],
+        "what a replica applies is in no log of its own (told of servers that replicate alone)",
+    ),
+    (
+        "log_slave_updates",
+        &["ON", "1"],
+        "what a replica applies is in no log of its own (told of servers that replicate alone)",
+    ),
     ("old_passwords", &["OFF", "0"], "a logged CREATE USER or PASSWORD() makes an old hash"),
 ];
 
@@ -147,15 +159,15 @@ pub(super) const REST: &[Group] = &[
     },
     Group {
         fate: Fate::Own,
-        names: "basedir binlog_alter_two_phase binlog_checksum binlog_do_db binlog_encryption binlog_error_action \
-            binlog_ignore_db binlog_row_event_max_size binlog_row_metadata binlog_row_value_options \
+        names: "basedir binlog_alter_two_phase binlog_checksum binlog_encryption binlog_error_action \
+            binlog_row_event_max_size binlog_row_metadata binlog_row_value_options \
             binlog_rows_query_log_events binlog_annotate_row_events binlog_storage_engine binlog_directory binlog_transaction_compression \
             binlog_transaction_compression_level_zstd create_tmp_table_binlog_formats datadir encrypt_binlog event_scheduler \
             gtid_strict_mode init_connect init_file init_replica init_slave innodb_buffer_pool_dump_at_shutdown \
             innodb_buffer_pool_load_at_startup innodb_data_home_dir innodb_directories innodb_doublewrite_dir \
             innodb_flush_log_at_trx_commit innodb_log_group_home_dir innodb_redo_log_archive_dirs innodb_temp_tablespaces_dir \
             innodb_tmpdir innodb_undo_directory log_bin log_bin_basename log_bin_compress log_bin_compress_min_len log_bin_index \
-            log_bin_trust_function_creators log_bin_use_v1_row_events log_replica_updates log_slave_updates max_allowed_packet \
+            log_bin_trust_function_creators log_bin_use_v1_row_events max_allowed_packet \
             max_binlog_size aria_log_dir_path offline_mode persisted_globals_load pid_file port read_only relay_log relay_log_basename \
             relay_log_index relay_log_info_file relay_log_purge relay_log_recovery relay_log_space_limit \
             secure_file_priv local_infile server_id server_uuid server_uid server_id_bits skip_grant_tables skip_name_resolve \
@@ -272,7 +284,7 @@ pub(super) const REST: &[Group] = &[
     },
     Group {
         fate: Fate::Fact,
-        names: "build_id character_set_system character_sets_dir have_* hostname large_files_support license lower_case_file_system plugin_dir \
+        names: "build_id character_set_system character_sets_dir have_* hostname large_files_support license lower_case_file_system plugin_dir replication_channels \
             version version_*",
     },
     Group {

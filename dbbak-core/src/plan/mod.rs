@@ -19,6 +19,7 @@ mod explain;
 mod fetch;
 mod finish;
 mod going_on;
+mod gtid_mode;
 mod keyring;
 mod load;
 mod origin;

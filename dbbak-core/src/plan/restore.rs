@@ -374,6 +374,7 @@ impl<'a> Restore<'a> {
         let names: Vec<PathBuf> = copies.iter().map(|name| dir.join(name.as_str())).collect();
         plan.steps.push(Step::UnpackBinlogs(unpack));
         plan.reasons.push(choice.reason);
+        plan.reasons.extend(self.gtid_mode(&mut self.last_variables().cloned().unwrap_or_default()));
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
                 format!("transaction {gtid} is left out of the replay; later transactions may depend on it")

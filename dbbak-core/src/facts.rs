@@ -5,7 +5,7 @@ mod past;
 pub use past::{PastFact, PastFile};
 
 use crate::{
-    binlog::{FileHead, LogFlavor, Untold},
+    binlog::{FileHead, LogFlavor},
     halfway::DeadReplay,
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
@@ -16,6 +16,8 @@ use crate::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
+
+pub use crate::binlog::Untold;
 
 /// Everything that a survey found out for one command. What a command does not need is left empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,12 @@
 //! `dbbak check`.
 
-use crate::{CommandError, context::Context, exit_code, output};
+use crate::{
+    CommandError,
+    context::Context,
+    exit_code,
+    hints::{GIVE_A_NUMBER, NO_NUMBER},
+    output,
+};
 use dbbak_core::{
     clock::Clock,
     setup::{Finding, Severity},
@@ -169,6 +175,7 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::ServerUnreachable { access_denied: true, .. } => {
             "check user and password in mysql_option_file, and the account's grants".into()
         }
+        Finding::ServerUnreachable { problem, .. } if problem.contains(NO_NUMBER) => GIVE_A_NUMBER.into(),
         Finding::ServerUnreachable { .. } => {
             "is it running, and does mysql_option_file name its socket or host?".into()
         }

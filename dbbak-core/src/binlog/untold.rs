@@ -28,7 +28,8 @@ pub fn untold(statement: &str) -> Option<Untold> {
     let calls = |names: &[&str]| words.iter().any(|(found, called)| *called && names.contains(&found.as_str()));
     match words.first().map(|(word, _)| word.as_str())? {
         "ALTER" if has("TABLE") => {
-            let follows = |first: &str, second: &str| words.windows(2).any(|two| two[0].0 == first && two[1].0 == second);
+            let follows =
+                |first: &str, second: &str| words.windows(2).any(|two| two[0].0 == first && two[1].0 == second);
             let files = ["IMPORT", "DISCARD"];
             if files.iter().any(|verb| ["TABLESPACE", "PARTITION"].iter().any(|what| follows(verb, what))) {
                 return Some(Untold::Tablespace);
@@ -83,7 +84,8 @@ fn words_of(statement: &str) -> Vec<(String, bool)> {
             // What stands in `/*! ... */` is executed.
             let executed = rest.starts_with("/*!") || rest.starts_with("/*M!");
             rest = match executed {
-                true => rest.trim_start_matches(|c: char| c == '/' || c == '*' || c == 'M' || c == '!' || c.is_ascii_digit()),
+                true => rest
+                    .trim_start_matches(|c: char| c == '/' || c == '*' || c == 'M' || c == '!' || c.is_ascii_digit()),
                 false => rest.split_once("*/").map_or("", |(_, rest)| rest),
             };
         } else if rest.starts_with("-- ") || first == '#' {

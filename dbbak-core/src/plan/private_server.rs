@@ -10,7 +10,7 @@ use super::{
     restore::{Restore, short, stored},
     select::Window,
     step::{KeyringFile, PrivateServer},
-    time_zone,
+    time_zone, untold,
 };
 use crate::{
     catalog::Backup,
@@ -118,10 +118,16 @@ impl<'a> Restore<'a> {
         })
     }
 
+    /// Warns of an upgrade of the server within the window.
+    pub(super) fn upgrade_within(&self) -> Option<String> {
+        let backup = self.chain.last()?.server()?.version.as_deref()?;
+        untold::of_upgrade(&self.window?.files, backup)
+    }
+
     /// Sets the mode in which the private server can apply the window; says why it is another than the source's.
     pub(super) fn gtid_mode(&self, settings: &mut BTreeMap<String, String>) -> Option<String> {
         let window = self.window.filter(|_| self.family == Family::Mysql)?;
-        gtid_mode::fit(settings, window)
+        gtid_mode::fit(settings, &window.files)
     }
 
     /// What tells the private server where its keys are; with keys it encrypts what the source did.

@@ -74,6 +74,7 @@ pub fn plan_restore(
         not_in_log.extend(variables.map(untold::of_settings).unwrap_or_default());
         not_in_log.extend(edges.map(|edges| untold::of_window(edges, variables)).unwrap_or_default());
         plan.warnings.extend(not_in_log.iter().cloned());
+        plan.warnings.extend(restore.upgrade_within());
     }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),

@@ -102,17 +102,31 @@ impl Looking<'_> {
     }
 
     /// The first transaction behind the place, and those further on whose own time is before the moment asked for: in
-    /// the file of the first one and the file after it.
+    /// the file of the first one, the file after it, and those further on that begin with such a transaction (a clock that was ahead and
+    /// was set back later).
     fn behind(&self, index: usize, goal: Option<&Goal>, fact: &mut EdgeFact) -> Result<(), SurveyError> {
         let moment = match goal {
             Some(Goal::Moment(at)) => Some(*at),
             _ => None,
         };
         let (mut clock, mut more) = (self.clock(index), 1);
+        let mut budget = JUMPS_BYTES;
         for (place, file) in self.files.iter().enumerate().skip(index) {
+            let known = fact.first_excluded.is_some();
             if place > index && !self.files[place - 1].is_followed_by(file) {
-                fact.unknown_after = Some(format!("binlogs are missing after {}", self.files[place - 1].name));
+                if !known {
+                    fact.unknown_after = Some(format!("binlogs are missing after {}", self.files[place - 1].name));
+                }
                 return Ok(());
+            }
+            if known && more == 0 {
+                let begins = file.first_commit_time.or(file.first_transaction_time);
+                let early = moment.is_some_and(|moment| begins.is_some_and(|begins| begins.at() < moment));
+                if !early || file.size > budget || unreadable(file) {
+                    clock.see_file(file);
+                    continue;
+                }
+                budget -= file.size;
             }
             let start = if place == index { self.at.position } else { 0 };
             let seen = scanned(self.store, file, &mut |transaction| {
@@ -136,6 +150,7 @@ impl Looking<'_> {
             });
             match seen {
                 // What comes behind the place is not needed for the restore.
+                Err(_) if known => return Ok(()),
                 Err(_) if place > index || file.incomplete().is_some() => {
                     fact.unknown_after = Some(format!("{} cannot be read", file.name));
                     return Ok(());
@@ -144,10 +159,11 @@ impl Looking<'_> {
             };
             if fact.first_excluded.is_some() {
                 fact.earlier_up_to = moment.map(|_| file.name.clone());
-                if moment.is_none() || more == 0 {
+                if moment.is_none() {
                     return Ok(());
                 }
-                more -= 1;
+                // The file of the first one is counted once it was gone through.
+                more = if known { 0 } else { more };
             }
             if let Some((what, _)) = file.incomplete() {
                 if fact.first_excluded.is_none() {

@@ -133,12 +133,12 @@ pub(super) const TOLD: &[(&str, &[&str], &str)] = &[
     (
         "log_replica_updates",
         &["ON", "1"],
-        "what a replica applies is in no log of its own (told of servers that replicate alone)",
+        "what a replica applies is in no log of its own, and a replay does not have it",
     ),
     (
         "log_slave_updates",
         &["ON", "1"],
-        "what a replica applies is in no log of its own (told of servers that replicate alone)",
+        "what a replica applies is in no log of its own, and a replay does not have it",
     ),
     ("old_passwords", &["OFF", "0"], "a logged CREATE USER or PASSWORD() makes an old hash"),
 ];

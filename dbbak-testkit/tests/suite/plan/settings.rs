@@ -3,7 +3,7 @@
 use super::{Case, exact, story};
 use dbbak_core::{
     facts::Facts,
-    plan::{Plan, Step},
+    plan::{Plan, Step, Summary},
 };
 use dbbak_testkit::history::Product;
 
@@ -58,6 +58,17 @@ fn what_is_not_taken_over_is_told() {
     let harmless =
         plan_with(Product::Mariadb, &[("ft_stopword_file", "(built-in)"), ("net_read_timeout", "30")]).warnings;
     assert!(!harmless.iter().any(|warning| warning.contains("the server")), "{harmless:?}");
+}
+
+/// The plan warns, and the report says it.
+#[test]
+fn what_no_log_tells_is_in_the_report() {
+    let plan = plan_with(Product::Mariadb, &[("binlog_ignore_db", "logs,tmp")]);
+    let Summary::Restore { report } = &plan.summary else { panic!("{:?}", plan.summary) };
+    let wanted = "binlog_ignore_db = logs,tmp: changes of these databases are in no log";
+    for said in [&plan.warnings, &report.not_in_log] {
+        assert!(said.iter().any(|line| line.contains(wanted)), "{said:?}");
+    }
 }
 
 /// DDL is a statement under ROW too.

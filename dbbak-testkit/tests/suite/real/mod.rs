@@ -20,6 +20,7 @@ mod histories;
 mod inside;
 mod kill;
 mod names;
+mod odd_statements;
 mod past;
 mod pitr;
 mod proof;

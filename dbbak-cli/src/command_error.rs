@@ -2,7 +2,10 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, lost_hints, prepared_hints, reader_hints},
+    hints::{
+        GIVE_A_NUMBER, NO_NUMBER, applier_hints, cascade_hint, clone_hints, keep_hint, keyring_hints, lost_hints,
+        prepared_hints, reader_hints,
+    },
     output,
 };
 use dbbak_core::{
@@ -377,10 +380,9 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
             format!("or land at the end of the archive: --latest --timeline {timeline}"),
         ],
-        PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => vec![format!(
-            "to keep every transaction before it: --position {} --timeline {}",
-            end.position, end.timeline
-        )],
+        PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => {
+            vec![keep_hint(&end.position.file, end.position.position, &end.timeline)]
+        }
         PlanError::PositionNotBoundary { position, before, after } => {
             let file = &position.file;
             let after = after.map(|after| format!(" or --position {file}:{after}")).unwrap_or_default();
@@ -403,9 +405,7 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
                 hint("if the server or a copy of it still has these binlogs, archive them: `dbbak ship-binlogs --exec`")
             }
             Whereabouts::BehindGoodPart { timeline, file, last_good } => {
-                vec![format!(
-                    "to keep every transaction before it: --position {file}:{last_good} --timeline {timeline}"
-                )]
+                vec![keep_hint(file, *last_good, timeline)]
             }
             _ => Vec::new(),
         },
@@ -460,6 +460,7 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::ServerUnreachable { problem, .. } if problem.contains("defaults file") => {
             hint("mysql_option_file must name a file with [client], user, password, socket or host; then chmod 600")
         }
+        PlanError::ServerUnreachable { problem, .. } if problem.contains(NO_NUMBER) => hint(GIVE_A_NUMBER),
         PlanError::ServerUnreachable { .. } => {
             hint("is it running, and does mysql_option_file name its socket or host?")
         }
@@ -560,13 +561,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Store(error) => store_hints(error),
         error if error.signal().is_some() => vec!["what was begun was removed; nothing half-done is listed".into()],
-        ExecuteError::Applier { log, .. } => vec![
-            format!(
-                "the restored data and the archive do not fit each other there; the server's log is {}",
-                log.display()
-            ),
-            "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
-        ],
+        ExecuteError::Applier { log, problem, .. } => applier_hints(problem, log),
         ExecuteError::CatchUp { log, .. } => vec![
             format!("the private server's log is {}", log.display()),
             "the account in the option file needs REPLICATION SLAVE there; without --catch-up-from the restore ends at the archive's end".into(),
@@ -591,7 +586,12 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             vec![format!("the whole output lies in {}", log.display())]
         }
         error if error.is_unproven() => {
-            vec!["the restored data directory was kept for a look at it, and its report says so; do not use it".into()]
+            let kept = "the restored data directory was kept for a look at it, and its report says so; do not use it";
+            let cause = match error {
+                ExecuteError::ProofFailed { expected, found, .. } => cascade_hint(expected, found),
+                _ => None,
+            };
+            std::iter::once(kept.to_owned()).chain(cause).collect()
         }
         ExecuteError::Exec(ExecError::Start { .. }) => vec!["is the program installed and executable?".into()],
         _ => Vec::new(),

@@ -17,6 +17,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
+pub use crate::binlog::Untold;
+
 /// Everything that a survey found out for one command. What a command does not need is left empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
@@ -377,6 +379,29 @@ pub struct EdgeFact {
     pub jump_count: u64,
     /// The first file that was looked through for them, where that is not the window's first.
     pub jumps_from: Option<BinlogName>,
+    /// Transactions of the window that hold something which no log tells, in the same files; at most ten are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<UntoldFact>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untold_count: u64,
+}
+
+/// A transaction of which the log does not tell what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UntoldFact {
+    /// Where it begins.
+    pub at: BinlogPosition,
+    /// Its GTID, where the log has one.
+    pub gtid: Option<String>,
+    /// The tables that it names, as `database.table`.
+    pub tables: Vec<String>,
+    /// What the log does not tell.
+    pub what: Untold,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A place at which the times of transactions go back.

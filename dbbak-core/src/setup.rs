@@ -1,5 +1,7 @@
 //! Proves a setup: what `check` finds out about store, tools, server, account, binlogs, clock, files and space.
 
+mod settings;
+
 use crate::{
     catalog::Catalog,
     config::Config,
@@ -151,6 +153,25 @@ pub enum Finding {
         /// The privileges that it lacks.
         missing: Vec<String>,
     },
+    /// Settings of the server that the table of settings does not know: nobody has said whether a replay depends on them.
+    SettingsUnknown {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A setting that a replay depends on and does not take over.
+    SettingTold {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it changes.
+        what: &'static str,
+    },
+    /// Statements mean the time zone of the server's machine, and the configuration does not name it.
+    SystemZone {
+        /// `system_time_zone`, an abbreviation.
+        zone: String,
+    },
     /// The server keeps its binlogs for this long; none: until somebody purges them.
     Expiry {
         /// Seconds.
@@ -283,6 +304,9 @@ impl Finding {
             | Finding::ServerUntested { .. }
             | Finding::BinlogChecksumOff
             | Finding::BinlogNotSynced { .. }
+            | Finding::SettingsUnknown { .. }
+            | Finding::SettingTold { .. }
+            | Finding::SystemZone { .. }
             | Finding::ExpiryTooShort { waiting_seconds: None, .. }
             | Finding::ClockSkew { .. }
             | Finding::OptionFileMode { .. }
@@ -449,6 +473,7 @@ fn of_server(
         });
     }
     binlog(facts, server, now, catalog, findings);
+    settings::of_settings(config, server, findings);
 }
 
 /// What the account needs, by the makers' word and by trial (MariaDB 10.11: RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR).

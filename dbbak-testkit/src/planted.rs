@@ -1,6 +1,7 @@
 //! Puts a stopped server's data directory into a store as a full that is prepared: a base for replays without a backup tool.
 
 use crate::server::{Server, ServerError, Vendor, copy_tree};
+use dbbak_core::tools::Query;
 use serde_json::{Map, Value, json};
 use std::{
     fs, io,
@@ -32,7 +33,9 @@ pub fn plant_full(server: &mut Server, store: &Path) -> Result<PathBuf, PlantErr
     if !gtid.is_empty() {
         binlog["gtid"] = gtid.into();
     }
-    let variables = server.try_sql("SHOW GLOBAL VARIABLES")?.into_iter();
+    let mut rows = server.try_sql("SHOW GLOBAL VARIABLES")?;
+    rows.extend(server.try_sql(Query::SysdateIsNow.sql())?);
+    let variables = rows.into_iter();
     let variables: Map<String, Value> =
         variables.filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone().into()))).collect();
     let version = server.value("SELECT VERSION()");

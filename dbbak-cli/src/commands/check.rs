@@ -1,6 +1,12 @@
 //! `dbbak check`.
 
-use crate::{CommandError, context::Context, exit_code, output};
+use crate::{
+    CommandError,
+    context::Context,
+    exit_code,
+    hints::{GIVE_A_NUMBER, NO_NUMBER},
+    output,
+};
 use dbbak_core::{
     clock::Clock,
     setup::{Finding, Severity},
@@ -73,6 +79,13 @@ fn text(finding: &Finding) -> String {
         Finding::BinlogChecksumOff => "binlog: events carry no checksums, so that damage goes unnoticed".into(),
         Finding::BinlogNotSynced { value } => {
             format!("binlog: sync_binlog is {value}: a crash of the machine may lose its end")
+        }
+        Finding::SettingsUnknown { names } => {
+            format!("settings: this dbbak does not know {}", names.join(", "))
+        }
+        Finding::SettingTold { name, value, what } => format!("settings: {name} is {value}: {what}"),
+        Finding::SystemZone { zone } => {
+            format!("settings: time_zone is SYSTEM, and the server's machine is not in UTC ({zone})")
         }
         Finding::BinlogDir { path, waiting } => {
             format!("binlogs: {waiting} closed files in {} wait to be archived", path.display())
@@ -170,6 +183,7 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::ServerUnreachable { access_denied: true, .. } => {
             "check user and password in mysql_option_file, and the account's grants".into()
         }
+        Finding::ServerUnreachable { problem, .. } if problem.contains(NO_NUMBER) => GIVE_A_NUMBER.into(),
         Finding::ServerUnreachable { .. } => {
             "is it running, and does mysql_option_file name its socket or host?".into()
         }
@@ -181,6 +195,13 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::BinlogOff => "set log_bin in the server's configuration and restart it".into(),
         Finding::BinlogChecksumOff => "SET GLOBAL binlog_checksum = CRC32".into(),
         Finding::BinlogNotSynced { .. } => "SET GLOBAL sync_binlog = 1, unless its cost is too high for you".into(),
+        Finding::SettingsUnknown { .. } => {
+            "a replay does not take them over; where statements depend on one, give it under server.options".into()
+        }
+        Finding::SettingTold { .. } => "a replay does not take it over: `docs/settings.md`".into(),
+        Finding::SystemZone { .. } => {
+            "set server.time_zone to the zone's name (America/New_York), so that logged DDL is replayed in it".into()
+        }
         Finding::BinlogDirUnreadable { .. } => {
             "run dbbak on the server's host as a user that may read it, or `dbbak ship-binlogs --from-server`".into()
         }

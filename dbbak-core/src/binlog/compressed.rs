@@ -19,6 +19,8 @@ pub(super) struct Payload {
     /// The latest stamp of the events in it.
     pub(super) header_max: u32,
     pub(super) error_code: u16,
+    /// Whether a part of it was taken back.
+    pub(super) taken_back: bool,
 }
 
 /// Fields of a Transaction_payload event's header.
@@ -80,7 +82,13 @@ fn opened_payload<'b, S: Source + Read>(body: &'b mut S) -> Option<Option<Box<dy
 
 impl Payload {
     fn empty() -> Self {
-        Payload { contents: Contents::default(), end_kind: EndKind::Payload, header_max: 0, error_code: 0 }
+        Payload {
+            contents: Contents::default(),
+            end_kind: EndKind::Payload,
+            header_max: 0,
+            error_code: 0,
+            taken_back: false,
+        }
     }
 }
 
@@ -109,6 +117,7 @@ fn read_events(input: &mut dyn Read, known: &mut KnownMaps) -> Option<Payload> {
             Content::Query(query) => match classify(&query.text) {
                 StatementKind::Commit => payload.end_kind = EndKind::Commit,
                 StatementKind::Rollback => payload.end_kind = EndKind::Rollback,
+                StatementKind::RollbackTo => payload.taken_back = true,
                 StatementKind::Other(named) => {
                     payload.contents.add_query(&query, &named);
                     if payload.error_code == 0 {

@@ -27,6 +27,7 @@ mod statement;
 mod table_maps;
 mod tables;
 mod transaction;
+mod untold;
 mod words;
 
 pub(crate) use ddl::defines_event;
@@ -43,3 +44,4 @@ pub use session::{SessionTables, TemporaryTable};
 pub use statement::XaId;
 pub use tables::TableChange;
 pub use transaction::{EndKind, Incident, Transaction, TransactionTime};
+pub use untold::{Untold, untold};

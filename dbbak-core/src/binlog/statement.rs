@@ -35,8 +35,10 @@ pub(super) enum StatementKind {
     XaCommit(XaId),
     /// `XA ROLLBACK` of a prepared transaction.
     XaRollback(XaId),
-    /// `SAVEPOINT` and `ROLLBACK TO`.
+    /// `SAVEPOINT`.
     Savepoint,
+    /// `ROLLBACK TO`: it takes a part of the transaction back.
+    RollbackTo,
     /// Anything else, with what it names.
     Other(Named),
 }
@@ -191,8 +193,10 @@ pub(super) fn classify(text: &str) -> StatementKind {
         StatementKind::XaCommit(XaId::from_text(name))
     } else if let Some(name) = after("XA ROLLBACK ") {
         StatementKind::XaRollback(XaId::from_text(name))
-    } else if after("SAVEPOINT ").is_some() || after("ROLLBACK TO ").is_some() {
+    } else if after("SAVEPOINT ").is_some() {
         StatementKind::Savepoint
+    } else if after("ROLLBACK TO ").is_some() {
+        StatementKind::RollbackTo
     } else if after("BEGIN").is_some_and(|rest| rest.trim().is_empty()) {
         StatementKind::Begin(None)
     } else if after("COMMIT").is_some_and(ends_word) {
@@ -224,7 +228,7 @@ mod tests {
             ("XA ROLLBACK x'7831',X'',1", StatementKind::XaRollback(xa.clone())),
             ("COMMIT", StatementKind::Commit),
             ("ROLLBACK", StatementKind::Rollback),
-            ("ROLLBACK TO `a`", StatementKind::Savepoint),
+            ("ROLLBACK TO `a`", StatementKind::RollbackTo),
             ("ROLLBACK /* added by mysqlbinlog */", StatementKind::Rollback),
             ("SAVEPOINT `a`", StatementKind::Savepoint),
         ] {

@@ -38,6 +38,9 @@ pub struct Transaction {
     pub xa: Option<XaId>,
     /// The error that a statement in it is expected to end with; 0 for none.
     pub error_code: u16,
+    /// Whether a part of it was taken back (`ROLLBACK TO SAVEPOINT`) and is in it all the same: the rows that it holds are more than
+    /// those that stayed. Not known of a transaction that comes from an index.
+    pub taken_back: bool,
     /// The session that ran its statements; `None` where it holds none, or comes from an index.
     pub session: Option<SessionTables>,
 }
@@ -117,6 +120,7 @@ struct Open {
     compressed: bool,
     xa: Option<XaId>,
     error_code: u16,
+    taken_back: bool,
 }
 
 /// Collects events until a transaction is whole.
@@ -194,6 +198,7 @@ impl Grouper {
                 open.compressed = true;
                 open.contents.add_all(payload.contents);
                 open.note_error(payload.error_code);
+                open.taken_back |= payload.taken_back;
                 open.time.header_max = open.time.header_max.max(payload.header_max);
                 open.unless_begun(payload.end_kind)
             }
@@ -266,6 +271,10 @@ impl Grouper {
                 Some(EndKind::XaRollback)
             }
             StatementKind::XaEnd | StatementKind::Savepoint => None,
+            StatementKind::RollbackTo => {
+                self.opened(at).taken_back = true;
+                None
+            }
             StatementKind::Other(named) => {
                 let open = self.opened(at);
                 open.contents.add_query(query, &named);
@@ -313,6 +322,7 @@ impl Open {
             compressed: false,
             xa: None,
             error_code: 0,
+            taken_back: false,
         }
     }
 
@@ -341,6 +351,7 @@ impl Open {
             compressed: self.compressed,
             xa: self.xa,
             error_code: self.error_code,
+            taken_back: self.taken_back,
             session: self.contents.session.take(),
         };
         (transaction, self.contents.emptied())

@@ -15,6 +15,10 @@ const MOST_TABLES: usize = 5;
 pub(super) struct Blamed {
     /// Where it begins.
     pub(super) at: BinlogPosition,
+    /// Where it ends, in the same file.
+    pub(super) end: u64,
+    /// Whether it is a DROP TABLE of several tables. MariaDB logs it like this, without an error, also where one of them was not there.
+    pub(super) drops_several: bool,
     gtid: Option<Gtid>,
     /// What it does to which tables.
     does: Vec<String>,
@@ -25,6 +29,9 @@ impl Blamed {
     fn of(file: &BinlogName, transaction: &Transaction) -> Self {
         Blamed {
             at: BinlogPosition { file: file.clone(), position: transaction.start },
+            end: transaction.end,
+            drops_several: transaction.tables.len() > 1
+                && transaction.tables.iter().all(|table| table.ddl == Some(DdlKind::DropTable)),
             gtid: transaction.gtid.clone(),
             does: transaction.tables.iter().take(MOST_TABLES).map(words).collect(),
             more: transaction.more_tables || transaction.tables.len() > MOST_TABLES,

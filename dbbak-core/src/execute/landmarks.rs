@@ -39,6 +39,43 @@ pub(super) struct Landmarks {
     prepared: HashSet<u64>,
     /// Whether the file that is read prepares one under a name that was used before.
     name_used_again: bool,
+    /// MySQL: the file that is read last, as far as it holds single statements alone.
+    statements: Statements,
+}
+
+/// The window's transactions of a file that holds nothing but single statements.
+///
+/// MySQL looks through its relay logs, and takes out a last one in which it finds no whole transaction. It knows as one what begins with
+/// BEGIN, and DDL that is atomic; not ANALYZE, FLUSH, REPAIR or the DDL of a MyISAM table (seen on 9.7.4).
+#[derive(Debug, Default)]
+struct Statements {
+    file: Option<BinlogName>,
+    /// `None`: there are others, or too many.
+    all: Option<Vec<Apart>>,
+    /// The end of what stands before them.
+    before: Option<BinlogPosition>,
+}
+
+/// The most statements of a file that go through the pipe one by one.
+const MOST_STATEMENTS: usize = 200;
+
+impl Statements {
+    fn see(&mut self, file: &BinlogName, transaction: &Transaction, before: Option<&BinlogPosition>) {
+        if self.file.as_ref() != Some(file) {
+            *self = Statements { file: Some(file.clone()), all: Some(Vec::new()), before: before.cloned() };
+        }
+        let single = matches!(transaction.end_kind, EndKind::Ddl | EndKind::Statement) && !transaction.has_rows;
+        // A temporary table is of one session, and each goes through the pipe in one of its own.
+        let single = single && transaction.session.as_ref().is_none_or(|session| session.temporary.is_empty());
+        let mysql = matches!(transaction.gtid, Some(Gtid::Mysql { .. }) | None);
+        let (start, end) = (transaction.start, transaction.end);
+        match &mut self.all {
+            Some(all) if single && mysql && all.len() < MOST_STATEMENTS => {
+                all.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped: false });
+            }
+            all => *all = None,
+        }
+    }
 }
 
 /// What stands in one batch.
@@ -50,12 +87,15 @@ pub(super) struct Marks {
     pub(super) apart: Vec<Apart>,
     /// The end of the last transaction.
     pub(super) end: Option<BinlogPosition>,
+    /// The end of the last one that the applier reads a file for, where that is another: `Some(None)` where it reads none.
+    pub(super) applied_end: Option<Option<BinlogPosition>>,
     /// What stands before the place up to which a dead replay had applied the window, where that is in this batch.
     pub(super) done: Option<Done>,
     /// Why a replay that dies in this batch or a later one cannot go on.
     pub(super) hindrance: Option<String>,
-    /// The files that prepare an XA transaction under a name that was used before.
-    pub(super) names_used_again: BTreeSet<BinlogName>,
+    /// The files that MySQL may cut off or remove while it looks through them: those that prepare an XA transaction under a name that was
+    /// used before, and a last one of single statements.
+    pub(super) may_be_cut: BTreeSet<BinlogName>,
 }
 
 /// What a dead replay had done.
@@ -76,6 +116,16 @@ pub(super) struct Apart {
     pub(super) gtid: Option<Gtid>,
     /// Whether it is left out; otherwise it goes through the pipe.
     pub(super) skipped: bool,
+}
+
+impl Marks {
+    /// The end of the last transaction that the server's applier reads a file for.
+    pub(super) fn for_the_applier(&self) -> Option<&BinlogPosition> {
+        match &self.applied_end {
+            Some(end) => end.as_ref(),
+            None => self.end.as_ref(),
+        }
+    }
 }
 
 impl Landmarks {
@@ -134,6 +184,7 @@ impl Landmarks {
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);
         self.newest = self.newest.max(time);
         self.note_done(&end);
+        self.statements.see(file, transaction, self.batch.end.as_ref());
         self.batch.end = Some(end);
         if self.hindrance.is_none()
             && let Some(hindrance) = hindrance(transaction)
@@ -152,14 +203,38 @@ impl Landmarks {
     pub(super) fn file(&mut self, file: &BinlogName) {
         self.batch.files.push(file.clone());
         if std::mem::take(&mut self.name_used_again) {
-            self.batch.names_used_again.insert(file.clone());
+            self.batch.may_be_cut.insert(file.clone());
         }
     }
 
     /// What was noted of the batch, which ends here.
     pub(super) fn end_batch(&mut self) -> Marks {
         self.prepared.clear();
+        self.set_last_statements_apart();
         Marks { hindrance: self.hindrance.clone(), ..std::mem::take(&mut self.batch) }
+    }
+
+    /// Where the batch's last transactions are single statements of a file of their own, none of them is for the applier: MySQL might take
+    /// their file out of its relay logs.
+    fn set_last_statements_apart(&mut self) {
+        let Statements { file, all: Some(all), before } = std::mem::take(&mut self.statements) else { return };
+        let fed = self.state.is_some() || !self.position.is_empty();
+        if fed || all.is_empty() {
+            return;
+        }
+        let skipped: BTreeSet<u64> = self
+            .batch
+            .apart
+            .iter()
+            .filter(|apart| Some(&apart.file) == file.as_ref() && apart.skipped)
+            .map(|apart| apart.start)
+            .collect();
+        self.batch.apart.retain(|apart| Some(&apart.file) != file.as_ref());
+        self.batch
+            .apart
+            .extend(all.into_iter().map(|apart| Apart { skipped: skipped.contains(&apart.start), ..apart }));
+        self.batch.may_be_cut.extend(file);
+        self.batch.applied_end = Some(before);
     }
 
     /// A transaction that is to be left out and was not met.
@@ -185,5 +260,68 @@ fn hindrance(transaction: &Transaction) -> Option<&'static str> {
         }
         _ if words.starts_with("CREATE") && words.contains("TEMPORARY") => Some("there is a temporary table"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binlog::TransactionTime;
+
+    fn transaction(gno: u64, end_kind: EndKind, has_rows: bool) -> Transaction {
+        let uuid = uuid::Uuid::from_u128(1);
+        Transaction {
+            gtid: Some(Gtid::Mysql { uuid, tag: None, gno }),
+            start: gno * 100,
+            end: gno * 100 + 90,
+            time: TransactionTime::default(),
+            tables: Vec::new(),
+            more_tables: false,
+            statement: Some("ANALYZE TABLE t".into()),
+            end_kind,
+            has_rows,
+            compressed: false,
+            xa: None,
+            error_code: 0,
+            taken_back: false,
+            session: None,
+        }
+    }
+
+    fn marks(files: &[&[(EndKind, bool)]]) -> Marks {
+        let mut landmarks = Landmarks::new(&[], None);
+        let mut gno = 0;
+        for (place, transactions) in files.iter().enumerate() {
+            let name: BinlogName = format!("b.{:06}", place + 1).parse().unwrap();
+            for (kind, rows) in *transactions {
+                gno += 1;
+                landmarks.pass(&name, &transaction(gno, *kind, *rows));
+            }
+            landmarks.file(&name);
+        }
+        landmarks.end_batch()
+    }
+
+    const ROWS: (EndKind, bool) = (EndKind::Commit, true);
+    const ALONE: (EndKind, bool) = (EndKind::Statement, false);
+
+    #[test]
+    fn a_last_file_of_single_statements_is_not_for_the_applier() {
+        let found = marks(&[&[ROWS], &[ALONE, ALONE]]);
+        let apart: Vec<u64> = found.apart.iter().map(|apart| apart.start).collect();
+        assert_eq!(apart, [200, 300]);
+        assert_eq!(found.for_the_applier().map(ToString::to_string).as_deref(), Some("b.000001:190"));
+        assert_eq!(found.end.map(|end| end.to_string()).as_deref(), Some("b.000002:390"));
+        // Nothing else in the batch.
+        let found = marks(&[&[], &[ALONE]]);
+        assert_eq!((found.apart.len(), found.for_the_applier()), (1, None));
+    }
+
+    #[test]
+    fn what_the_applier_finds_a_transaction_in_is_for_it() {
+        for files in [&[&[ALONE][..], &[ROWS]][..], &[&[ROWS], &[ROWS, ALONE]], &[&[ALONE, ROWS], &[]], &[&[ROWS]]] {
+            let found = marks(files);
+            assert_eq!((found.apart.len(), found.for_the_applier()), (0, found.end.as_ref()), "{files:?}");
+        }
     }
 }

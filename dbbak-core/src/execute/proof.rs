@@ -4,7 +4,7 @@ use super::{
     error::ExecuteError,
     files,
     landmarks::{Landmarks, Marks},
-    proof_line::{filled, line_of, merged, same},
+    proof_line::{FAILED, expected_line, filled, is_failed, line_of, merged, same},
     temporaries::Temporaries,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl ExpectedLog {
             number: self.transactions,
             time: self.landmarks.newest,
         };
-        writeln!(self.lines, "{place}\t{}", line_of(transaction)).map_err(files::failed("write", &self.path))
+        writeln!(self.lines, "{place}\t{}", expected_line(transaction)).map_err(files::failed("write", &self.path))
     }
 
     /// Notes that a file of the batch was read to its end.
@@ -359,7 +359,16 @@ impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
     /// Compares a group with the next one that is expected; `true` when the group after it belongs to it.
     fn compare(&mut self, found: String, next: Option<&String>) -> Result<bool, ExecuteError> {
         self.number += 1;
-        match self.expected.next()? {
+        let mut expected = self.expected.next()?;
+        // What failed at the source may be logged again or not.
+        while let Some(failed) = expected.as_deref().and_then(|line| line.strip_prefix(FAILED)) {
+            if is_failed(failed, &found) {
+                return Ok(false);
+            }
+            self.number += 1;
+            expected = self.expected.next()?;
+        }
+        match expected {
             Some(expected) if same(&expected, &found) => Ok(false),
             Some(expected) if next.is_some_and(|rows| filled(&expected, &found, rows)) => Ok(true),
             other => {
@@ -378,7 +387,12 @@ impl<I: Iterator<Item = Result<String, ExecuteError>>> Comparison<I> {
         if let Some(found) = self.found.take() {
             self.compare(found, None)?;
         }
-        match self.expected.next()? {
+        let mut expected = self.expected.next()?;
+        while expected.as_ref().is_some_and(|line| line.starts_with(FAILED)) {
+            self.number += 1;
+            expected = self.expected.next()?;
+        }
+        match expected {
             None => Ok(()),
             Some(expected) => {
                 let found = "nothing more".to_owned();
@@ -465,6 +479,28 @@ mod tests {
         // Rows of a table that was there before come with their own GTID.
         let window = ["0-1-7\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"];
         assert!(proves(&window, &["0-1-7\t", "0-1-8\tshop.t:33/0/0", "0-1-8\tshop.a:1/0/0"]).is_err());
+    }
+
+    #[test]
+    fn what_failed_at_the_source_need_not_be_logged_again() {
+        let window = ["0-1-6\tshop.a:1/0/0", "!0-1-7\t", "!0-1-8\t", "0-1-9\tshop.a:1/0/0", "!0-1-10\t"];
+        let all = ["0-1-6\tshop.a:1/0/0", "0-1-7\tshop.m:2/0/0", "0-1-8\t", "0-1-9\tshop.a:1/0/0", "0-1-10\t"];
+        for left_out in [&[][..], &[1], &[2], &[4], &[1, 2], &[1, 2, 4]] {
+            let logged: Vec<&str> =
+                all.iter().enumerate().filter(|(at, _)| !left_out.contains(at)).map(|(_, line)| *line).collect();
+            proves(&window, &logged).unwrap();
+        }
+        // The others must be there.
+        for missing in [0, 3] {
+            let logged: Vec<&str> =
+                all.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, line)| *line).collect();
+            assert!(proves(&window, &logged).is_err(), "{missing}");
+        }
+        // Without GTIDs rows are never those of a failed statement.
+        let window = ["!-\t", "-\tshop.a:1/0/0"];
+        proves(&window, &["-\tshop.a:1/0/0"]).unwrap();
+        proves(&window, &["-\t", "-\tshop.a:1/0/0"]).unwrap();
+        assert!(proves(&window, &["-\t"]).is_err());
     }
 
     /// The list of a window, in a directory.

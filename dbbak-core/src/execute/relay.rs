@@ -23,6 +23,8 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 /// Where the first event of a binlog begins.
 const FIRST_EVENT: u64 = 4;
+/// The servers' number for a table that is not there.
+const UNKNOWN_TABLE: u32 = 1051;
 /// How long an applier may lack its feeder.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -184,7 +186,9 @@ impl RelayRun<'_> {
         from: BinlogPosition,
         server: &mut dyn Process,
     ) -> Result<(), ExecuteError> {
-        let Some(end) = batch.end.clone() else { return Ok(()) };
+        if batch.end.is_none() {
+            return Ok(());
+        }
         let applier = &self.relay.applier;
         let mut at = from;
         let mut feeder = match &self.relay.feeder {
@@ -196,19 +200,19 @@ impl RelayRun<'_> {
                 self.tell(&Applier::follow(running.port, &feeder.account, &running.password, &at))?;
                 Some(running)
             }
-            None => {
-                self.move_to(&at, batch)?;
-                None
-            }
+            None => None,
         };
+        // Where the applier stands; MySQL's is not moved yet.
+        let mut stands = feeder.is_some().then(|| at.clone());
+        let last = batch.for_the_applier();
         for apart in &batch.apart {
             let start = BinlogPosition { file: apart.file.clone(), position: apart.start };
             // A dead run has applied it.
             if start < at {
                 continue;
             }
-            if at < start {
-                self.apply_until(&start, server, &mut feeder)?;
+            if let Some(until) = last.map(|last| last.min(&start)).filter(|until| at < **until) {
+                self.apply_from((&at, until), (&mut stands, batch), server, &mut feeder)?;
             }
             match (&apart.gtid, apart.skipped) {
                 // MySQL knows what it has executed by GTIDs: what is left out counts.
@@ -217,13 +221,28 @@ impl RelayRun<'_> {
                 (_, false) => self.pipe(apart)?,
             }
             at = BinlogPosition { file: apart.file.clone(), position: apart.end };
-            self.move_to(&at, batch)?;
         }
-        if at < end {
-            self.apply_until(&end, server, &mut feeder)?;
+        if let Some(until) = last.filter(|last| at < **last) {
+            self.apply_from((&at, until), (&mut stands, batch), server, &mut feeder)?;
         }
         self.tell(applier.rest())?;
         feeder.map_or(Ok(()), RunningFeeder::end)
+    }
+
+    /// Runs the applier from one place to another; moves it before that, unless it stands there.
+    fn apply_from(
+        &mut self,
+        (from, until): (&BinlogPosition, &BinlogPosition),
+        (stands, batch): (&mut Option<BinlogPosition>, &Marks),
+        server: &mut dyn Process,
+        feeder: &mut Option<RunningFeeder>,
+    ) -> Result<(), ExecuteError> {
+        if stands.as_ref() != Some(from) {
+            self.move_to(from, batch)?;
+        }
+        self.apply_until(until, server, feeder)?;
+        *stands = Some(until.clone());
+        Ok(())
     }
 
     /// Moves the applier. MySQL looks through its relay logs then, and removes those behind the last transaction.
@@ -232,9 +251,12 @@ impl RelayRun<'_> {
         if self.relay.applier == Applier::Fed {
             return self.tell(&statements);
         }
-        let read = |file: &&BinlogName| batch.end.as_ref().is_some_and(|end| **file <= end.file);
+        let read = |file: &&BinlogName| {
+            let applied = batch.for_the_applier().is_some_and(|end| **file <= end.file);
+            applied || batch.may_be_cut.contains(*file)
+        };
         let read = batch.files.iter().filter(read);
-        let logs = RelayLogs::keep(&self.relay.binlogs, read, &batch.names_used_again)?;
+        let logs = RelayLogs::keep(&self.relay.binlogs, read, &batch.may_be_cut)?;
         self.tell(&statements)?;
         logs.give_back()
     }
@@ -245,6 +267,28 @@ impl RelayRun<'_> {
         place: &BinlogPosition,
         server: &mut dyn Process,
         feeder: &mut Option<RunningFeeder>,
+    ) -> Result<(), ExecuteError> {
+        self.apply(place, server, feeder, false)
+    }
+
+    /// The end of the transaction that stopped a fed applier, if it is a DROP TABLE of several tables of which one is not there.
+    /// MariaDB drops the others, and logs the statement without its error: any replica passes over it (`slave_ddl_exec_mode`). What
+    /// it leaves is the same in any case: none of the tables.
+    fn end_of_half_a_drop(&self, status: &ApplierStatus, number: u32, lenient: bool) -> Option<BinlogPosition> {
+        if lenient || number != UNKNOWN_TABLE || self.relay.applier != Applier::Fed {
+            return None;
+        }
+        let applied = self.relay.applier.reached(status).unwrap_or(self.from());
+        let found = self.next_transaction(applied).filter(|found| found.drops_several)?;
+        Some(BinlogPosition { file: found.at.file, position: found.end })
+    }
+
+    fn apply(
+        &mut self,
+        place: &BinlogPosition,
+        server: &mut dyn Process,
+        feeder: &mut Option<RunningFeeder>,
+        lenient: bool,
     ) -> Result<(), ExecuteError> {
         self.tell(&self.relay.applier.run_until(place))?;
         let mut connected = self.running.clock.monotonic();
@@ -271,6 +315,16 @@ impl RelayRun<'_> {
             };
             let status = self.status(&answer)?;
             if let Some((number, text)) = &status.sql_error {
+                if let Some(end) = self.end_of_half_a_drop(&status, *number, lenient) {
+                    self.tell(Applier::drop_what_is_there(true))?;
+                    self.apply(&end, server, feeder, true)?;
+                    self.tell(Applier::drop_what_is_there(false))?;
+                    if end < *place {
+                        self.tell(&self.relay.applier.run_until(place))?;
+                        continue;
+                    }
+                    return Ok(());
+                }
                 return Err(self.stuck(&status, &format!("{text} (error {number})")));
             }
             let reached = self.relay.applier.reached(&status).is_some_and(|reached| self.is_at(reached, place));

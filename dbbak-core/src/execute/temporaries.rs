@@ -68,6 +68,7 @@ mod tests {
             compressed: false,
             xa: None,
             error_code: 0,
+            taken_back: false,
             session: Some(SessionTables { thread, partial: false, temporary: temporary.to_vec() }),
         }
     }

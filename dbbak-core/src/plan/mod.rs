@@ -19,6 +19,7 @@ mod explain;
 mod fetch;
 mod finish;
 mod going_on;
+mod gtid_mode;
 mod keyring;
 mod load;
 mod origin;
@@ -40,6 +41,7 @@ mod start;
 mod step;
 mod time_zone;
 mod touch;
+mod untold;
 mod whereabouts;
 
 pub use aim::{Aim, NoReplay, resolve_aim};

@@ -4,12 +4,13 @@ use super::{
     PlanError,
     backup::{program, series, tool},
     batches::Division,
+    gtid_mode,
     keyring::{self, encryption_of},
     replay,
     restore::{Restore, short, stored},
     select::Window,
     step::{KeyringFile, PrivateServer},
-    time_zone,
+    time_zone, untold,
 };
 use crate::{
     catalog::Backup,
@@ -64,6 +65,9 @@ impl<'a> Restore<'a> {
         // What the logs hold as rows is logged as rows again, and statements as statements, one transaction for one: so
         // the private server's log can be compared with the archive.
         settings.insert("binlog_format".into(), "MIXED".into());
+        if log.is_some() {
+            self.gtid_mode(&mut settings);
+        }
         let keyring = self.keyring(&mut settings)?;
         let command = PrivateServerCommand {
             program: program(mysqld)?.to_owned(),
@@ -112,6 +116,18 @@ impl<'a> Restore<'a> {
             start_timeout_seconds: self.config.server.start_timeout_seconds,
             keyring,
         })
+    }
+
+    /// Warns of an upgrade of the server within the window.
+    pub(super) fn upgrade_within(&self) -> Option<String> {
+        let backup = self.chain.last()?.server()?.version.as_deref()?;
+        untold::of_upgrade(&self.window?.files, backup)
+    }
+
+    /// Sets the mode in which the private server can apply the window; says why it is another than the source's.
+    pub(super) fn gtid_mode(&self, settings: &mut BTreeMap<String, String>) -> Option<String> {
+        let window = self.window.filter(|_| self.family == Family::Mysql)?;
+        gtid_mode::fit(settings, &window.files)
     }
 
     /// What tells the private server where its keys are; with keys it encrypts what the source did.

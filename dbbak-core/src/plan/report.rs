@@ -53,6 +53,9 @@ pub struct RestoreReport {
     /// Why the restored data must not be used, where they were kept for a look all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unproven: Option<String>,
+    /// What no log tells of the window: in this the restored data may differ from the source's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_in_log: Vec<String>,
     /// How long each step took.
     pub phases: Vec<Phase>,
 }

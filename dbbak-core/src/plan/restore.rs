@@ -16,7 +16,7 @@ use super::{
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
     step::{KnownTablespaces, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
-    time_zone,
+    time_zone, untold,
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -67,9 +67,14 @@ pub fn plan_restore(
     }
     restore.bring_up(&mut plan)?;
     restore.cut_ties(&mut plan);
+    let mut not_in_log = Vec::new();
     if selection.window.is_some() {
         let variables = restore.last_variables();
-        plan.warnings.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
+        not_in_log.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
+        not_in_log.extend(variables.map(untold::of_settings).unwrap_or_default());
+        not_in_log.extend(edges.map(|edges| untold::of_window(edges, variables)).unwrap_or_default());
+        plan.warnings.extend(not_in_log.iter().cloned());
+        plan.warnings.extend(restore.upgrade_within());
     }
     let reported = match &selection.window {
         Some(window) => Some(restore.replay(&mut plan, window)?),
@@ -104,6 +109,7 @@ pub fn plan_restore(
         caught_up: Vec::new(),
         examination: None,
         unproven: None,
+        not_in_log,
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());
@@ -370,6 +376,7 @@ impl<'a> Restore<'a> {
         let names: Vec<PathBuf> = copies.iter().map(|name| dir.join(name.as_str())).collect();
         plan.steps.push(Step::UnpackBinlogs(unpack));
         plan.reasons.push(choice.reason);
+        plan.reasons.extend(self.gtid_mode(&mut self.last_variables().cloned().unwrap_or_default()));
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
                 format!("transaction {gtid} is left out of the replay; later transactions may depend on it")

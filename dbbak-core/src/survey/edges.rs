@@ -2,9 +2,9 @@
 
 use super::{LogClock, SurveyError, cut::unreadable, scanned};
 use crate::{
-    binlog::Transaction,
+    binlog::{self, Transaction},
     catalog::Timeline,
-    facts::{EdgeFact, TimeJump, TransactionFact},
+    facts::{EdgeFact, TimeJump, TransactionFact, UntoldFact},
     model::{BinlogName, BinlogPosition, Goal, LogTime},
     store::{BinlogEntry, StoreReader},
     tools::masked_statement,
@@ -16,6 +16,8 @@ use std::ops::{ControlFlow, Range};
 const EARLIER_KEPT: usize = 10;
 /// How many places at which times go back are kept.
 const JUMPS_KEPT: usize = 5;
+/// How many transactions of which the log does not tell all are kept.
+const UNTOLD_KEPT: usize = 10;
 /// Bytes of binlogs that are gone through, backwards from the cut, for times that go back.
 const JUMPS_BYTES: u64 = 256 << 20;
 
@@ -45,6 +47,8 @@ pub(super) fn find_edges(
         jumps: Vec::new(),
         jump_count: 0,
         jumps_from: None,
+        untold: Vec::new(),
+        untold_count: 0,
     };
     looking.behind(index, goal, &mut fact)?;
     if let Some(first) = from.and_then(|from| files.iter().position(|file| file.name == from.file))
@@ -98,17 +102,31 @@ impl Looking<'_> {
     }
 
     /// The first transaction behind the place, and those further on whose own time is before the moment asked for: in
-    /// the file of the first one and the file after it.
+    /// the file of the first one, the file after it, and those further on that begin with such a transaction (a clock that was ahead and
+    /// was set back later).
     fn behind(&self, index: usize, goal: Option<&Goal>, fact: &mut EdgeFact) -> Result<(), SurveyError> {
         let moment = match goal {
             Some(Goal::Moment(at)) => Some(*at),
             _ => None,
         };
         let (mut clock, mut more) = (self.clock(index), 1);
+        let mut budget = JUMPS_BYTES;
         for (place, file) in self.files.iter().enumerate().skip(index) {
+            let known = fact.first_excluded.is_some();
             if place > index && !self.files[place - 1].is_followed_by(file) {
-                fact.unknown_after = Some(format!("binlogs are missing after {}", self.files[place - 1].name));
+                if !known {
+                    fact.unknown_after = Some(format!("binlogs are missing after {}", self.files[place - 1].name));
+                }
                 return Ok(());
+            }
+            if known && more == 0 {
+                let begins = file.first_commit_time.or(file.first_transaction_time);
+                let early = moment.is_some_and(|moment| begins.is_some_and(|begins| begins.at() < moment));
+                if !early || file.size > budget || unreadable(file) {
+                    clock.see_file(file);
+                    continue;
+                }
+                budget -= file.size;
             }
             let start = if place == index { self.at.position } else { 0 };
             let seen = scanned(self.store, file, &mut |transaction| {
@@ -132,6 +150,7 @@ impl Looking<'_> {
             });
             match seen {
                 // What comes behind the place is not needed for the restore.
+                Err(_) if known => return Ok(()),
                 Err(_) if place > index || file.incomplete().is_some() => {
                     fact.unknown_after = Some(format!("{} cannot be read", file.name));
                     return Ok(());
@@ -140,10 +159,11 @@ impl Looking<'_> {
             };
             if fact.first_excluded.is_some() {
                 fact.earlier_up_to = moment.map(|_| file.name.clone());
-                if moment.is_none() || more == 0 {
+                if moment.is_none() {
                     return Ok(());
                 }
-                more -= 1;
+                // The file of the first one is counted once it was gone through.
+                more = if known { 0 } else { more };
             }
             if let Some((what, _)) = file.incomplete() {
                 if fact.first_excluded.is_none() {
@@ -176,6 +196,17 @@ impl Looking<'_> {
                 if transaction.start < start {
                     return ControlFlow::Continue(());
                 }
+                if let Some(what) = transaction.statement.as_deref().and_then(binlog::untold) {
+                    fact.untold_count += 1;
+                    if fact.untold.len() < UNTOLD_KEPT {
+                        fact.untold.push(UntoldFact {
+                            at: BinlogPosition { file: file.name.clone(), position: transaction.start },
+                            gtid: transaction.gtid.as_ref().map(ToString::to_string),
+                            tables: tables_of(transaction),
+                            what,
+                        });
+                    }
+                }
                 let own = LogClock::own_time(&transaction.time);
                 let least = if transaction.time.commit().is_some() { 1 } else { 2 };
                 if let Some(before) = newest
@@ -202,6 +233,10 @@ impl Looking<'_> {
     }
 }
 
+fn tables_of(transaction: &Transaction) -> Vec<String> {
+    transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect()
+}
+
 fn fact_of(file: &BinlogName, transaction: &Transaction, clock: &mut LogClock) -> TransactionFact {
     let (time, committed_at) = clock.time_of(&transaction.time);
     let own = LogClock::own_time(&transaction.time);
@@ -215,7 +250,7 @@ fn fact_of(file: &BinlogName, transaction: &Transaction, clock: &mut LogClock) -
         committed_at,
         own_stamp: (own != time).then_some(own),
         committed_here: immediate.filter(|here| committed_at && *here != time),
-        tables: transaction.tables.iter().map(|change| format!("{}.{}", change.database, change.table)).collect(),
+        tables: tables_of(transaction),
         // A logged statement may hold a password; the log's own text is for the archive alone.
         statement: transaction.statement.as_deref().map(masked_statement),
     }

@@ -8,10 +8,10 @@ use crate::{
     probe::{Probe, QueryOutput},
     store::Encryption,
     tools::{
-        AnswerError, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs, encrypts_tables,
-        key_plugin, masked, parse_binary_logs, parse_client_error, parse_clock, parse_clone_plugin, parse_encrypted,
-        parse_grants, parse_keyring, parse_prepared, parse_server_version, parse_status, parse_uncloned,
-        parse_variables,
+        AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs,
+        encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock,
+        parse_clone_plugin, parse_encrypted, parse_grants, parse_keyring, parse_prepared, parse_server_version,
+        parse_status, parse_table, parse_uncloned, parse_variables,
     },
 };
 use std::{
@@ -177,7 +177,7 @@ impl Questions<'_> {
         let binlogs =
             if log_bin && !in_innodb { parse_binary_logs(&self.ask(Query::BinaryLogs)?)? } else { Vec::new() };
         let status = self.ask(Query::InnodbLsn).ok().and_then(|text| parse_status(&text).ok()).unwrap_or_default();
-        Ok(ServerFacts {
+        let mut server = ServerFacts {
             flavor,
             version,
             server_id: text("server_id").and_then(|id| id.parse().ok()).unwrap_or(0),
@@ -199,7 +199,27 @@ impl Questions<'_> {
             encryption: None,
             version_text,
             variables,
-        })
+        };
+        let beside = self.beside_variables(Dialect { family: server.family(), version }, log_bin && !in_innodb);
+        server.variables.extend(beside);
+        Ok(server)
+    }
+
+    /// What decides what statements do, or what of them is logged, and is none of the variables: kept among them, under the
+    /// option's name. What the account may not ask is not known.
+    fn beside_variables(&self, dialect: Dialect, logs: bool) -> BTreeMap<String, String> {
+        let sysdate = self.ask(Query::SysdateIsNow).ok().and_then(|answer| parse_variables(&answer).ok());
+        let mut found = sysdate.unwrap_or_default();
+        // MariaDB 11.8 has them as variables.
+        let status = logs.then(|| self.ask(Query::BinlogStatus(dialect)).ok()).flatten();
+        if let Some(status) = status.and_then(|answer| parse_binlog_status(&answer).ok()).flatten() {
+            let filters = [("binlog_do_db", status.do_db), ("binlog_ignore_db", status.ignore_db)];
+            let filters = filters.into_iter().filter(|(_, names)| !names.is_empty());
+            found.extend(filters.map(|(name, names)| (name.to_owned(), names.join(","))));
+        }
+        let channels = self.ask(Query::ReplicaStatus(dialect)).ok().and_then(|answer| parse_table(&answer).ok());
+        found.extend(channels.map(|table| (CHANNELS.to_owned(), table.rows().count().to_string())));
+        found
     }
 }
 

@@ -210,6 +210,15 @@ impl Applier {
         }
     }
 
+    /// Has MariaDB's applier pass over tables that a DROP TABLE names and that are not there, or stop at them. What else this
+    /// mode does (a CREATE TABLE replaces a table) is wanted nowhere: it is for one transaction at a time.
+    pub fn drop_what_is_there(only: bool) -> &'static str {
+        match only {
+            true => "SET GLOBAL slave_ddl_exec_mode='IDEMPOTENT';",
+            false => "SET GLOBAL slave_ddl_exec_mode='STRICT';",
+        }
+    }
+
     /// Ends the replication and forgets the source.
     pub fn forget(&self) -> &'static str {
         match self {

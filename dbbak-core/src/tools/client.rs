@@ -34,6 +34,9 @@ pub struct Client {
 pub enum Query {
     /// All global variables: `parse_variables`. Needs no privilege.
     Variables,
+    /// Whether SYSDATE is the time of the statement, as one more of the variables. An option without a variable decides it
+    /// (`--sysdate-is-now`, both vendors), so the server is asked what it does. Needs no privilege.
+    SysdateIsNow,
     /// The binlogs: `parse_binary_logs`. Needs REPLICATION CLIENT (MariaDB: BINLOG MONITOR).
     BinaryLogs,
     /// Where the server writes: `parse_binlog_status`. Needs the same.
@@ -115,6 +118,9 @@ impl Query {
     pub fn sql(self) -> &'static str {
         match self {
             Query::Variables => "SHOW GLOBAL VARIABLES",
+            Query::SysdateIsNow => {
+                "SELECT 'sysdate_is_now' AS Variable_name, IF(SLEEP(0.01) = 0 AND SYSDATE(6) = NOW(6), 'ON', 'OFF') AS Value"
+            }
             Query::BinaryLogs => "SHOW BINARY LOGS",
             Query::BinlogStatus(dialect) => dialect.binlog_status(),
             Query::ReplicaStatus(dialect) => dialect.replica_status(),

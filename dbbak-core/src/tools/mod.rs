@@ -35,6 +35,7 @@ mod recorded;
 mod remote_clone;
 mod remote_reader;
 mod secrets;
+mod settings;
 mod stderr_scan;
 mod success;
 mod tablespace_ids;
@@ -91,6 +92,9 @@ pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
 pub use secrets::{is_secret_name, is_secret_option, masked, masked_file, masked_statement, shown_value};
+pub use settings::{
+    CHANNELS, Fate, Row as SettingRow, ToldSetting, fate_of, rows as setting_rows, told_settings, unknown_settings,
+};
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};
 pub use tablespace_ids::{

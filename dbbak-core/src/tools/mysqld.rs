@@ -4,6 +4,7 @@ use super::{
     backup_cnf::BackupCnf,
     command::{CommandError, CommandSpec},
     extra_options::{PRIVATE_SERVER, check_extra_options},
+    settings::{Fate, fate_of, settings_of},
     tool::{Family, Version},
 };
 use serde::{Deserialize, Serialize};
@@ -72,57 +73,14 @@ pub struct RelayReplay {
     pub workers: u32,
 }
 
-/// Settings that the files of a data directory depend on: a server with other values does not start, or cannot find
-/// tables.
-const FILE_FORMAT: &[&str] =
-    &["innodb_page_size", "innodb_data_file_path", "innodb_undo_tablespaces", "lower_case_table_names"];
-
-/// Settings that decide what a statement in a log does where the log does not say it itself.
-const STATEMENTS: &[&str] = &[
-    "binlog_format",
-    "character_set_server",
-    "collation_server",
-    "default_storage_engine",
-    "default_week_format",
-    "div_precision_increment",
-    "enforce_gtid_consistency",
-    "explicit_defaults_for_timestamp",
-    "ft_max_word_len",
-    "ft_min_word_len",
-    "group_concat_max_len",
-    "gtid_mode",
-    "innodb_checksum_algorithm",
-    "innodb_default_row_format",
-    "innodb_file_per_table",
-    "innodb_ft_max_token_size",
-    "innodb_ft_min_token_size",
-    "ngram_token_size",
-];
-
 /// Those of the settings that a data directory is made with and keeps.
 pub fn format_settings(settings: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let kept = settings.iter().filter(|(name, _)| FILE_FORMAT.contains(&name.as_str()));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    settings_of(settings, &[Fate::Format])
 }
-
-/// Settings that decide what the server writes encrypted. Never the logs of transactions: the scratch log is to be read.
-const ENCRYPTION: &[&str] = &[
-    "aria_encrypt_tables",
-    "default_table_encryption",
-    "encrypt_tmp_disk_tables",
-    "encrypt_tmp_files",
-    "innodb_default_encryption_key_id",
-    "innodb_encrypt_log",
-    "innodb_encrypt_tables",
-    "innodb_encrypt_temporary_tables",
-    "innodb_redo_log_encrypt",
-    "innodb_undo_log_encrypt",
-];
 
 /// The settings of the source that decide what a server writes encrypted, those of a server that has its keys.
 pub fn encryption_settings(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let kept = variables.iter().filter(|(name, value)| ENCRYPTION.contains(&name.as_str()) && !value.is_empty());
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    settings_of(variables, &[Fate::Encryption])
 }
 
 /// Selects the settings that the private server must share with the source: from the server's variables at the time of
@@ -133,18 +91,10 @@ pub fn carried_settings(
     variables: &BTreeMap<String, String>,
     cnf: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::new();
-    let mut take = |from: &BTreeMap<String, String>, names: &[&str]| {
-        for name in names {
-            if let Some(value) = from.get(*name).filter(|value| !value.is_empty()) {
-                settings.insert((*name).to_owned(), value.clone());
-            }
-        }
-    };
-    take(variables, FILE_FORMAT);
-    take(variables, STATEMENTS);
-    take(cnf, FILE_FORMAT);
-    take(cnf, &["innodb_checksum_algorithm"]);
+    let mut settings = settings_of(variables, &[Fate::Format, Fate::Statements]);
+    settings.extend(settings_of(cnf, &[Fate::Format]));
+    let checksums = cnf.get("innodb_checksum_algorithm").filter(|value| !value.is_empty());
+    settings.extend(checksums.map(|value| ("innodb_checksum_algorithm".to_owned(), value.clone())));
     // MySQL 8 counts its undo tablespaces itself, and warns about the setting.
     if family == Family::Mysql && version >= Version::new(8, 0, 0) {
         settings.remove("innodb_undo_tablespaces");
@@ -181,7 +131,7 @@ impl PrivateServerCommand {
         spec = self.privacy(spec);
         spec = self.log(spec)?;
         for (name, value) in &self.settings {
-            let prefix = if FILE_FORMAT.contains(&name.as_str()) { "--" } else { "--loose-" };
+            let prefix = if fate_of(name) == Some(Fate::Format) { "--" } else { "--loose-" };
             spec = spec.option(&format!("{prefix}{}", name.replace('_', "-")), value);
         }
         spec = self.speed(spec);

@@ -10,6 +10,7 @@ mod props;
 mod real;
 mod real_server;
 mod real_tools;
+mod settings;
 mod shims;
 mod store;
 mod tidy;

@@ -281,6 +281,7 @@ impl Block<'_> {
                 compressed: form.compressed,
                 xa: xa.clone().map(XaId::of_index),
                 error_code: *error_code,
+                taken_back: false,
                 session: None,
             })
         };

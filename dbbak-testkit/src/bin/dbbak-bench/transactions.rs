@@ -114,6 +114,7 @@ pub(crate) fn small_transaction(random: &mut Random, number: u64, at: &mut u64, 
         compressed: false,
         xa: None,
         error_code: 0,
+        taken_back: false,
         session: None,
     }
 }

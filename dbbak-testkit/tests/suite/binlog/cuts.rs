@@ -2,6 +2,7 @@
 
 use super::{sample, scan_all};
 use dbbak_core::{
+    binlog::Untold,
     catalog::Catalog,
     facts::{CutFact, CutFlaw, EdgeFact, Facts, TransactionFact},
     model::{BinlogPosition, Goal, LogTime},
@@ -37,6 +38,7 @@ impl Archive {
                 timeline: Some("t1".into()),
                 digest: Some(Digest::of(bytes)),
                 max_event_time: Some(at(scan.max_event_time)),
+                first_transaction_time: scan.first_transaction_time.map(at),
                 last_transaction_time: scan.last_transaction_time.map(at),
                 newest_commit_time: newest.and_then(LogTime::from_micros),
                 transactions: Some(scan.transactions),
@@ -189,6 +191,61 @@ fn cut_of_a_mysql_replica() {
     let archive = Archive::of(&[("binlog.000001", log.into_bytes())]);
     shown(&[archive.told("--time \"2025-10-02 14:01:07.5\" --exact", &moment("2025-10-02 14:01:07.5"))]);
     assert_eq!(archive.edges(&moment("2025-10-02 14:01:07.5"), None).earlier_count, 1);
+}
+
+/// A clock that was ahead for a while and was set back: what follows has earlier times than the cut, however many binlogs behind it.
+#[test]
+fn edges_name_what_a_clock_that_was_set_back_left_behind() {
+    let mut files = Vec::new();
+    let mut number = 0;
+    for (place, seconds) in [&[1, 600][..], &[601], &[602], &[3, 4], &[20], &[5]].into_iter().enumerate() {
+        let mut log = BinlogWriter::new(Vendor::Mysql56, true, START);
+        let before = if number == 0 { String::new() } else { format!("{UUID}:1-{number}") };
+        log.previous_gtids(&before.parse().unwrap());
+        for second in seconds {
+            number += 1;
+            log.time = START + second;
+            log.gtid(UUID.parse().unwrap(), number);
+            insert(&mut log, number);
+        }
+        log.rotate(&format!("mysql-bin.{:06}", place + 2));
+        files.push((format!("mysql-bin.{:06}", place + 1), log.into_bytes()));
+    }
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let edges = Archive::of(&files).edges(&moment("2025-10-02 14:01:10"), None);
+    assert_eq!((edges.at.file.as_str(), edges.last_included.is_some()), ("mysql-bin.000001", true));
+    let earlier: Vec<&str> = edges.earlier.iter().map(|one| one.file.as_str()).collect();
+    assert_eq!(earlier, ["mysql-bin.000004", "mysql-bin.000004", "mysql-bin.000006"]);
+    assert_eq!((edges.earlier_count, edges.earlier_up_to.unwrap().as_str()), (3, "mysql-bin.000006"));
+}
+
+/// What the window holds behind the backup and before the cut, and no log tells.
+#[test]
+fn edges_name_what_no_log_tells() {
+    let mut log = BinlogWriter::new(Vendor::Mysql, true, START);
+    log.previous_gtids(&Default::default());
+    let mut from = 0;
+    for (number, statement) in [
+        (1, "ALTER TABLE t ADD u CHAR(36) DEFAULT (UUID())"),
+        (2, "ALTER TABLE t ADD v CHAR(36) DEFAULT (UUID())"),
+        (3, "ALTER TABLE t ADD w INT DEFAULT 5"),
+        (4, "ALTER TABLE t ADD id INT AUTO_INCREMENT PRIMARY KEY"),
+        (5, "ALTER TABLE t IMPORT TABLESPACE"),
+        (6, "ALTER TABLE t ADD x CHAR(36) DEFAULT (UUID())"),
+    ] {
+        log.gtid(UUID.parse().unwrap(), number);
+        log.query("shop", statement);
+        if number == 1 {
+            from = log.offset();
+        }
+    }
+    let archive = Archive::of(&[("binlog.000001", log.into_bytes())]);
+    let goal = after(&format!("{UUID}:5"));
+    let edges = archive.edges(&goal, Some(&format!("binlog.000001:{from}")));
+    let found: Vec<_> = edges.untold.iter().map(|fact| (fact.gtid.clone().unwrap(), fact.what)).collect();
+    let wanted = [(2, Untold::NewValues), (4, Untold::NewNumbers), (5, Untold::Tablespace)];
+    assert_eq!(found, wanted.map(|(number, what)| (format!("{UUID}:{number}"), what)));
+    assert_eq!((edges.untold_count, edges.untold[0].tables.as_slice()), (3, &["shop.t".to_owned()][..]));
 }
 
 #[test]

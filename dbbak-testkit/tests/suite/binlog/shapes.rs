@@ -234,6 +234,20 @@ fn a_transaction_of_savepoints_alone_is_empty() {
     assert_eq!(empty, [true, false, false, false, false, false, false]);
 }
 
+/// The rows of such a transaction are more than those that stayed.
+#[test]
+fn a_transaction_that_was_taken_back_in_part_says_so() {
+    let mut log = writer(Vendor::Mariadb);
+    for (number, text) in [(1, "SAVEPOINT `a`"), (2, "ROLLBACK TO `a`"), (3, "rollback to savepoint a")] {
+        log.mariadb_gtid(0, number, TRANSACTIONAL);
+        insert_one(&mut log);
+        log.query("shop", text);
+        log.xid(number);
+    }
+    let taken_back: Vec<bool> = read(&log).1.iter().map(|transaction| transaction.taken_back).collect();
+    assert_eq!(taken_back, [false, true, true]);
+}
+
 #[test]
 fn a_compressed_transaction_shows_its_tables_or_says_that_it_hides_them() {
     let mut inner = BinlogWriter::payload(TIME + 9);

@@ -37,6 +37,7 @@ fn plan(root: &Path) -> Plan {
         caught_up: Vec::new(),
         examination: None,
         unproven: None,
+        not_in_log: Vec::new(),
         phases: Vec::new(),
     };
     let prepare = RunTool {

@@ -11,6 +11,7 @@ mod past;
 mod restore;
 mod resume;
 mod rules;
+mod settings;
 mod ship;
 mod targets;
 mod timelines;

@@ -89,6 +89,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             compressed: flags.2,
             xa: None,
             error_code: flags.3,
+            taken_back: false,
             session: None,
         },
     )

@@ -1,0 +1,101 @@
+//! Statements that did a part of what they say, and what a replay makes of them: the data of the source.
+
+use dbbak_testkit::{
+    real::{require_mysql, require_servers},
+    scenario::Scenario,
+    server::{Options, Vendor},
+};
+
+/// Runs statements, of which some fail, and compares a restore by the applier with the source.
+fn replays(options: Options, before: &str, statements: &[&str], questions: &[&str]) -> Scenario {
+    let mut scenario = Scenario::with(options, "");
+    scenario.server.sql(before);
+    scenario.planted_full();
+    for statement in statements {
+        // What fails here is logged with its error, or without.
+        drop(scenario.server.try_sql(statement));
+    }
+    let ask = |server: &dbbak_testkit::server::Server| -> Vec<String> {
+        questions.iter().flat_map(|question| server.sql(question)).map(|row| row.join("\t")).collect()
+    };
+    let (wanted, sums) = (ask(&scenario.server), scenario.server.checksums("shop").unwrap());
+    scenario.ship();
+    let restored = scenario.restore(&["--latest"]);
+    let looking = scenario.fresh("looking");
+    let server =
+        dbbak_testkit::server::Server::on_datadir(&restored.datadir, &looking, scenario.server.options().clone())
+            .unwrap();
+    assert_eq!(ask(&server), wanted);
+    assert_eq!(server.checksums("shop").unwrap(), sums);
+    scenario
+}
+
+const BEFORE: &str = "CREATE DATABASE shop; CREATE TABLE shop.i (id INT PRIMARY KEY, v INT) ENGINE=InnoDB;
+    CREATE TABLE shop.m (id INT PRIMARY KEY, v INT) ENGINE=MyISAM; CREATE TABLE shop.d1 (id INT); CREATE TABLE shop.d2 (id INT);
+    CREATE VIEW shop.w1 AS SELECT 1; CREATE USER u1, u2, u3";
+
+fn statements_that_failed_in_part(format: &str) {
+    let statements = [
+        "DROP USER u1, nobody",
+        "CREATE USER u2, u9",
+        "DROP TABLE shop.d1, shop.d77, shop.d2",
+        "DROP VIEW shop.w1, shop.w77",
+        "REVOKE ALL, GRANT OPTION FROM u3, nobody3",
+        "INSERT INTO shop.m VALUES (5, 1), (6, 1), (5, 2), (7, 1)",
+        "BEGIN; INSERT INTO shop.i VALUES (2, 1); SAVEPOINT s; INSERT INTO shop.i VALUES (3, 1); INSERT INTO shop.m VALUES (3, 1);
+         ROLLBACK TO s; INSERT INTO shop.i VALUES (4, 1); COMMIT",
+        "INSERT INTO shop.m VALUES (8, 1), (8, 2)",
+        "INSERT INTO shop.i VALUES (9, 1)",
+    ];
+    let questions = ["SHOW TABLES FROM shop", "SELECT user FROM mysql.user WHERE user LIKE 'u_' ORDER BY 1"];
+    let options = Options::default().with(format!("--binlog-format={format}"));
+    replays(options, BEFORE, &statements, &questions).nothing_survives();
+}
+
+#[test]
+fn real_statements_that_failed_in_part_are_replayed() {
+    if require_servers() {
+        for format in ["ROW", "MIXED"] {
+            statements_that_failed_in_part(format);
+        }
+    }
+}
+
+/// A last binlog in which MySQL's applier would find no transaction, and take it out of its relay logs.
+#[test]
+fn real_mysql_a_last_binlog_of_single_statements_is_replayed() {
+    if !require_mysql() {
+        return;
+    }
+    let before = "CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY)";
+    let statements = [
+        "INSERT INTO shop.t VALUES (1)",
+        "FLUSH BINARY LOGS",
+        "ANALYZE TABLE shop.t; CREATE TABLE shop.m (a INT) ENGINE=MyISAM; ANALYZE TABLE shop.m",
+    ];
+    replays(Options::mysql(), before, &statements, &["SHOW TABLES FROM shop"]);
+}
+
+/// The ordinary way to GTIDs, and back.
+#[test]
+fn real_mysql_gtid_mode_changes_in_a_window() {
+    if !require_mysql() {
+        return;
+    }
+    let options = Options { vendor: Vendor::Mysql, ..Options::default() };
+    let options = options.with("--gtid-mode=OFF").with("--enforce-gtid-consistency=ON");
+    let before = "CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY AUTO_INCREMENT, v TEXT); INSERT INTO shop.t (v) VALUES ('off')";
+    let mut scenario = Scenario::with(options, "");
+    scenario.server.sql(before);
+    scenario.planted_full();
+    for mode in ["OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON", "ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF"] {
+        scenario.server.sql(&format!("SET GLOBAL gtid_mode={mode}"));
+        scenario.server.sql(&format!("INSERT INTO shop.t (v) VALUES ('{mode}')"));
+    }
+    let wanted = scenario.server.checksums("shop").unwrap();
+    scenario.ship();
+    for way in ["relay", "pipe"] {
+        let restored = scenario.restore(&["--latest", "--replay", way]);
+        assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted, "{way}");
+    }
+}

@@ -3,6 +3,7 @@
 use super::{
     clone::clone_statement,
     command::{CommandError, CommandSpec, QueryCommand, Stdin},
+    dump_findings::ask_dump_findings,
     encryption::ask_encrypted,
     examine::ask_prepared,
     login::Login,
@@ -72,6 +73,8 @@ pub enum Query {
     Keyring,
     /// XA transactions that are prepared: `parse_prepared`. Needs XA_RECOVER_ADMIN on MySQL 8.0 and later.
     Prepared(Family),
+    /// What a dump cannot hold as it is, or what needs help to be loaded.
+    DumpFindings(Dialect),
     /// MySQL 8.0.14 and later: InnoDB's tablespaces: `parse_tablespaces_asked`. Needs PROCESS.
     Tablespaces,
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
@@ -129,6 +132,7 @@ impl Query {
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
+            Query::DumpFindings(dialect) => ask_dump_findings(dialect),
             Query::Tablespaces => ASK_TABLESPACES,
             Query::Keyring => {
                 "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
@@ -149,8 +153,8 @@ impl Query {
             }
             Query::NotTransactional => {
                 "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE \
-                 TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', \
-                 'performance_schema') AND ENGINE NOT IN ('BLACKHOLE', 'FEDERATED', 'MRG_MyISAM') AND ENGINE NOT IN \
+                 TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') AND TABLE_SCHEMA NOT IN ('mysql', 'sys', \
+                 'information_schema', 'performance_schema') AND ENGINE NOT IN ('BLACKHOLE', 'FEDERATED', 'MRG_MyISAM') AND ENGINE NOT IN \
                  (SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES') ORDER BY TABLE_SCHEMA, \
                  TABLE_NAME"
             }
@@ -367,6 +371,9 @@ mod tests {
             Query::CurrentUser,
             Query::NotCloned,
             Query::NotTransactional,
+            Query::DumpFindings(dialect),
+            Query::DumpFindings(Dialect { family: Family::Mysql, version: Version::new(5, 7, 44) }),
+            Query::DumpFindings(Dialect { family: Family::Mariadb, version: Version::new(10, 11, 9) }),
             Query::ExecutedGtids,
             Query::BinlogGtids,
         ] {

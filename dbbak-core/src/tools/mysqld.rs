@@ -96,6 +96,7 @@ const STATEMENTS: &[&str] = &[
     "innodb_file_per_table",
     "innodb_ft_max_token_size",
     "innodb_ft_min_token_size",
+    "innodb_strict_mode",
     "ngram_token_size",
 ];
 

@@ -358,6 +358,11 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             "or ALTER TABLE ... ENGINE=InnoDB; --non-transactional accept gives a dump that no replay can start from"
                 .into(),
         ],
+        PlanError::NotInDump { floats: true, .. } => vec![
+            "take the full with a physical engine, or ALTER TABLE ... MODIFY to DOUBLE, which holds each FLOAT and is dumped exactly".into(),
+            "rounded_floats: accept in the configuration gives a dump that no replay can start from".into(),
+        ],
+        PlanError::NotInDump { .. } => hint("take the full with a physical engine: xtrabackup, mariadb-backup or clone"),
         PlanError::Prepared { .. } => prepared_hints(),
         PlanError::DumpPrivileges { missing } => {
             vec![format!("GRANT {} ON *.* TO the account", missing.join(", "))]

@@ -55,6 +55,9 @@ pub struct Config {
     /// What a dump does about tables of engines without transactions.
     #[serde(default)]
     pub non_transactional: NonTransactional,
+    /// What a dump does about `FLOAT` columns, of which it holds six digits.
+    #[serde(default)]
+    pub rounded_floats: RoundedFloats,
     /// Which prepared trees a full keeps beside `raw/`.
     #[serde(default)]
     pub prepared: Prepared,
@@ -174,6 +177,17 @@ pub enum NonTransactional {
     /// All tables are locked for the whole dump: nobody writes meanwhile.
     Lock,
     /// They are dumped as they are when it is their turn. No replay can start from such a dump.
+    Accept,
+}
+
+/// What a dump does about `FLOAT` columns. The dump programs of both vendors print six digits of a value that needs nine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoundedFloats {
+    /// No dump is taken.
+    #[default]
+    Refuse,
+    /// They are dumped rounded. No replay can start from such a dump.
     Accept,
 }
 
@@ -358,6 +372,7 @@ pub const KEYS: &[&str] = &[
     "engine",
     "clone_donor",
     "non_transactional",
+    "rounded_floats",
     "prepared",
     "parallel",
     "prepare_memory",

@@ -11,7 +11,7 @@ use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::{Digest, Encryption, StoreKey},
-    tools::{Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
+    tools::{DumpFinding, Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct Facts {
     /// Tables that no snapshot of a dump holds; looked at before a dump alone.
     #[serde(default)]
     pub non_transactional: Option<Vec<UnclonedTable>>,
+    /// What else a dump cannot hold as it is; asked for before a dump alone. `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dump: Option<Vec<DumpFinding>>,
     /// XA transactions that stand prepared, which no dump holds; asked for before a dump alone. `None`: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<Vec<String>>,
@@ -503,6 +506,7 @@ impl Facts {
             owner: None,
             clone: None,
             non_transactional: None,
+            dump: None,
             prepared: None,
             install_db: None,
             starts: Vec::new(),

@@ -14,7 +14,9 @@ use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition},
     plan::TakeDump,
     store::{Codec, Digest, PitrState},
-    tools::{BinlogStatus, DumpFacts, DumpScan, masked_statement, parse_binlog_status, parse_prepared},
+    tools::{
+        BinlogStatus, DumpFacts, DumpScan, masked_statement, parse_binlog_status, parse_dump_findings, parse_prepared,
+    },
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -51,6 +53,11 @@ pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBac
     };
     let prepared = || parse_prepared(&ask(&step.prepared, log, running)?).map_err(|error| unreadable(&error));
     let before = place()?;
+    let (question, planned) = &step.findings;
+    let found = parse_dump_findings(&ask(question, log, running)?).map_err(|error| unreadable(&error))?;
+    if let Some(new) = found.iter().find(|one| !planned.contains(one)) {
+        return Err(failed(step, format!("since the plan was made, this has come: {}", new.shown()), u64::MAX));
+    }
     let standing = prepared()?;
     if !standing.is_empty() {
         return Err(ExecuteError::Prepared { ids: standing });
@@ -117,7 +124,7 @@ fn dump(step: &TakeDump, running: &Running<'_>) -> Result<Stored, ExecuteError> 
     let output = process.take_stdout().unwrap_or_else(|| Box::new(io::empty()));
     let threads = NonZero::new(step.threads as usize).unwrap_or(NonZero::<usize>::MIN);
     let (exits, stored) = std::thread::scope(|scope| {
-        let store = scope.spawn(|| store(output, file, (step.codec, threads), running));
+        let store = scope.spawn(|| store(output, file, (step.codec, threads), &step.prelude, running));
         let exits = running.wait(&mut *process, || {});
         (exits, store.join())
     });
@@ -146,9 +153,11 @@ fn store(
     mut output: Box<dyn Read + Send>,
     file: File,
     (codec, threads): (Codec, NonZero<usize>),
+    prelude: &str,
     running: &Running<'_>,
 ) -> io::Result<Stored> {
     let mut encoder = codec.encode(file, threads)?;
+    encoder.write_all(prelude.as_bytes())?;
     let mut stored = Stored { scan: DumpScan::default(), snapshot: None };
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -158,7 +167,7 @@ fn store(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        if stored.scan.take(&buffer[..count]) {
+        if stored.scan.take(&buffer[..count]).is_some() {
             stored.snapshot = Some(running.clock.now());
         }
         encoder.write_all(&buffer[..count])?;
@@ -190,6 +199,9 @@ fn judge(
     }
     if !step.accepted.is_empty() {
         return no(format!("it holds tables without transactions of another moment: {}", step.accepted.join(", ")));
+    }
+    if !step.rounded.is_empty() {
+        return no(format!("its FLOAT columns are rounded: {}", step.rounded.join(", ")));
     }
     if !step.binlog_enabled {
         return no("the server writes no binlog (log_bin is off)".into());

@@ -107,27 +107,83 @@ fn feed(step: &LoadDump, file: &std::path::Path, codec: Codec, running: &Running
     }
 }
 
+/// Behind the dump's head, which sets the SQL mode for all that follows: no table is made at a path of the source's, where
+/// it may lie beside the living one, and none by another engine than its own.
+const MODES: &[u8] =
+    b"SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',NO_DIR_IN_CREATE,NO_ENGINE_SUBSTITUTION');\n";
+
+/// Passes a dump on, with [`MODES`] behind the line at which its head ends.
+#[derive(Default)]
+struct Passing {
+    scan: DumpScan,
+    /// The head has ended, and its last line has not.
+    due: bool,
+    given: bool,
+}
+
+impl Passing {
+    fn give(&mut self, bytes: &[u8], output: &mut dyn Write) -> io::Result<()> {
+        let end = self.scan.take(bytes);
+        self.due |= end.is_some();
+        let line = self.due.then(|| bytes.iter().skip(end.unwrap_or(0)).position(|byte| *byte == b'\n')).flatten();
+        let Some(line) = line else { return output.write_all(bytes) };
+        let (head, rest) = bytes.split_at(end.unwrap_or(0) + line + 1);
+        (self.due, self.given) = (false, true);
+        output.write_all(head)?;
+        output.write_all(MODES)?;
+        output.write_all(rest)
+    }
+
+    /// What was cut off is not made good by a clean shutdown.
+    fn finish(&self) -> io::Result<()> {
+        self.scan.finish().map_err(io::Error::other)?;
+        if self.given { Ok(()) } else { Err(io::Error::other("it names no database")) }
+    }
+}
+
 fn write_all(
     mut input: Box<dyn Read + Send + '_>,
     mut output: Box<dyn Write + Send>,
     farewell: &str,
     running: &Running<'_>,
 ) -> io::Result<()> {
-    let mut scan = DumpScan::default();
+    let mut passing = Passing::default();
     let mut buffer = vec![0; BUFFER];
     loop {
         let count = input.read(&mut buffer)?;
         if count == 0 {
             break;
         }
-        scan.take(&buffer[..count]);
-        output.write_all(&buffer[..count])?;
+        passing.give(&buffer[..count], &mut *output)?;
         running.reporter.report(&Event::Progress { bytes: count as u64 });
     }
-    // What was cut off is not made good by a clean shutdown.
-    scan.finish().map_err(io::Error::other)?;
+    passing.finish()?;
     output.write_all(b"\n")?;
     output.write_all(farewell.as_bytes())?;
     output.write_all(b"\n")?;
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_modes_stand_behind_the_head_however_the_dump_is_cut() {
+        let head = "-- MySQL dump\n/*!40101 SET SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;\n\n--\n-- Current Database: `a`\n";
+        let tail = "--\nCREATE DATABASE `a`;\n-- Current Database: `b`\n-- Dump completed on 2026-11-28\n";
+        let text = format!("{head}{tail}");
+        for chunk in 1..=text.len() {
+            let (mut passing, mut output) = (Passing::default(), Vec::new());
+            for bytes in text.as_bytes().chunks(chunk) {
+                passing.give(bytes, &mut output).unwrap();
+            }
+            passing.finish().unwrap();
+            let modes = std::str::from_utf8(MODES).unwrap();
+            assert_eq!(String::from_utf8(output).unwrap(), format!("{head}{modes}{tail}"), "{chunk}");
+        }
+        let mut passing = Passing::default();
+        passing.give(b"-- Dump completed on 2026-11-28\n", &mut Vec::new()).unwrap();
+        assert!(passing.finish().unwrap_err().to_string().contains("no database"));
+    }
 }

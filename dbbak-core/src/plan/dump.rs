@@ -3,6 +3,7 @@
 use super::{
     Plan, PlanError, Summary,
     backup::{binlog_dir, free_stamp, program, server_record, tool},
+    dump_findings::Findings,
     step::{PassTree, RecordBackup, Step, SyncSide, TakeDump},
 };
 use crate::{
@@ -79,7 +80,13 @@ pub(super) fn plan_dump(
         return Err(PlanError::Prepared { ids });
     }
     let tables: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let found = facts.dump.clone().ok_or_else(|| PlanError::ServerUnreachable {
+        problem: "it did not say what a dump of it would not hold".into(),
+        access_denied: false,
+    })?;
+    let findings = Findings::sort(config, server, &found)?;
     let mut plan = Plan::new("backup", now);
+    plan.warnings.extend(findings.warnings());
     let mut accepted = Vec::new();
     if !tables.is_empty() {
         let names = tables.join(", ");
@@ -120,6 +127,7 @@ pub(super) fn plan_dump(
         log_bin: server.log_bin,
         gtids: has_gtids(server),
     })?;
+    let command = findings.options(command)?;
     let dialect = Dialect { family: server.family(), version: server.version };
     let ask = |query| {
         let (client, _) = tool(facts, ToolRole::Client)?;
@@ -143,6 +151,9 @@ pub(super) fn plan_dump(
         binlog_dir,
         binlog_enabled: server.log_bin,
         accepted,
+        rounded: findings.floats,
+        prelude: findings.prelude,
+        findings: (ask(Query::DumpFindings(dialect))?, found),
         locked: config.non_transactional == NonTransactional::Lock,
         prepared: ask(Query::Prepared(server.family()))?,
     })));

@@ -1,6 +1,6 @@
 //! What each engine needs to take a full of the server, and what of it is missing.
 
-use super::{PlanError, backup::tool, clone, dump};
+use super::{PlanError, backup::tool, clone, dump, dump_findings::Findings};
 use crate::{
     catalog::Catalog,
     config::{Config, NonTransactional},
@@ -210,6 +210,10 @@ fn dump_lacks(config: &Config, facts: &Facts, server: &ServerFacts) -> (Option<S
             missing.push(format!("tables without transactions are in no snapshot: {}", tables.join(", ")));
         }
         Some(_) => {}
+    }
+    match &facts.dump {
+        None => missing.push("the server did not say what a dump of it would not hold".into()),
+        Some(found) => missing.extend(Findings::sort(config, server, found).err().map(|error| error.to_string())),
     }
     (Some(version.full.clone()), missing)
 }

@@ -67,6 +67,14 @@ pub enum PlanError {
         /// The tables with their engines.
         tables: Vec<String>,
     },
+    /// A dump would hold something otherwise than the server does.
+    #[error("a dump would not hold these as they are: {}", what.join(", "))]
+    NotInDump {
+        /// What, with what would become of it.
+        what: Vec<String>,
+        /// Whether all of them are columns whose rounding can be accepted.
+        floats: bool,
+    },
     /// XA transactions stand prepared: no dump holds what they changed, and what ends them could not be replayed.
     #[error("XA transactions stand prepared, and no dump holds what they changed: {}", ids.join("; "))]
     Prepared {

@@ -83,6 +83,11 @@ impl LoadJob<'_> {
         .build()?;
         // Statements of any length and rows in any order: what the dump says is what the server had.
         settings.insert("innodb_doublewrite".into(), "OFF".into());
+        // It took each table as it is, whatever the source's settings say today.
+        settings.insert("innodb_strict_mode".into(), "OFF".into());
+        if self.family == Family::Mysql {
+            settings.insert("restrict_fk_on_non_standard_key".into(), "OFF".into());
+        }
         // Its tables are made encrypted where they were.
         let encryption = encryption_of(self.backup, self.stored);
         if encryption.is_some() {

@@ -13,6 +13,7 @@ mod check;
 mod clone;
 mod display;
 mod dump;
+mod dump_findings;
 mod engines;
 mod error;
 mod explain;

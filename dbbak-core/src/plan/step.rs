@@ -7,7 +7,7 @@ pub use super::restore_step::{
 use crate::{
     model::{BackupId, BinlogName, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
-    tools::{Client, CommandSpec, Expected, Launch},
+    tools::{Client, CommandSpec, DumpFinding, Expected, Launch},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -321,6 +321,14 @@ pub struct TakeDump {
     /// Tables without transactions that are dumped all the same, with their engines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<String>,
+    /// `FLOAT` columns that are dumped all the same, rounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounded: Vec<String>,
+    /// Statements that stand before the dump's own: they make what it names and does not make.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prelude: String,
+    /// Asks for what a dump cannot hold as it is, right before it; other findings than these end the run.
+    pub findings: (CommandSpec, Vec<DumpFinding>),
     /// Whether all tables are locked for the whole dump.
     pub locked: bool,
     /// Asks for XA transactions that stand prepared, before and after.

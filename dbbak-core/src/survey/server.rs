@@ -8,10 +8,7 @@ use crate::{
     probe::{Probe, QueryOutput},
     store::Encryption,
     tools::{
-        AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs,
-        encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock,
-        parse_clone_plugin, parse_encrypted, parse_grants, parse_keyring, parse_prepared, parse_server_version,
-        parse_status, parse_table, parse_uncloned, parse_variables,
+AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs, encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock, parse_clone_plugin, parse_encrypted, parse_grants, parse_keyring, parse_prepared, parse_server_version, parse_status, parse_table, parse_uncloned, parse_variables, parse_dump_findings,
     },
 };
 use std::{
@@ -96,6 +93,14 @@ pub fn dump_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Resu
     let prepared =
         || -> Result<_, Unanswered> { Ok(parse_prepared(&questions.ask(Query::Prepared(server.family()))?)?) };
     facts.prepared = match prepared() {
+        Ok(found) => Some(found),
+        Err(Unanswered::Problem(_)) => None,
+        Err(Unanswered::Survey(error)) => return Err(error),
+    };
+    let dialect = Dialect { family: server.family(), version: server.version };
+    let findings =
+        || -> Result<_, Unanswered> { Ok(parse_dump_findings(&questions.ask(Query::DumpFindings(dialect))?)?) };
+    facts.dump = match findings() {
         Ok(found) => Some(found),
         Err(Unanswered::Problem(_)) => None,
         Err(Unanswered::Survey(error)) => return Err(error),

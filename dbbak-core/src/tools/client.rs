@@ -3,6 +3,7 @@
 use super::{
     clone::clone_statement,
     command::{CommandError, CommandSpec, QueryCommand, Stdin},
+    dump_findings::ask_dump_findings,
     encryption::ask_encrypted,
     examine::ask_prepared,
     login::Login,
@@ -79,6 +80,8 @@ pub enum Query {
     Tablespaces(Family),
     /// InnoDB's tables without their tablespace (the same servers): `parse_tablespaces_asked`. Needs PROCESS.
     WithoutTablespace(Family),
+    /// What a dump cannot hold as it is, or what needs help to be loaded.
+    DumpFindings(Dialect),
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
 }
@@ -139,6 +142,7 @@ impl Query {
             Query::Prepared(family) => ask_prepared(family),
             Query::Tablespaces(family) => ask_tablespaces(family),
             Query::WithoutTablespace(family) => ask_without_tablespace(family),
+            Query::DumpFindings(dialect) => ask_dump_findings(dialect),
             Query::Keyring => {
                 "SELECT STATUS_VALUE AS name FROM performance_schema.keyring_component_status WHERE STATUS_KEY = \
                  'Component_name'"
@@ -158,8 +162,8 @@ impl Query {
             }
             Query::NotTransactional => {
                 "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES WHERE \
-                 TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', \
-                 'performance_schema') AND ENGINE NOT IN ('BLACKHOLE', 'FEDERATED', 'MRG_MyISAM') AND ENGINE NOT IN \
+                 TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') AND TABLE_SCHEMA NOT IN ('mysql', 'sys', \
+                 'information_schema', 'performance_schema') AND ENGINE NOT IN ('BLACKHOLE', 'FEDERATED', 'MRG_MyISAM') AND ENGINE NOT IN \
                  (SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES') ORDER BY TABLE_SCHEMA, \
                  TABLE_NAME"
             }
@@ -376,6 +380,9 @@ mod tests {
             Query::CurrentUser,
             Query::NotCloned,
             Query::NotTransactional,
+            Query::DumpFindings(dialect),
+            Query::DumpFindings(Dialect { family: Family::Mysql, version: Version::new(5, 7, 44) }),
+            Query::DumpFindings(Dialect { family: Family::Mariadb, version: Version::new(10, 11, 9) }),
             Query::ExecutedGtids,
             Query::BinlogGtids,
         ] {

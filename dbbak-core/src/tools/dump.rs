@@ -135,8 +135,9 @@ pub enum DumpError {
 }
 
 impl DumpScan {
-    /// Takes the next bytes. Returns whether the head ended with them: the tables' moment is past then.
-    pub fn take(&mut self, bytes: &[u8]) -> bool {
+    /// Takes the next bytes. Where the head ends among them, returns the place in them at which it is known: within the
+    /// line that names the first database. The tables' moment is past then.
+    pub fn take(&mut self, bytes: &[u8]) -> Option<usize> {
         self.bytes += bytes.len() as u64;
         let keep = bytes.len().min(TAIL);
         self.tail.extend_from_slice(&bytes[bytes.len() - keep..]);
@@ -144,8 +145,9 @@ impl DumpScan {
             self.tail.drain(..self.tail.len() - TAIL);
         }
         if self.head_done {
-            return false;
+            return None;
         }
+        let before = self.head.len();
         let from = self.head.len().saturating_sub(HEAD_END.len());
         self.head.extend_from_slice(bytes);
         let end = self.head[from..].windows(HEAD_END.len()).position(|window| window == HEAD_END);
@@ -153,7 +155,7 @@ impl DumpScan {
             self.head.truncate(from + end + 1);
         }
         self.head_done = end.is_some() || self.head.len() > MAX_HEAD;
-        self.head_done
+        end.map(|end| from + end + HEAD_END.len() - before)
     }
 
     /// What the dump says of itself, once all of it went by.
@@ -245,7 +247,7 @@ mod tests {
 
     fn scanned(text: &str, chunk: usize) -> (Result<DumpFacts, DumpError>, usize) {
         let mut scan = DumpScan::default();
-        let heads = text.as_bytes().chunks(chunk).filter(|bytes| scan.take(bytes)).count();
+        let heads = text.as_bytes().chunks(chunk).filter(|bytes| scan.take(bytes).is_some()).count();
         (scan.finish(), heads)
     }
 

@@ -117,7 +117,8 @@ pub fn parse_check_row(line: &str) -> Option<CheckRow> {
     let says = match (*kind, *text) {
         ("status", "OK" | "Table is already up to date") => CheckSays::Sound,
         ("note", text) if text.contains("doesn't support check") => CheckSays::Unchecked,
-        ("note" | "info" | "warning", text) => CheckSays::Remark(text.to_owned()),
+        // MySQL writes what the opening of the table warned of with a capital.
+        ("note" | "info" | "warning" | "Note" | "Warning", text) => CheckSays::Remark(text.to_owned()),
         (_, text) => CheckSays::Damaged(text.to_owned()),
     };
     Some(CheckRow { table: (*table).to_owned(), says })
@@ -235,6 +236,7 @@ mod tests {
             says("d.m\tcheck\twarning\t1 client is using or hasn't closed the table properly"),
             Some(CheckSays::Remark(_))
         ));
+        assert!(matches!(says("d.w\tcheck\tWarning\tRow size too large (> 8126)."), Some(CheckSays::Remark(_))));
         for damage in [
             "d.t\tcheck\terror\tCorrupt",
             "d.m\tcheck\tError\tIncorrect file format 'm'",

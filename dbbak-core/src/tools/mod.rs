@@ -17,6 +17,7 @@ mod clone;
 mod command;
 mod coordinates;
 mod dump;
+mod dump_findings;
 mod encryption;
 mod examine;
 mod extra_options;
@@ -67,6 +68,7 @@ pub use command::{
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
+pub use dump_findings::{DumpFinding, DumpFindingKind, parse_dump_findings};
 pub use encryption::{
     EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, key_plugin, names_keyring, parse_encrypted,
     parse_keyring,

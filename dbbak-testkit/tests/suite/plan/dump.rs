@@ -2,12 +2,7 @@
 
 use super::{Case, exact, story, text};
 use dbbak_core::{
-    config::{EngineChoice, NonTransactional},
-    facts::{ServerFacts, ToolFact},
-    model::TreeName,
-    plan::{BackupRequest, Plan, PlanError, Step, check},
-    setup::{Finding, Severity, judge},
-    tools::{ToolRole, UnclonedTable},
+config::{EngineChoice, NonTransactional, RoundedFloats}, facts::{ServerFacts, ToolFact}, model::TreeName, plan::{BackupRequest, Plan, PlanError, Step, check}, setup::{Finding, Severity, judge}, tools::{ToolRole, UnclonedTable, DumpFinding, DumpFindingKind}, facts::ServerFacts,
 };
 use dbbak_testkit::history::{History, Product};
 use insta::assert_snapshot;
@@ -22,6 +17,7 @@ fn asked_for(product: Product) -> Case {
     case.facts.tools.push(product.tool(ToolRole::Dump));
     case.facts.non_transactional = Some(Vec::new());
     case.facts.prepared = Some(Vec::new());
+    case.facts.dump = Some(Vec::new());
     let names =
         ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "RELOAD", "REPLICATION CLIENT", "XA_RECOVER_ADMIN"];
     server(&mut case).grants.global.extend(names.map(str::to_owned));
@@ -90,6 +86,62 @@ fn refused() {
     let take = plan.steps.iter().find_map(|step| if let Step::TakeDump(take) = step { Some(take) } else { None });
     assert_eq!(take.unwrap().accepted, ["shop.old (MyISAM)"]);
     assert!(plan.warnings.iter().any(|warning| warning.contains("shop.old (MyISAM); no point-in-time recovery")));
+}
+
+fn finding(kind: DumpFindingKind, name: &str, detail: &str) -> DumpFinding {
+    DumpFinding { kind, database: "shop".into(), name: name.into(), detail: detail.into() }
+}
+
+#[test]
+fn what_a_dump_does_not_hold_is_refused_or_helped() {
+    use DumpFindingKind::{BrokenView, Float, Json, OldTablespace, Tablespace, Versioned, VersionedByTransaction};
+    let planned = |product: Product, found: Vec<DumpFinding>, floats: RoundedFloats| {
+        let mut case = asked_for(product);
+        case.facts.dump = Some(found);
+        case.config.rounded_floats = floats;
+        full(&case)
+    };
+    let refuse = RoundedFloats::Refuse;
+    for (product, found, expected) in [
+        (Product::Mysql84, finding(Float, "g", "a"), "shop.g.a (FLOAT: six digits)"),
+        (Product::Mysql84, finding(OldTablespace, "g", ""), "the tablespace shop.g (general)"),
+        (Product::Mariadb, finding(VersionedByTransaction, "t", ""), "shop.t (its history by transactions)"),
+        (
+            Product::Mysql84,
+            DumpFinding { database: "a.b".into(), ..finding(BrokenView, "v\n", "") },
+            "a.b.v\\n (a view that names what is not there)",
+        ),
+    ] {
+        let error = planned(product, vec![found], refuse).unwrap_err().to_string();
+        assert_eq!(error, format!("a dump would not hold these as they are: {expected}"));
+    }
+    let mut old = asked_for(Product::Mariadb);
+    server(&mut old).version = "10.6.23".parse().unwrap();
+    old.facts.dump = Some(vec![finding(Versioned, "t", "")]);
+    assert!(full(&old).unwrap_err().to_string().contains("shop.t (its history)"));
+    let mut silent = asked_for(Product::Mysql84);
+    silent.facts.dump = None;
+    assert!(full(&silent).unwrap_err().to_string().contains("did not say what a dump of it would not hold"));
+
+    let found = vec![
+        finding(BrokenView, "v\n", ""),
+        finding(Float, "g", "a"),
+        finding(Json, "d", "j"),
+        finding(Versioned, "t", ""),
+        finding(Tablespace, "s", "0 N"),
+    ];
+    let plan = planned(Product::Mariadb, found, RoundedFloats::Accept).unwrap();
+    let take =
+        plan.steps.iter().find_map(|step| if let Step::TakeDump(take) = step { Some(take) } else { None }).unwrap();
+    assert_eq!(take.rounded, ["shop.g.a"]);
+    assert_eq!(take.prelude, "CREATE TABLESPACE `s` ENGINE = InnoDB;\n");
+    let arguments: Vec<String> = take.launch.command.masked_args().map(|arg| arg.to_string()).collect();
+    assert!(arguments.iter().any(|arg| arg == "--ignore-table=shop.v\n"), "{arguments:?}");
+    assert!(arguments.iter().any(|arg| arg == "--dump-history"), "{arguments:?}");
+    let warnings = plan.warnings.join("; ");
+    for told in ["rounded: shop.g.a; no point-in-time", "left out of the dump: shop.v\\n", "a string, in shop.d.j"] {
+        assert!(warnings.contains(told), "{warnings}");
+    }
 }
 
 /// A dump alone in the store.

@@ -8,6 +8,7 @@ mod clone_ddl;
 mod damage;
 mod disk_full;
 mod dump;
+mod dump_kinds;
 mod encryption;
 mod exact;
 mod failover;

@@ -302,6 +302,13 @@ fn run_hints(error: &RunError) -> Vec<String> {
     }
 }
 
+/// Whether a server says that it lacks a plugin or an engine: "Plugin 'x' is not loaded", "Unknown storage engine 'x'".
+fn lacks_plugin(problem: &str) -> bool {
+    ["is not loaded", "Unknown storage engine", "(error 1524)", "(error 1286)"]
+        .iter()
+        .any(|words| problem.contains(words))
+}
+
 fn store_hints(error: &StoreError) -> Vec<String> {
     match error {
         StoreError::NotFound { .. } => {
@@ -565,7 +572,13 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             vec!["if the server or a copy of the store still has it, bring that back; nothing was replayed".into()]
         }
         ExecuteError::Store(error) => store_hints(error),
-        error if error.signal().is_some() => vec!["what was begun was removed; nothing half-done is listed".into()],
+        error if error.signal().is_some() => vec!["nothing half-done is listed; the work directory of a restore was kept, anything else that was begun was removed".into()],
+        ExecuteError::Applier { log, problem, .. } if lacks_plugin(problem) => vec![
+            "the source has a plugin loaded by its option file that the private server has not: name it in server.options, \
+             as in [--plugin-load-add=NAME.so]"
+                .into(),
+            format!("the server's log is {}", log.display()),
+        ],
         ExecuteError::Applier { log, problem, .. } => applier_hints(problem, log),
         ExecuteError::CatchUp { log, .. } => vec![
             format!("the private server's log is {}", log.display()),

@@ -7,6 +7,7 @@ use super::head::{Opened, open};
 use super::header::event_type;
 use super::reader::{Body, EventReader, Frame};
 use super::source::Source;
+use super::status::Status;
 use crate::model::Printable;
 use std::io::Read;
 
@@ -26,6 +27,15 @@ pub struct PipeHazard {
     pub statement: Option<String>,
 }
 
+/// What becomes of statements that go by the account that ran them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accounts {
+    /// The client's account would be taken: they are no safe text.
+    Lost,
+    /// Whoever replays them sees to it.
+    Kept,
+}
+
 /// Looks for the first event between two offsets whose text could be taken for something else.
 ///
 /// Both vendors' readers print a table's name as it is into a comment line before its rows: what stands behind a line end in
@@ -35,7 +45,11 @@ pub struct PipeHazard {
 ///
 /// # Errors
 /// The input is no binlog that can be read, or fails.
-pub fn pipe_hazard(input: &mut dyn Read, from: u64, until: u64) -> Result<Option<PipeHazard>, BinlogError> {
+pub fn pipe_hazard(
+    input: &mut dyn Read,
+    (from, until): (u64, u64),
+    accounts: Accounts,
+) -> Result<Option<PipeHazard>, BinlogError> {
     let mut reader = EventReader::new(input);
     let Opened { head, damage, .. } = open(&mut reader)?;
     if let Some(damage) = damage {
@@ -45,7 +59,7 @@ pub fn pipe_hazard(input: &mut dyn Read, from: u64, until: u64) -> Result<Option
         return Ok(Some(PipeHazard { at: 4, problem, statement: None }));
     }
     reader.stream();
-    let mut session = Session::default();
+    let mut session = Session { sql_mode: None, charset: None, accounts };
     loop {
         if reader.offset() >= until {
             return Ok(None);
@@ -81,10 +95,11 @@ fn damaged(damage: &Damage) -> PipeHazard {
 }
 
 /// What the client's session was told before: a reader prints only what changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Session {
     sql_mode: Option<u64>,
     charset: Option<u16>,
+    accounts: Accounts,
 }
 
 /// What is wrong, and with which statement. `None`: it cannot be read.
@@ -156,8 +171,10 @@ fn query<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Loo
     if kind == event_type::EXECUTE_LOAD_QUERY {
         body.skip(4 + 4 + 4 + 1)?;
     }
-    let zone = session.read(body.chunk(status)?);
-    if zone.is_some_and(|zone| zone.iter().any(|byte| byte.is_ascii_control() || b"'\\".contains(byte))) {
+    let status = Status::read(body.chunk(status)?);
+    session.sql_mode = status.sql_mode.or(session.sql_mode);
+    session.charset = status.charset.or(session.charset);
+    if status.time_zone.is_some_and(|zone| zone.iter().any(|byte| byte.is_ascii_control() || b"'\\".contains(byte))) {
         return Some(Err(("the name of a time zone has a quote or a control character".into(), None)));
     }
     let database = body.chunk(database)?.to_vec();
@@ -177,45 +194,30 @@ fn query<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Loo
     } else {
         rest(body)?
     };
-    Some(client_lexer::check(&text, session.reading()).map_err(|doubt| {
-        let told = String::from_utf8_lossy(text.get(..TOLD).unwrap_or(&text)).into_owned();
-        (format!("a statement could end elsewhere for the client: {doubt}"), Some(told))
-    }))
+    let told = || String::from_utf8_lossy(text.get(..TOLD).unwrap_or(&text)).into_owned();
+    if let Err(doubt) = client_lexer::check(&text, session.reading()) {
+        return Some(Err((format!("a statement could end elsewhere for the client: {doubt}"), Some(told()))));
+    }
+    Some(match status.invoker {
+        // A reader prints nothing of it: the client's own account would be taken.
+        Some((user, host)) if session.accounts == Accounts::Lost && !names_definer(&told()) => {
+            let account = format!("{user}@{host}");
+            let problem = format!("a statement goes by the account that ran it, {}", Printable(&account));
+            Err((problem, Some(told())))
+        }
+        _ => Ok(()),
+    })
+}
+
+/// Whether a statement makes or changes something and says whose the object is: servers write so into the log what the client left out.
+fn names_definer(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let first = words.next().unwrap_or_default().to_ascii_uppercase();
+    matches!(first.as_str(), "CREATE" | "ALTER")
+        && words.take(5).any(|word| word.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("DEFINER=")))
 }
 
 impl Session {
-    /// Takes what the status variables say, as far as they are known; returns the name of the time zone.
-    fn read<'s>(&mut self, status: &'s [u8]) -> Option<&'s [u8]> {
-        let mut rest = status;
-        let mut zone = None;
-        while let Some(code) = rest.u8() {
-            match code {
-                // Flags; increments of AUTO_INCREMENT.
-                0 | 3 => rest.skip(4)?,
-                1 => self.sql_mode = Some(rest.u64()?),
-                // The client's character set, the connection's collation, the server's.
-                4 => {
-                    self.charset = Some(rest.u16()?);
-                    rest.skip(4)?;
-                }
-                5 => {
-                    let length = usize::from(rest.u8()?);
-                    let (name, more) = rest.split_at_checked(length)?;
-                    zone = Some(name);
-                    rest = more;
-                }
-                // The catalog.
-                6 => {
-                    let length = rest.u8()?;
-                    rest.skip(length.into())?;
-                }
-                // These come first; what follows does not matter here.
-                _ => break,
-            }
-        }
-        zone
-    }
-
     fn reading(&self) -> Reading {
         const ANSI_QUOTES: u64 = 1 << 2;
         const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;

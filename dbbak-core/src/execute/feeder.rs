@@ -1,12 +1,18 @@
 //! Runs the feeder: the second private server, which serves unpacked binlogs to the first one's applier.
 
-use super::{Process, error::ExecuteError, files, replay::describe, running::Running};
+use super::{
+    Process,
+    error::ExecuteError,
+    files,
+    password::new_password,
+    replay::{describe, refusal},
+    running::Running,
+};
 use crate::{
     plan::Feeder,
     tools::{FeederCommand, Launch, parse_table},
 };
 use std::{net::TcpListener, time::Duration};
-use uuid::Uuid;
 
 /// How often a starting server is looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -28,7 +34,7 @@ impl RunningFeeder {
     ///
     /// [`ExecuteError::ServerStart`] with its log.
     pub(super) fn start(feeder: &Feeder, seconds: u64, running: &Running<'_>) -> Result<Self, ExecuteError> {
-        let password = Uuid::new_v4().simple().to_string();
+        let password = new_password();
         for _ in 1..PORTS_TRIED {
             if let Some(feeder) = Self::start_once(feeder, &password, seconds, running)? {
                 return Ok(feeder);
@@ -83,6 +89,10 @@ impl RunningFeeder {
                 }
                 process.kill()?;
                 return Err(failed(feeder, "it lets everybody in".into()));
+            }
+            if let Some(refusal) = refusal(&feeder.client_file.with_extension("log")) {
+                process.kill()?;
+                return Err(failed(feeder, refusal));
             }
             if running.clock.monotonic() >= deadline {
                 process.kill()?;

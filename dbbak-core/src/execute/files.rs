@@ -26,6 +26,11 @@ pub(super) fn create_private_dir(path: &Path) -> Result<(), ExecuteError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
 }
 
+/// Creates a directory that only its owner may enter; it must not exist, and its parent must.
+pub(super) fn create_new_dir(path: &Path) -> Result<(), ExecuteError> {
+    DirBuilder::new().mode(0o700).create(path).map_err(failed("create", path))
+}
+
 /// Lets only its owner enter a directory.
 pub(super) fn make_private(path: &Path) -> Result<(), ExecuteError> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed("set the mode of", path))

@@ -2,7 +2,7 @@
 
 use super::{error::ExecuteError, files};
 use crate::{
-    binlog::{PipeHazard, pipe_hazard},
+    binlog::{Accounts, PipeHazard, pipe_hazard},
     model::{BinlogName, BinlogPosition, Printable},
     plan::UnpackBinlogs,
     tools::masked_statement,
@@ -21,19 +21,24 @@ const SHOWN: usize = 100;
 pub(super) fn check_window(step: &UnpackBinlogs) -> Result<(), ExecuteError> {
     for (place, name) in step.names().iter().enumerate() {
         let (start, stop) = step.span_of(place);
-        check_file(&step.dir, name, start, stop)?;
+        check_file(&step.dir, name, (start, stop), Accounts::Lost)?;
     }
     Ok(())
 }
 
 /// The same for a part of one file.
-pub(super) fn check_file(dir: &Path, name: &BinlogName, start: u64, stop: u64) -> Result<(), ExecuteError> {
+pub(super) fn check_file(
+    dir: &Path,
+    name: &BinlogName,
+    span: (u64, u64),
+    accounts: Accounts,
+) -> Result<(), ExecuteError> {
     let unreadable = |problem: String| ExecuteError::ArchivedBinlog {
         stored_as: dir.join(name.as_str()).display().to_string(),
         problem,
     };
     let mut input = files::open(&dir.join(name.as_str()))?;
-    match pipe_hazard(&mut input, start, stop).map_err(|error| unreadable(error.to_string()))? {
+    match pipe_hazard(&mut input, span, accounts).map_err(|error| unreadable(error.to_string()))? {
         None => Ok(()),
         Some(PipeHazard { at, problem, statement }) => {
             let shown = statement.map(|statement| masked_statement(&statement).chars().take(SHOWN).collect::<String>());

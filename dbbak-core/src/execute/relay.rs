@@ -15,6 +15,7 @@ use super::{
     running::Running,
 };
 use crate::{
+    binlog::Accounts,
     model::{BinlogName, BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
     plan::{GoingOn, Relay, Replay},
     tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table, parse_worker_failures},
@@ -218,7 +219,7 @@ impl RelayRun<'_> {
                 // MySQL knows what it has executed by GTIDs: what is left out counts.
                 (Some(gtid @ Gtid::Mysql { .. }), true) => self.tell(&Applier::commit_empty(&gtid.to_string()))?,
                 (_, true) => {}
-                (_, false) => self.pipe(apart)?,
+                (_, false) => self.pipe_as_invoker(apart)?,
             }
             at = BinlogPosition { file: apart.file.clone(), position: apart.end };
         }
@@ -348,8 +349,8 @@ impl RelayRun<'_> {
     }
 
     /// Replays one transaction through the pipe.
-    fn pipe(&self, apart: &Apart) -> Result<(), ExecuteError> {
-        hazards::check_file(&self.relay.binlogs, &apart.file, apart.start, apart.end)?;
+    pub(super) fn pipe(&self, apart: &Apart) -> Result<(), ExecuteError> {
+        hazards::check_file(&self.relay.binlogs, &apart.file, (apart.start, apart.end), Accounts::Kept)?;
         let mut reader = self.relay.reader.clone();
         reader.files = vec![self.relay.binlogs.join(apart.file.as_str())];
         (reader.start, reader.stop) = (apart.start, Some(apart.end));
@@ -434,12 +435,12 @@ impl RelayRun<'_> {
         self.step.going_on.as_ref().map_or(&self.step.from, |going_on| &going_on.at)
     }
 
-    fn tell(&self, statements: &str) -> Result<(), ExecuteError> {
+    pub(super) fn tell(&self, statements: &str) -> Result<(), ExecuteError> {
         self.ask(statements).map(|_| ())
     }
 
     /// Statements to the private server; what they answer.
-    fn ask(&self, statements: &str) -> Result<String, ExecuteError> {
+    pub(super) fn ask(&self, statements: &str) -> Result<String, ExecuteError> {
         let command = self.relay.client.secret_statements();
         let command = command.map_err(|error| ExecuteError::BadPlan { problem: error.to_string() })?;
         let log = self.step.server.run_dir.join("applier.log");

@@ -11,6 +11,7 @@ use super::{
     halfway::{Notes, list_what_is_left},
     hazards,
     landmarks::Marks,
+    password::new_password,
     relay::RelayRun,
     run_dir::{in_run_dir, start_server},
     running::Running,
@@ -18,10 +19,9 @@ use super::{
 use crate::{
     plan::{ExaminationReport, PrivateServer, Replay, UnpackBinlogs},
     store::StoreReader,
-    tools::{Exit, HeldChannel, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown},
+    tools::{Exit, HeldChannel, Launch, ShutdownLog, judge_binlog_reader, judge_shutdown, parse_client_error},
 };
-use std::{sync::Arc, thread, time::Duration};
-use uuid::Uuid;
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 /// How often a session looks whether something ended.
 const TICK: Duration = Duration::from_millis(50);
@@ -193,7 +193,7 @@ pub(super) fn server_died(server: &PrivateServer, exits: &[MemberExit]) -> Execu
 /// Writes the statements that make the account, and the option file with which the client uses it. The password exists
 /// nowhere else.
 pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
-    let (account, password) = (&server.account, Uuid::new_v4().simple().to_string());
+    let (account, password) = (&server.account, new_password());
     let statements = format!(
         // A dead run may have left its own.
         "SET sql_log_bin=0;\n\
@@ -209,8 +209,22 @@ pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> 
     )
 }
 
+/// What a server's log says before it gives up, or waits for something that will not come.
+const HOPELESS: [&str; 3] = ["Unable to lock ./", "Can't lock aria control file", "[ERROR] Aborting"];
+
+/// What a client was told that no later one is told otherwise: the account was made before the server listens, or it was
+/// refused.
+pub(super) fn refusal(log: &Path) -> Option<String> {
+    let lines = files::tail(log);
+    let told = parse_client_error(lines.last()?)?;
+    let refused = matches!(told.code, 1044 | 1045 | 1130 | 1396 | 1524 | 1698 | 1820 | 1862 | 2059 | 2061);
+    refused.then(|| format!("it refuses the account that was made for it: {told}"))
+}
+
+/// `log_start`: what stands before in the server's log is another one's.
 pub(super) fn wait_until_ready(
     server: &PrivateServer,
+    log_start: u64,
     process: &mut dyn Process,
     running: &Running<'_>,
 ) -> Result<(), ExecuteError> {
@@ -230,8 +244,21 @@ pub(super) fn wait_until_ready(
             return Err(ExecuteError::Interrupted { signal });
         }
         let ping = Launch { command: server.ping.clone(), log: server.run_dir.join("ping.log") };
+        let answers = server.run_dir.join("ping.log");
         if ask && running.run(&[ping])?.iter().all(|exit| exit.status.success()) {
             return Ok(());
+        }
+        let mut hopeless = refusal(&answers).filter(|_| ask);
+        if ticks % ASK_ANYHOW == 0 {
+            files::each_line(log, log_start, &mut |line| {
+                if HOPELESS.iter().any(|words| line.contains(words)) {
+                    hopeless.get_or_insert_with(|| format!("it gives up: {}", line.trim()));
+                }
+            })?;
+        }
+        if let Some(problem) = hopeless {
+            process.kill()?;
+            return Err(failed(problem));
         }
         if running.clock.monotonic() >= deadline {
             process.kill()?;
@@ -242,7 +269,7 @@ pub(super) fn wait_until_ready(
 
 /// Runs a reader into a client, and judges both.
 pub(super) fn pipe(reader: &Launch, client: &Launch, running: &Running<'_>) -> Result<(), ExecuteError> {
-    let exits = running.run(&[reader.clone(), client.clone()])?;
+    let exits = running.run_noted(&[reader.clone(), client.clone()])?;
     // mariadb-binlog may end with status 0 after an error that it only prints (seen on 10.11.19): its words count too.
     let reader_words = files::text(&reader.log)?;
     let reader_exit = exits.first().map_or(Exit::Code(-1), |exit| exit_of(exit.status));
@@ -313,4 +340,26 @@ pub(super) fn describe(exits: &[MemberExit]) -> String {
         status => format!("{} ended with {status}", exit.program),
     };
     exits.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_no_later_question_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = |text: &str| {
+            let log = dir.path().join("ping.log");
+            files::remove_file(&log).unwrap();
+            files::write_private(&log, text).unwrap();
+            refusal(&log)
+        };
+        let cannot = "ERROR 2002 (HY000): Can't connect to local MySQL server through socket '/x/s' (2)\n";
+        let denied = "ERROR 1045 (28000): Access denied for user 'dbbak_1'@'localhost' (using password: YES)\n";
+        assert_eq!(told(cannot), None);
+        assert_eq!(told(""), None);
+        assert!(told(&format!("{cannot}{denied}")).unwrap().contains("ERROR 1045"));
+        assert_eq!(refusal(&dir.path().join("none")), None);
+    }
 }

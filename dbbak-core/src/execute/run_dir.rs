@@ -1,7 +1,7 @@
 //! The directory in which a private server runs.
 
 use super::{
-    Process,
+    Process, dead_runs,
     error::ExecuteError,
     files,
     replay::{wait_until_ready, write_account},
@@ -22,7 +22,10 @@ pub(super) fn in_run_dir<T>(
     work: impl FnOnce() -> Result<T, ExecuteError>,
 ) -> Result<T, ExecuteError> {
     let persisted = persisted(server)?;
-    let result = files::create_private_dir(&server.run_dir).and_then(|()| work());
+    dead_runs::remove_dead(&server.run_dir);
+    // Whoever may write to its parent may have made one of this name: only one that is new is this run's own.
+    files::create_new_dir(&server.run_dir)?;
+    let result = dead_runs::sign(&server.run_dir).and_then(|()| work());
     let own = [&server.init_file, &server.client_file, &server.run_dir].map(|path| path.as_path());
     let keyring = server.keyring.iter().map(|file| file.to.as_path());
     let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
@@ -51,8 +54,9 @@ pub(super) fn start_server(server: &PrivateServer, running: &Running<'_>) -> Res
     for file in &server.keyring {
         files::copy_private(&file.from, &file.to)?;
     }
+    let log_start = files::length(&server.launch.log);
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
-    wait_until_ready(server, &mut *process, running)?;
+    wait_until_ready(server, log_start, &mut *process, running)?;
     // The server has read it.
     files::remove_file(&server.init_file)?;
     Ok(process)

@@ -15,6 +15,13 @@ use std::{
 /// How often a running program is looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How often a client that was asked something is looked at.
+const ANSWER_TICK: Duration = Duration::from_millis(10);
+/// How long a client may take to answer: no question of dbbak's looks at rows, but a server may be slow to start to serve.
+const LONGEST_QUESTION: Duration = Duration::from_secs(3600);
+/// The longest answer that is taken, in bytes: a line for each of some hundred thousand tables.
+const LONGEST_ANSWER: u64 = 256 << 20;
+
 /// What running a program needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Running<'a> {
@@ -67,7 +74,15 @@ impl Running<'_> {
 
     /// Runs a pipeline to its end.
     pub(super) fn run(&self, members: &[Launch]) -> Result<Vec<MemberExit>, ExecuteError> {
-        let mut process = self.start(members)?;
+        self.run_to_end(self.start(members)?)
+    }
+
+    /// The same for one that takes long: whoever takes the lock over finds it.
+    pub(super) fn run_noted(&self, members: &[Launch]) -> Result<Vec<MemberExit>, ExecuteError> {
+        self.run_to_end(self.spawn(members)?)
+    }
+
+    fn run_to_end(&self, mut process: Box<dyn Process>) -> Result<Vec<MemberExit>, ExecuteError> {
         // Nobody reads the last member's output: it must not fill a pipe.
         let output = process.take_stdout();
         let drain = output.map(|mut output| {
@@ -83,7 +98,11 @@ impl Running<'_> {
     }
 
     /// Runs a client, gives it statements where it asks for a pipe, and returns its standard output; where it fails, how
-    /// it ended.
+    /// it ended. An answer is bounded, in length and in time.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::Interrupted`]; the client is dead then.
     pub(super) fn ask(&self, launch: Launch, statements: Option<&str>) -> Result<Result<String, String>, ExecuteError> {
         let log = launch.log.clone();
         let mut process = self.start(&[launch])?;
@@ -91,11 +110,34 @@ impl Running<'_> {
             // A client that ended early has said why.
             let _ = stdin.write_all(statements.as_bytes());
         }
-        let mut answer = Vec::new();
-        if let Some(mut stdout) = process.take_stdout() {
-            stdout.read_to_end(&mut answer).map_err(files::failed("read", &log))?;
+        let answer = process.take_stdout().map(|stdout| {
+            std::thread::spawn(move || {
+                let mut answer = Vec::new();
+                stdout.take(LONGEST_ANSWER + 1).read_to_end(&mut answer).map(|_| answer)
+            })
+        });
+        let deadline = self.clock.monotonic() + LONGEST_QUESTION;
+        let exits = loop {
+            if let Some(exits) = process.wait(Some(ANSWER_TICK))? {
+                break exits;
+            }
+            if let Some(signal) = self.reporter.interrupted() {
+                process.kill()?;
+                return Err(ExecuteError::Interrupted { signal });
+            }
+            if self.clock.monotonic() >= deadline {
+                process.kill()?;
+                return Ok(Err(format!("no answer within {} s", LONGEST_QUESTION.as_secs())));
+            }
+        };
+        let answer = match answer.map(std::thread::JoinHandle::join) {
+            None => Vec::new(),
+            Some(Ok(answer)) => answer.map_err(files::failed("read", &log))?,
+            Some(Err(_)) => return Ok(Err("its answer could not be read".into())),
+        };
+        if answer.len() as u64 > LONGEST_ANSWER {
+            return Ok(Err(format!("its answer is longer than {LONGEST_ANSWER} bytes")));
         }
-        let exits = process.wait(None)?.unwrap_or_default();
         if exits.iter().all(|exit| exit.status.success()) {
             return Ok(Ok(String::from_utf8_lossy(&answer).into_owned()));
         }

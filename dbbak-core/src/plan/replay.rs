@@ -3,6 +3,7 @@
 use super::{
     PlanError,
     request::{ReplayWay, RestoreRequest},
+    restore::PRIVATE_SERVER_ID,
     select::{Segment, Window},
     step::{BinlogCopy, Feeder, Relay},
 };
@@ -149,6 +150,13 @@ pub(super) fn free_server_ids(window: &Window<'_>) -> (u32, u32) {
     }
     let mut free = (0..=u32::MAX).rev().filter(|id| !taken.contains(id));
     (free.next().unwrap_or(u32::MAX), free.next().unwrap_or(1))
+}
+
+/// The id of the server whose window it is: what a client makes there keeps it, as the origin of an event. Where the index
+/// does not know it, one like any other.
+pub(super) fn source_id(window: &Window<'_>) -> u32 {
+    let source = window.files.last().and_then(|file| file.source.as_ref());
+    source.and_then(|source| source.server_id).filter(|id| *id != 0).unwrap_or(PRIVATE_SERVER_ID)
 }
 
 /// The bytes of a window, from its start to its end.

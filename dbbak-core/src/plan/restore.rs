@@ -383,7 +383,7 @@ impl<'a> Restore<'a> {
             }),
         );
         reported.replay = if choice.relay { ReplayWay::Relay } else { ReplayWay::Pipe };
-        let server_ids = if choice.relay { replay::free_server_ids(window) } else { (PRIVATE_SERVER_ID, 0) };
+        let server_ids = if choice.relay { replay::free_server_ids(window) } else { (replay::source_id(window), 0) };
         // With a binlog: the proof reads it. A client of MySQL 9.7.2 also needs it, or `CREATE TABLE ... SELECT` is lost
         // while its GTID counts as executed (docs/notes-mysql.md).
         let server = self.private_server(server_ids.0, Some(window).filter(|_| choice.relay), Some(&division))?;

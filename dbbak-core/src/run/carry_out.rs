@@ -195,6 +195,8 @@ fn clean_up(
     let outcome = walk.outcome();
     match error {
         RunError::Execute(error) if error.is_unproven() => mark_unproven(plan, running, error, outcome),
+        // Whoever ends a restore, or loses the session that it runs in, keeps at least what a power cut would leave.
+        RunError::Execute(error) if error.signal().is_some() && plan.journal.is_some() => {}
         _ if outcome.replay.is_none() && !can_go_on(plan, step, error) => {
             let own = |dir: &&PathBuf| walk.made(dir) || journal.has_taken_over(dir);
             discard(plan.discard_dirs.iter().filter(own), running.reporter);

@@ -8,7 +8,10 @@ use crate::{
     probe::{Probe, QueryOutput},
     store::Encryption,
     tools::{
-AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs, encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock, parse_clone_plugin, parse_encrypted, parse_grants, parse_keyring, parse_prepared, parse_server_version, parse_status, parse_table, parse_uncloned, parse_variables, parse_dump_findings,
+        AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs,
+        encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock,
+        parse_clone_plugin, parse_dump_findings, parse_encrypted, parse_grants, parse_keyring, parse_prepared,
+        parse_server_version, parse_status, parse_table, parse_uncloned, parse_variables,
     },
 };
 use std::{

@@ -31,7 +31,7 @@ impl InitialiseCommand {
     pub fn build(&self) -> Result<CommandSpec, CommandError> {
         let mut spec = CommandSpec::new(&self.program).arg("--no-defaults");
         spec = match self.family {
-            Family::Mysql => spec.args(["--initialize-insecure", "--secure-file-priv="]),
+            Family::Mysql => spec.args(["--initialize-insecure", "--secure-file-priv=NULL"]),
             Family::Mariadb => spec.args([
                 "--force",
                 "--auth-root-authentication-method=normal",
@@ -64,7 +64,7 @@ mod tests {
             settings: [("innodb_page_size".to_owned(), "16384".to_owned())].into(),
             run_as: Some("root".into()),
         };
-        assert_snapshot!(command(Family::Mysql, "/usr/sbin/mysqld").build().unwrap(), @"/usr/sbin/mysqld --no-defaults --initialize-insecure --secure-file-priv= --datadir=/restore/data --user=root --innodb-page-size=16384");
+        assert_snapshot!(command(Family::Mysql, "/usr/sbin/mysqld").build().unwrap(), @"/usr/sbin/mysqld --no-defaults --initialize-insecure --secure-file-priv=NULL --datadir=/restore/data --user=root --innodb-page-size=16384");
         assert_snapshot!(command(Family::Mariadb, "/usr/bin/mariadb-install-db").build().unwrap(), @"/usr/bin/mariadb-install-db --no-defaults --force --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve --datadir=/restore/data --user=root --innodb-page-size=16384");
     }
 }

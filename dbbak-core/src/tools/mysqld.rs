@@ -151,7 +151,9 @@ impl PrivateServerCommand {
         if self.family == Family::Mariadb {
             spec = spec.path_option("--aria-log-dir-path", &self.datadir)?;
         }
+        // A server reads the files of logged LOAD DATA statements there, and may write nowhere else what a statement says.
         spec = spec
+            .path_option("--secure-file-priv", &self.tmpdir)?
             .path_option("--tmpdir", &self.tmpdir)?
             .path_option("--socket", &self.socket)?
             .path_option("--pid-file", &self.pid_file)?;
@@ -168,11 +170,14 @@ impl PrivateServerCommand {
     fn privacy(&self, spec: CommandSpec) -> CommandSpec {
         let skip_replication = if self.has_replica_names() { "--skip-replica-start" } else { "--skip-slave-start" };
         let spec = spec.args(["--skip-networking", "--skip-name-resolve", skip_replication, "--event-scheduler=OFF"]);
-        // The replay loads files of logged LOAD DATA statements; the compiled-in directory may not exist at all.
-        let spec = spec.args(["--secure-file-priv=", "--local-infile=ON"]);
+        // A reader's output loads the files of logged LOAD DATA statements from the client's side.
+        let spec = spec.arg("--local-infile=ON");
         match self.family {
             Family::Mysql => spec.args([
                 "--loose-mysqlx=OFF",
+                // What checks passwords was asked at the source already, and would refuse an account of dbbak's own.
+                "--loose-validate-password=OFF",
+                "--loose-validate-password.policy=LOW",
                 "--loose-group-replication-start-on-boot=OFF",
                 // mysqld-auto.cnf lies in the data directory and is read in spite of --no-defaults.
                 "--loose-persisted-globals-load=OFF",
@@ -181,9 +186,15 @@ impl PrivateServerCommand {
                 "--loose-sha256-password-auto-generate-rsa-keys=OFF",
                 "--loose-caching-sha2-password-auto-generate-rsa-keys=OFF",
             ]),
-            // Without symbolic links it leaves every DATA DIRECTORY and INDEX DIRECTORY aside, of all engines and partitions
-            // (seen on 10.11.19): they are the source's.
-            Family::Mariadb => spec.args(["--loose-wsrep-on=OFF", "--loose-symbolic-links=OFF"]),
+            Family::Mariadb => spec.args([
+                "--loose-wsrep-on=OFF",
+                // Without symbolic links it leaves every DATA DIRECTORY and INDEX DIRECTORY aside, of all engines and
+                // partitions (seen on 10.11.19): they are the source's.
+                "--loose-symbolic-links=OFF",
+                "--loose-simple-password-check=OFF",
+                "--loose-cracklib-password-check=OFF",
+                "--loose-password-reuse-check=OFF",
+            ]),
         }
     }
 
@@ -336,6 +347,7 @@ mod tests {
         --innodb-log-group-home-dir=/restore/data
         --innodb-undo-directory=/restore/data
         --aria-log-dir-path=/restore/data
+        --secure-file-priv=/restore/tmp
         --tmpdir=/restore/tmp
         --socket=/run/dbbak/s.sock
         --pid-file=/run/dbbak/pid
@@ -343,10 +355,12 @@ mod tests {
         --skip-name-resolve
         --skip-slave-start
         --event-scheduler=OFF
-        --secure-file-priv=
         --local-infile=ON
         --loose-wsrep-on=OFF
         --loose-symbolic-links=OFF
+        --loose-simple-password-check=OFF
+        --loose-cracklib-password-check=OFF
+        --loose-password-reuse-check=OFF
         --init-file=/run/dbbak/init.sql
         --server-id=4294967295
         --log-bin=/restore/log/replay
@@ -378,6 +392,7 @@ mod tests {
         --innodb-data-home-dir=/restore/data
         --innodb-log-group-home-dir=/restore/data
         --innodb-undo-directory=/restore/data
+        --secure-file-priv=/restore/tmp
         --tmpdir=/restore/tmp
         --socket=/run/dbbak/s.sock
         --pid-file=/run/dbbak/pid
@@ -387,9 +402,10 @@ mod tests {
         --skip-name-resolve
         --skip-slave-start
         --event-scheduler=OFF
-        --secure-file-priv=
         --local-infile=ON
         --loose-mysqlx=OFF
+        --loose-validate-password=OFF
+        --loose-validate-password.policy=LOW
         --loose-group-replication-start-on-boot=OFF
         --loose-persisted-globals-load=OFF
         --loose-auto-generate-certs=OFF
@@ -420,6 +436,7 @@ mod tests {
         --innodb-data-home-dir=/restore/data
         --innodb-log-group-home-dir=/restore/data
         --innodb-undo-directory=/restore/data
+        --secure-file-priv=/restore/tmp
         --tmpdir=/restore/tmp
         --socket=/run/dbbak/s.sock
         --pid-file=/run/dbbak/pid
@@ -429,9 +446,10 @@ mod tests {
         --skip-name-resolve
         --skip-replica-start
         --event-scheduler=OFF
-        --secure-file-priv=
         --local-infile=ON
         --loose-mysqlx=OFF
+        --loose-validate-password=OFF
+        --loose-validate-password.policy=LOW
         --loose-group-replication-start-on-boot=OFF
         --loose-persisted-globals-load=OFF
         --loose-auto-generate-certs=OFF

@@ -134,12 +134,13 @@ impl Drop for Owner {
 impl Shared {
     fn beat(&self, children: Option<&[ProcessGroup]>) -> Result<(), StoreError> {
         let mut beat = guard(&self.beat);
-        let heartbeat = Heartbeat {
-            owner: self.id,
-            heartbeat: beat.count + 1,
-            heartbeat_at: self.files.clock.now(),
-            children: children.unwrap_or(&beat.children).to_vec(),
-        };
+        // Those that were noted before stay as long as they live: a client's start must not make a server forgotten.
+        let mut children = children.map_or_else(|| beat.children.clone(), <[ProcessGroup]>::to_vec);
+        let noted = beat.children.iter().filter(|group| !children.contains(group)).copied();
+        let alive: Vec<_> = noted.filter(|group| ProcessGroup::led_by(group.pgid).as_ref() == Some(group)).collect();
+        children.extend(alive);
+        let heartbeat =
+            Heartbeat { owner: self.id, heartbeat: beat.count + 1, heartbeat_at: self.files.clock.now(), children };
         let key = layout::heartbeat(self.id);
         let bytes = serde_json::to_vec(&heartbeat)
             .map_err(|error| StoreError::from_io(&key, Operation::Lock, io::Error::other(error)))?;

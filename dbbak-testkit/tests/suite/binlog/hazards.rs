@@ -1,7 +1,7 @@
 //! What of a binlog is not safe as text for a client, in the events of both vendors.
 
-use dbbak_core::binlog::{PipeHazard, pipe_hazard};
-use dbbak_testkit::binlog_writer::{BinlogWriter, RowChange, Vendor};
+use dbbak_core::binlog::{Accounts, PipeHazard, pipe_hazard};
+use dbbak_testkit::binlog_writer::{BinlogWriter, RowChange, Vendor, event_type};
 
 const TIME: u32 = 1_790_000_000;
 
@@ -15,7 +15,7 @@ fn writer(vendor: Vendor) -> BinlogWriter {
 }
 
 fn found(writer: &BinlogWriter) -> Option<PipeHazard> {
-    pipe_hazard(&mut writer.bytes(), 4, u64::MAX).unwrap()
+    pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Lost).unwrap()
 }
 
 /// An innocent transaction, and the place where the next event begins.
@@ -40,8 +40,8 @@ fn names_of_tables_must_not_end_a_line() {
             assert_eq!(hazard.at, at, "{hazard:?}");
             assert!(!hazard.problem.contains(|sign: char| sign.is_control()), "{hazard:?}");
             // Outside of the part that is replayed it does no harm.
-            assert_eq!(pipe_hazard(&mut writer.bytes(), 4, at).unwrap(), None);
-            assert_eq!(pipe_hazard(&mut writer.bytes(), end, u64::MAX).unwrap(), None);
+            assert_eq!(pipe_hazard(&mut writer.bytes(), (4, at), Accounts::Lost).unwrap(), None);
+            assert_eq!(pipe_hazard(&mut writer.bytes(), (end, u64::MAX), Accounts::Lost).unwrap(), None);
         }
     }
 }
@@ -101,4 +101,34 @@ fn variables_and_other_texts_are_looked_at() {
     let mut writer = writer(Vendor::Mysql);
     writer.incident("lost\nDROP DATABASE a");
     assert!(found(&writer).is_some());
+}
+
+/// A Query event of a session whose account matters, as servers write it.
+fn invoked(text: &str) -> BinlogWriter {
+    let mut writer = writer(Vendor::Mariadb);
+    let status = b"\x0b\x03app\x09localhost";
+    let mut body = vec![0; 8];
+    body.extend_from_slice(&[1, 0, 0]);
+    body.extend_from_slice(&(status.len() as u16).to_le_bytes());
+    body.extend_from_slice(status);
+    body.extend_from_slice(b"a\0");
+    body.extend_from_slice(text.as_bytes());
+    writer.event(event_type::QUERY, 0, &body);
+    writer
+}
+
+#[test]
+fn statements_that_go_by_who_ran_them_are_not_for_another_account() {
+    for text in ["ALTER EVENT e DISABLE", "create role r1", "alter user current_user() identified by 'x'"] {
+        let writer = invoked(text);
+        let hazard = found(&writer).unwrap();
+        assert!(hazard.problem.contains("app@localhost"), "{hazard:?}");
+        assert_eq!(pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Kept).unwrap(), None);
+    }
+    for text in [
+        "CREATE DEFINER=`app`@`localhost` EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+        "CREATE OR REPLACE ALGORITHM=UNDEFINED DEFINER=`app`@`localhost` SQL SECURITY DEFINER VIEW v AS select 1",
+    ] {
+        assert_eq!(found(&invoked(text)), None);
+    }
 }

@@ -230,3 +230,21 @@ fn a_work_directory_that_was_filled_meanwhile_is_refused() {
     assert!(run_plan(&plan(dir.path()), &FakeExecutor::default(), Trouble::Never).is_err());
     assert!(dir.path().join("work/somebodys").exists());
 }
+
+/// Ctrl-C, SIGTERM or a lost session are to leave what a power cut would leave.
+#[test]
+fn a_restore_that_is_told_to_stop_keeps_what_it_has() {
+    for trouble in (2..=3).flat_map(|number| [Trouble::Inside(number), Trouble::After(number)]) {
+        let dir = directory();
+        stored(dir.path());
+        let plan = with_journal(dir.path());
+        let executor = FakeExecutor::new([prepares(dir.path())]);
+        let RunError::Execute(error) = run_plan(&plan, &executor, trouble).unwrap_err() else { panic!("{trouble:?}") };
+        assert_eq!(error.signal(), Some(15), "{trouble:?}");
+        let journal = fs::read_to_string(dir.path().join("work/dbbak-journal.jsonl")).unwrap();
+        let journal = Journal::parse(&journal).unwrap();
+        assert!(journal.failed.is_some_and(|(_, unproven)| !unproven), "{trouble:?}");
+        let copied = matches!(trouble, Trouble::After(2) | Trouble::Inside(3) | Trouble::After(3));
+        assert!(!copied || dir.path().join("work/data/xtrabackup_checkpoints").exists(), "{trouble:?}");
+    }
+}

@@ -2,7 +2,12 @@
 
 use super::{Case, exact, story, text};
 use dbbak_core::{
-config::{EngineChoice, NonTransactional, RoundedFloats}, facts::{ServerFacts, ToolFact}, model::TreeName, plan::{BackupRequest, Plan, PlanError, Step, check}, setup::{Finding, Severity, judge}, tools::{ToolRole, UnclonedTable, DumpFinding, DumpFindingKind}, facts::ServerFacts,
+    config::{EngineChoice, NonTransactional, RoundedFloats},
+    facts::{ServerFacts, ToolFact},
+    model::TreeName,
+    plan::{BackupRequest, Plan, PlanError, Step, check},
+    setup::{Finding, Severity, judge},
+    tools::{DumpFinding, DumpFindingKind, ToolRole, UnclonedTable},
 };
 use dbbak_testkit::history::{History, Product};
 use insta::assert_snapshot;

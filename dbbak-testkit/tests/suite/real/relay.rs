@@ -28,13 +28,21 @@ const ODDITIES: &str = "
     FLUSH BINARY LOGS;
     SET GLOBAL log_bin_compress = ON, GLOBAL log_bin_compress_min_len = 10;
     INSERT INTO shop.t (b) VALUES (REPEAT('compressed ', 20));
-    ALTER EVENT shop.on_event COMMENT 'changed';
+    ALTER DEFINER=root@localhost EVENT shop.on_event COMMENT 'changed';
     SET GLOBAL log_bin_compress = OFF, GLOBAL binlog_checksum = CRC32;
     CREATE PROCEDURE shop.p() INSERT INTO shop.t (b) VALUES ('by a procedure');
     CALL shop.p();
     CREATE USER someone@localhost IDENTIFIED BY 'word';
     ALTER TABLE shop.t ADD COLUMN d INT DEFAULT 5;
     UPDATE shop.t SET d = a;
+";
+
+/// Events whose owner is whoever changed them.
+const OWNED: &str = "
+    CREATE DEFINER=someone@localhost EVENT shop.owned ON SCHEDULE EVERY 1 DAY DO DELETE FROM shop.t WHERE a < 0;
+    ALTER EVENT shop.owned ON SCHEDULE EVERY 2 DAY;
+    SET SESSION sql_mode = 'ANSI_QUOTES';
+    ALTER EVENT shop.off_event RENAME TO shop.`off``event`;
 ";
 
 fn prepared(options: Options) -> Scenario {
@@ -53,7 +61,7 @@ fn shown(server: &Server) -> Vec<Rows> {
     [
         "SELECT * FROM shop.t ORDER BY a",
         "SELECT * FROM shop.flat",
-        "SELECT event_name, status, event_comment FROM information_schema.events ORDER BY 1",
+        "SELECT event_name, status, event_comment, definer, originator, sql_mode FROM information_schema.events ORDER BY 1",
         "SELECT user FROM mysql.global_priv WHERE user = 'someone' OR user LIKE 'dbbak%'",
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'shop' ORDER BY 1",
     ]
@@ -94,6 +102,11 @@ fn real_relay_lands_where_the_pipe_lands() {
     assert_eq!(at, position);
     let pipe = scenario.restore(&["--latest", "--replay", "pipe"]);
     assert_eq!(looked_at(&scenario, &pipe.datadir).0, wanted);
+    // Whose an event is then goes by who changed it, which a pipe does not tell.
+    scenario.server.sql(OWNED);
+    scenario.ship();
+    let refused = scenario.try_restore(&["--latest", "--replay", "pipe"]).exits(5);
+    assert!(refused.stderr.contains("by the account that ran it, root@localhost"), "{refused}");
     // mariadb-binlog refuses a number that does not grow; the applier takes it as the source did.
     scenario.server.sql("SET gtid_seq_no = 3; INSERT INTO shop.t (b) VALUES ('out of order')");
     let wanted = shown(&scenario.server);
@@ -273,7 +286,7 @@ const MYSQL_ODDITIES: &str = "
     SET binlog_transaction_compression = OFF;
     SET GLOBAL binlog_checksum = NONE; INSERT INTO shop.t (b) VALUES ('without checksums');
     SET GLOBAL binlog_checksum = CRC32;
-    ALTER EVENT shop.on_event COMMENT 'changed';
+    ALTER DEFINER=root@localhost EVENT shop.on_event COMMENT 'changed';
     CREATE PROCEDURE shop.p() INSERT INTO shop.t (b) VALUES ('by a procedure'); CALL shop.p();
     CREATE USER someone@localhost IDENTIFIED BY 'word';
     ALTER TABLE shop.t ADD COLUMN d INT DEFAULT 5; UPDATE shop.t SET d = a;
@@ -295,7 +308,7 @@ fn mysql_with_a_full(options: Options) -> Scenario {
 fn mysql_shown(server: &Server) -> Vec<Rows> {
     [
         "SELECT * FROM shop.t ORDER BY a",
-        "SELECT event_name, status, event_comment FROM information_schema.events ORDER BY 1",
+        "SELECT event_name, status, event_comment, definer, originator, sql_mode FROM information_schema.events ORDER BY 1",
         "SELECT user FROM mysql.user WHERE user = 'someone' OR user LIKE 'dbbak%'",
         "SELECT @@GLOBAL.gtid_executed",
         "SELECT COUNT(*) FROM mysql.slave_relay_log_info",
@@ -327,6 +340,14 @@ fn real_relay_lands_where_the_pipe_lands_on_mysql() {
             let restored = scenario.restore(&["--latest", "--replay", way]);
             assert_eq!(mysql_looked_at(&scenario, &restored.datadir), wanted, "{way}");
         }
+        scenario.server.sql(OWNED);
+        let wanted = mysql_shown(&scenario.server);
+        assert!(wanted[1].iter().any(|row| row[0] == "off`event" && row[3] == "root@localhost"), "{wanted:?}");
+        scenario.ship();
+        let restored = scenario.restore(&["--latest", "--replay", "relay"]);
+        assert_eq!(mysql_looked_at(&scenario, &restored.datadir), wanted);
+        let refused = scenario.try_restore(&["--latest", "--replay", "pipe"]).exits(5);
+        assert!(refused.stderr.contains("by the account that ran it, root@localhost"), "{refused}");
         scenario.nothing_survives();
     }
 }

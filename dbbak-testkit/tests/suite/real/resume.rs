@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::disk_full::SmallDisk;
@@ -13,6 +14,7 @@ use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Checksums, Options};
 use dbbak_testkit::workload::{Mix, Workload};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A chain, a window, and what they must come to.
 pub(super) struct Stage {
@@ -21,6 +23,8 @@ pub(super) struct Stage {
     transactions: Option<u64>,
     /// What is asked for beside the work directory.
     asked: Vec<String>,
+    /// How often a run was ended.
+    ended: AtomicUsize,
 }
 
 impl Stage {
@@ -53,7 +57,8 @@ impl Stage {
     /// A restore to what the server has now.
     pub(super) fn of(scenario: Scenario, asked: &[&str]) -> Self {
         let wanted = scenario.server.checksums("shop").unwrap();
-        Stage { scenario, wanted, transactions: None, asked: asked.iter().map(|&arg| arg.to_owned()).collect() }
+        let asked = asked.iter().map(|&arg| arg.to_owned()).collect();
+        Stage { scenario, wanted, transactions: None, asked, ended: AtomicUsize::new(0) }
     }
 
     /// Asks for more.
@@ -98,6 +103,15 @@ impl Stage {
         killed
     }
 
+    /// Ends it by one of the ways in which a run may be ended: each leaves what goes on.
+    fn end(&self, child: &mut std::process::Child) {
+        let signals = [Signal::TERM, Signal::KILL, Signal::HUP, Signal::KILL, Signal::INT];
+        let signal = signals[self.ended.fetch_add(1, Ordering::Relaxed) % signals.len()];
+        // It may have ended by itself.
+        let _ = kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal);
+        child.wait().unwrap();
+    }
+
     /// Kills it a while after a step with such a title has begun; whether there was still something to kill.
     #[track_caller]
     fn kill_in(&self, workdir: &Path, title: &str, delay: Duration) -> bool {
@@ -109,8 +123,7 @@ impl Stage {
         assert!(begun, "no step {title}");
         std::thread::sleep(delay);
         let running = child.try_wait().unwrap().is_none();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.end(&mut child);
         self.scenario.nothing_survives();
         running
     }
@@ -122,8 +135,7 @@ impl Stage {
         let mut child = self.scenario.command(&args).stderr(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(delay);
         let running = child.try_wait().unwrap().is_none();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.end(&mut child);
         self.scenario.nothing_survives();
         running
     }

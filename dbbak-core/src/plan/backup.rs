@@ -7,7 +7,7 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
-    step::{KnownTablespaces, PassTree, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
+    step::{KnownTablespaces, PassTree, PersistedSettings, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -147,6 +147,7 @@ fn by_engine(
     plan.steps.push(Step::KeepServerFiles {
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
+        persisted: persisted(server),
         to: layout::server(&id),
     });
     plan.steps.push(Step::RecordBackup(RecordBackup {
@@ -460,6 +461,15 @@ fn no_engine(tool: &ToolFact, version: &ToolVersion) -> PlanError {
         path: tool.path.clone(),
         problem: format!("it is {} {}, which takes no backups", version.kind, version.full),
     }
+}
+
+/// The settings that a server has persisted, if any.
+pub(super) fn persisted(server: &ServerFacts) -> Option<PersistedSettings> {
+    (!server.persisted.is_empty()).then(|| PersistedSettings {
+        datadir: server.datadir.clone(),
+        uuid: server.uuid.clone(),
+        names: server.persisted.clone(),
+    })
 }
 
 /// What is recorded of a server.

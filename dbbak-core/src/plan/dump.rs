@@ -2,7 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, free_stamp, program, server_record, tool},
+    backup::{binlog_dir, free_stamp, persisted, program, server_record, tool},
     step::{PassTree, RecordBackup, Step, SyncSide, TakeDump},
 };
 use crate::{
@@ -150,6 +150,7 @@ pub(super) fn plan_dump(
     plan.steps.push(Step::KeepServerFiles {
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
+        persisted: persisted(server),
         to: layout::server(&id),
     });
     let trees = vec![TreeName::Dump];

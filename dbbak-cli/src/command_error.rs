@@ -357,6 +357,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("set mysql_option_file: PATH, with user and password in its group [client]")
         }
         PlanError::NoClonePlugin { .. } => hint("the server must be started without --clone=OFF"),
+        PlanError::ClonedElsewhere { .. } => vec!["--engine xtrabackup or --engine dump, or move them".into()],
+        PlanError::CloneOfAnother { .. } => {
+            vec!["run dbbak as root or as the server's user, or take another engine".into()]
+        }
         PlanError::NotCloned { .. } => {
             hint("ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)")
         }

@@ -148,6 +148,7 @@ impl Probe for SystemProbe {
             utc_offset_seconds: chrono::Local::now().offset().local_minus_utc(),
             time_zone: time_zone(),
             root: rustix::process::geteuid().is_root(),
+            uid: Some(rustix::process::geteuid().as_raw()),
             temp_dir: std::env::temp_dir(),
         }
     }

@@ -164,6 +164,9 @@ pub struct OwnerFact {
 /// What decides whether a server can be cloned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloneFacts {
+    /// Files of its tables that lie outside of the data directory: a clone cannot write them a second time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<String>,
     /// The state of the plugin; `None`: it is not installed.
     pub plugin: Option<String>,
     /// Tables that a clone would leave empty, as far as the account may see them.
@@ -236,6 +239,9 @@ pub struct ServerFacts {
     /// What is encrypted; looked at before a backup alone. `None`: nothing that the account may see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// MySQL: the names of the settings that it has persisted, as far as the account may see them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub persisted: Vec<String>,
 }
 
 /// A server that did not answer.

@@ -154,6 +154,9 @@ pub struct HostFacts {
     pub time_zone: Option<String>,
     /// Whether this process is root.
     pub root: bool,
+    /// The user that this process is, where that is known.
+    #[serde(default)]
+    pub uid: Option<u32>,
     /// A directory for short paths (sockets), as the caller's environment names it.
     pub temp_dir: PathBuf,
 }

@@ -9,7 +9,7 @@ use crate::{
         ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, classify,
         layout, sums_of,
     },
-    tools::{TablespaceIds, masked_file},
+    tools::{PERSISTED, TablespaceIds, masked_file},
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -120,7 +120,7 @@ pub fn record_server_files(
     session: &dyn Session,
     to: &StoreKey,
     variables: &BTreeMap<String, String>,
-    tablespaces: Option<&TablespaceIds>,
+    (tablespaces, persisted): (Option<&TablespaceIds>, Option<&[u8]>),
     files: &[(PathBuf, String)],
 ) -> Result<(), RecordError> {
     let json = serde_json::to_vec_pretty(variables).map_err(|_| RecordError::Incomplete { missing: "variables" })?;
@@ -129,6 +129,9 @@ pub fn record_server_files(
     if let Some(ids) = tablespaces {
         let json = serde_json::to_vec(ids).map_err(|_| RecordError::Incomplete { missing: "tablespaces" })?;
         publish(session, &key("tablespaces.json")?, &json)?;
+    }
+    if let Some(persisted) = persisted {
+        publish(session, &key(PERSISTED)?, persisted)?;
     }
     for (path, text) in files {
         let name: String = path.to_string_lossy().trim_start_matches('/').replace('/', "__");

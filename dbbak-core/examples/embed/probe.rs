@@ -128,6 +128,7 @@ impl Probe for OwnProbe {
             utc_offset_seconds: 0,
             time_zone: None,
             root: rustix::process::geteuid().is_root(),
+            uid: None,
             temp_dir: std::env::temp_dir(),
         }
     }

@@ -181,6 +181,11 @@ pub(super) fn give(path: &Path, uid: u32, gid: u32) -> Result<(), ExecuteError> 
     lchown(path, Some(uid), Some(gid)).map_err(failed("give away", path))
 }
 
+/// Gives one file or directory to a user; its group stays.
+pub(super) fn give_to_user(path: &Path, uid: u32) -> Result<(), ExecuteError> {
+    lchown(path, Some(uid), None).map_err(failed("give away", path))
+}
+
 /// Clears the bit in a binlog's first event that says that a server still writes the file.
 pub(super) fn mark_closed(path: &Path) -> Result<(), ExecuteError> {
     let mut file = File::options().read(true).write(true).open(path).map_err(failed("open", path))?;

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub backup: Option<NewBackup>,
     /// The server's option files, as read.
     pub server_files: Vec<(PathBuf, String)>,
+    /// MySQL: the file of the settings that it has persisted, without secrets.
+    pub persisted: Option<Vec<u8>>,
     /// The binlogs that were archived.
     pub shipped: Vec<BinlogEntry>,
     /// The archived binlogs that were read for the index.
@@ -42,6 +44,7 @@ impl Outcome {
             listings: _,
             backup: _,
             server_files: _,
+            persisted: _,
             shipped: _,
             indexed: _,
             replay,

@@ -120,6 +120,7 @@ impl<'a> Walk<'a> {
                 self.session()?.create_dir(key)?;
                 self.made_keys.push(key.clone());
             }
+            Step::GiveDir { path, uid } => files::give_to_user(path, *uid)?,
             Step::CreateDir { path } => {
                 files::create_empty_dir(path)?;
                 self.made_dirs.push(path.clone());
@@ -152,7 +153,9 @@ impl<'a> Walk<'a> {
             Step::LoadDump(load) => load::load_dump(load, &self.running())?,
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
             Step::RemoveTree { path } => files::remove_tree(path)?,
-            Step::CutTies { datadir } => ties::cut_ties(datadir)?,
+            Step::CutTies { datadir, persisted } => {
+                ties::cut_ties(datadir, persisted.as_ref(), effects.store, effects.reporter)?;
+            }
             Step::FlushBinlogs { launch } => {
                 let exits = self.running().run(std::slice::from_ref(launch))?;
                 if !exits.iter().all(|exit| exit.status.success()) {
@@ -183,7 +186,10 @@ impl<'a> Walk<'a> {
                 self.outcome.caught_up = reached;
             }
             Step::MakeReady(ready) => ready::make_ready(ready, &self.outcome, effects.store, effects.reporter)?,
-            Step::KeepServerFiles { files: paths, .. } => {
+            Step::KeepServerFiles { files: paths, persisted, .. } => {
+                if let Some(persisted) = persisted {
+                    self.outcome.persisted = ties::read_persisted(persisted, effects.reporter);
+                }
                 for path in paths {
                     let bytes = files::read_file(path)?.unwrap_or_default();
                     self.outcome.server_files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));

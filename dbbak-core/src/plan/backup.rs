@@ -7,7 +7,7 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
-    step::{KnownTablespaces, PassTree, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
+    step::{KnownTablespaces, PassTree, PersistedSettings, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -173,6 +173,7 @@ fn by_engine(
         variables: server.variables.clone(),
         broken: facts.broken.clone(),
         files: config.server.config_files.clone(),
+        persisted: persisted(server),
         to: layout::server(&id),
     });
     plan.steps.push(Step::RecordBackup(RecordBackup {
@@ -501,6 +502,15 @@ pub(super) fn broken_warning(facts: &Facts) -> Option<String> {
         "tables have lost their tablespace on the server already (discarded, or the file is gone), and the backup holds them as they are: {}{more}",
         facts.broken.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
     ))
+}
+
+/// The settings that a server has persisted, if any.
+pub(super) fn persisted(server: &ServerFacts) -> Option<PersistedSettings> {
+    (!server.persisted.is_empty()).then(|| PersistedSettings {
+        datadir: server.datadir.clone(),
+        uuid: server.uuid.clone(),
+        names: server.persisted.clone(),
+    })
 }
 
 /// What is recorded of a server.

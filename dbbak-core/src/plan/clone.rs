@@ -2,7 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, broken_warning, free_stamp, program, server_record, tool},
+    backup::{binlog_dir, broken_warning, free_stamp, persisted, program, server_record, tool},
     keyring::keyring,
     scratch::{self, Scratch},
     step::{
@@ -16,6 +16,7 @@ use crate::{
     engine::{BackupJob, Engine, can_clone, engine_for, engine_named},
     facts::{Facts, ServerFacts},
     model::{BackupId, TreeName},
+    probe::PathState,
     store::{Encryption, LockScope, layout},
     survey::client_of,
     tools::{
@@ -86,6 +87,10 @@ pub(super) fn plan_clone(
     if !found.uncloned.is_empty() {
         return Err(PlanError::NotCloned { tables: found.uncloned.iter().map(ToString::to_string).collect() });
     }
+    if config.clone_donor.is_none() && !found.outside.is_empty() {
+        return Err(PlanError::ClonedElsewhere { files: found.outside });
+    }
+    let gives_to = server_user(config, facts, server)?;
     let (client_tool, _) = tool(facts, ToolRole::Client)?;
     let ts = free_stamp(catalog, now)?;
     let id = BackupId::full(ts);
@@ -116,6 +121,9 @@ pub(super) fn plan_clone(
     }
     plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
     plan.steps.push(Step::CreateDir { path: work.scratch.clone() });
+    if let Some(uid) = gives_to {
+        plan.steps.push(Step::GiveDir { path: work.scratch.clone(), uid });
+    }
     plan.steps.push(Step::CreateDir { path: work.scratch.join("tmp") });
     if config.clone_donor.is_some() {
         plan.steps.push(Step::InitDatadir(Box::new(work.initialise()?)));
@@ -131,6 +139,7 @@ pub(super) fn plan_clone(
         broken: facts.broken.clone(),
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
+        persisted: persisted(server),
         to: layout::server(&id),
     });
     let trees = vec![TreeName::PreparedFinal];
@@ -148,6 +157,25 @@ pub(super) fn plan_clone(
     plan.discard_dirs = vec![work.scratch.clone()];
     plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };
     Ok(plan)
+}
+
+/// The user that the server runs as, where that is another one than dbbak's: the directory that it writes the copy into must be
+/// its own. Its data directory tells who it is.
+///
+/// # Errors
+///
+/// [`PlanError::CloneOfAnother`] where dbbak cannot give a directory away.
+fn server_user(config: &Config, facts: &Facts, server: &ServerFacts) -> Result<Option<u32>, PlanError> {
+    let (None, Some(PathState::Directory { owner, .. })) = (&config.clone_donor, facts.paths.get(&server.datadir))
+    else {
+        return Ok(None);
+    };
+    match facts.host.uid {
+        Some(own) if own == *owner => Ok(None),
+        _ if facts.host.root => Ok((*owner != 0).then_some(*owner)),
+        Some(own) => Err(PlanError::CloneOfAnother { datadir: server.datadir.clone(), owner: *owner, own }),
+        None => Ok(None),
+    }
 }
 
 struct Work<'a> {

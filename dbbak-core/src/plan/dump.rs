@@ -2,7 +2,7 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, free_stamp, program, server_record, tool},
+    backup::{binlog_dir, free_stamp, persisted, program, server_record, tool},
     dump_findings::Findings,
     step::{PassTree, RecordBackup, Step, SyncSide, TakeDump},
 };
@@ -162,6 +162,7 @@ pub(super) fn plan_dump(
         broken: Vec::new(),
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
+        persisted: persisted(server),
         to: layout::server(&id),
     });
     let trees = vec![TreeName::Dump];

@@ -55,6 +55,22 @@ pub enum PlanError {
         /// The server.
         donor: String,
     },
+    /// Tables lie outside of the data directory: the server would write their copies over them, and refuses.
+    #[error("a clone cannot hold tables that lie outside of the data directory: {}", files.join(", "))]
+    ClonedElsewhere {
+        /// Their files.
+        files: Vec<String>,
+    },
+    /// The server writes the copy as its own user, which cannot write into a directory of dbbak's.
+    #[error("the server runs as user {owner}, who owns {}, and dbbak as user {own}: neither may use what the other writes", datadir.display())]
+    CloneOfAnother {
+        /// The server's data directory.
+        datadir: PathBuf,
+        /// Who owns it.
+        owner: u32,
+        /// The user that dbbak runs as.
+        own: u32,
+    },
     /// A clone would leave tables empty.
     #[error("a clone holds InnoDB's tables alone, and would leave these empty: {}", tables.join(", "))]
     NotCloned {

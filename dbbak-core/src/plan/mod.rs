@@ -71,9 +71,9 @@ pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
-    InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PlaceBinlogs,
-    PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step, StoredTree,
-    SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PersistedSettings,
+    PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step,
+    StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -208,6 +208,7 @@ impl Step {
         match self {
             Step::CreateStoreDir { key } => format!("create {key} in the store"),
             Step::CreateDir { path } => format!("create {}", path.display()),
+            Step::GiveDir { path, uid } => format!("give {} to the server's user {uid}", path.display()),
             Step::PassTree(pass) | Step::MendTree(pass) => pass.title.clone(),
             Step::RunTool(run) => run.title.clone(),
             Step::ReadBackup(_) => "read what the backup says of itself".into(),

@@ -7,7 +7,10 @@ use super::{
     select::Window,
     step::{MakeReady, Ownership, PlaceBinlogs, Step},
 };
-use crate::{store::BinlogEntry, tools::Family};
+use crate::{
+    store::BinlogEntry,
+    tools::{Family, PERSISTED},
+};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -28,7 +31,14 @@ struct LogPlace {
 impl Restore<'_> {
     /// Removes what a copy of the source's data may hold of it: identity, replication, lists of its binlogs.
     pub(super) fn cut_ties(&self, plan: &mut Plan) {
-        plan.steps.push(Step::CutTies { datadir: self.datadir() });
+        let kept = self.chain.last().and_then(|last| stored(self.facts, last).ok());
+        let kept = kept.and_then(|stored| stored.server_files.iter().find(|key| key.file_name() == Some(PERSISTED)));
+        if kept.is_some() {
+            plan.reasons.push(format!(
+                "the settings that the source had persisted (SET PERSIST) come back with {PERSISTED}, but for those that name paths"
+            ));
+        }
+        plan.steps.push(Step::CutTies { datadir: self.datadir(), persisted: kept.cloned() });
     }
 
     /// The files that make up a server's identity.

@@ -447,6 +447,7 @@ mod tests {
             utc_offset_seconds: 0,
             time_zone: None,
             root: false,
+            uid: None,
             temp_dir: "/tmp".into(),
         };
         let mut facts = Facts::of_host(host);

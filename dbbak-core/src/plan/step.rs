@@ -26,6 +26,13 @@ pub enum Step {
         /// The directory.
         path: PathBuf,
     },
+    /// Gives a directory of the run's own to the user that another server runs as, which is to write into it. Needs root.
+    GiveDir {
+        /// The directory.
+        path: PathBuf,
+        /// The user.
+        uid: u32,
+    },
     /// Goes through a tree once: hashes, compares, copies and syncs, as asked.
     PassTree(PassTree),
     /// Goes through a copy that a dead run left: what has not its recorded digest is copied again, what was never recorded
@@ -64,6 +71,9 @@ pub enum Step {
     CutTies {
         /// The data directory.
         datadir: PathBuf,
+        /// MySQL: what was kept of the settings that the source had persisted; they come back, but for those that name paths.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        persisted: Option<StoreKey>,
     },
     /// Keeps a copy of the server's settings with the backup, secrets masked.
     KeepServerFiles {
@@ -74,6 +84,9 @@ pub enum Step {
         broken: Vec<String>,
         /// Option files to copy.
         files: Vec<PathBuf>,
+        /// MySQL: the settings that it has persisted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        persisted: Option<PersistedSettings>,
         /// Where they go.
         to: StoreKey,
     },
@@ -169,6 +182,17 @@ pub enum SyncSide {
     Source,
     /// The copy.
     Copy,
+}
+
+/// The settings that a MySQL server keeps in a file of its data directory, which no backup tool copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersistedSettings {
+    /// The data directory, as the server names it.
+    pub datadir: PathBuf,
+    /// The server's uuid: the directory is its own where `auto.cnf` says the same.
+    pub uuid: Option<String>,
+    /// The names of the settings.
+    pub names: Vec<String>,
 }
 
 /// A tree of a backup in the store.

@@ -113,7 +113,8 @@ fn record(
     match step {
         Step::KeepServerFiles { variables, broken, to, .. } => {
             let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
-            record_server_files(locked()?, to, variables, tablespaces, &outcome.server_files)?;
+            let persisted = outcome.persisted.as_deref();
+            record_server_files(locked()?, to, variables, (tablespaces, persisted), &outcome.server_files)?;
             record_broken_tables(locked()?, to, broken)?;
         }
         Step::RecordBackup(plan) => {

@@ -68,6 +68,11 @@ fn size_of_data(facts: &mut Facts, probe: &dyn Probe) {
         Some(Ok(server)) => Some(server.datadir.clone()),
         _ => None,
     };
+    if let Some(datadir) = &datadir
+        && let Ok(state) = probe.path_state(datadir)
+    {
+        facts.paths.insert(datadir.clone(), state);
+    }
     // The server's files may belong to somebody else; then only the tool will know how large the backup gets.
     if let Some(datadir) = datadir
         && let Ok(size) = probe.tree_size(&datadir)

@@ -68,6 +68,7 @@ pub fn clone_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Res
         Ok(CloneFacts {
             plugin: parse_clone_plugin(&questions.ask(Query::ClonePlugin)?)?,
             uncloned: parse_uncloned(&questions.ask(Query::NotCloned)?)?,
+            outside: questions.names(Query::OutsideFiles, "path", true),
         })
     };
     match ask() {
@@ -171,6 +172,13 @@ impl Questions<'_> {
         }
     }
 
+    /// One column of an answer, where the question suits the server; empty where it does not answer.
+    fn names(&self, query: Query, column: &str, suits: bool) -> Vec<String> {
+        let answer = if suits { self.ask(query).ok() } else { None };
+        let table = answer.as_deref().filter(|answer| !answer.is_empty()).and_then(|answer| parse_table(answer).ok());
+        table.iter().flat_map(|table| table.rows()).filter_map(|row| row.get(column).map(str::to_owned)).collect()
+    }
+
     fn all(&self) -> Result<ServerFacts, Unanswered> {
         let variables = parse_variables(&self.ask(Query::Variables)?)?;
         let text = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
@@ -205,6 +213,7 @@ impl Questions<'_> {
             now: self.ask(Query::Clock).ok().and_then(|text| parse_clock(&text).ok()),
             grants: self.ask(Query::Grants).ok().and_then(|text| parse_grants(&text).ok()).unwrap_or_default(),
             encryption: None,
+            persisted: self.names(Query::Persisted, "name", flavor.family() == Family::Mysql),
             version_text,
             variables,
         };

@@ -84,6 +84,10 @@ pub enum Query {
     DumpFindings(Dialect),
     /// Under which account the server let the client in: the column `account`. Needs no privilege.
     CurrentUser,
+    /// MySQL 8.0 and later: the settings that are persisted, the column `name`. Needs SELECT on it.
+    Persisted,
+    /// MySQL 8.0 and later: files of tables that lie outside of the data directory, the column `path`. Needs PROCESS.
+    OutsideFiles,
 }
 
 /// How a server wants to be asked, where servers differ.
@@ -138,6 +142,13 @@ impl Query {
             Query::ExecutedGtids => "SELECT @@GLOBAL.gtid_executed AS gtids",
             Query::BinlogGtids => "SELECT @@GLOBAL.gtid_binlog_pos AS gtids",
             Query::CurrentUser => "SELECT CURRENT_USER() AS account",
+            Query::Persisted => {
+                "SELECT VARIABLE_NAME AS name FROM performance_schema.persisted_variables ORDER BY VARIABLE_NAME"
+            }
+            Query::OutsideFiles => {
+                "SELECT FILE_NAME AS path FROM information_schema.FILES WHERE FILE_TYPE = 'TABLESPACE' AND TABLESPACE_NAME <> \
+                 'innodb_system' AND (FILE_NAME LIKE '/%' OR FILE_NAME LIKE '../%') ORDER BY FILE_NAME"
+            }
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
             Query::Tablespaces(family) => ask_tablespaces(family),

@@ -33,6 +33,7 @@ mod login;
 mod mysqlbinlog;
 mod mysqld;
 mod names;
+mod persisted;
 mod recorded;
 mod remote_clone;
 mod remote_reader;
@@ -92,6 +93,7 @@ pub use mysqld::{
     MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings, encryption_settings, format_settings,
 };
 pub use names::{SERVER_DIRS, names_for};
+pub use persisted::{LeftOut, Persisted, without_paths, without_secrets};
 pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};

@@ -78,6 +78,7 @@ impl History {
             utc_offset_seconds: 7200,
             time_zone: Some("Europe/Berlin".into()),
             root: false,
+            uid: Some(1000),
             temp_dir: "/tmp".into(),
         });
         facts.tools = self.product.tools();
@@ -305,6 +306,7 @@ impl History {
             now: Some(self.now),
             grants: Grants::default(),
             encryption: None,
+            persisted: Vec::new(),
         }
     }
 

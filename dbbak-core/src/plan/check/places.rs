@@ -104,6 +104,9 @@ pub(super) fn private_copies(plan: &Plan, broken: Broken<'_>) {
             }
             Step::TakeClone(take) => copies.push(&take.dir),
             Step::InitDatadir(init) => copies.push(&init.datadir),
+            Step::GiveDir { path, .. } if !made_before(plan, place, path) => {
+                broken(2, format!("{} is given away, but the run did not make it", path.display()));
+            }
             Step::MoveTree { from, .. } | Step::RemoveTree { path: from } => {
                 // What another run left lies where this run's own directory is made, and has the name of such a one.
                 let left = is_run_dir(from) && from.parent().is_some() && from.parent() == plan.scratch.as_deref();
@@ -204,7 +207,7 @@ pub(super) fn own_directories(plan: &Plan, broken: Broken<'_>) {
         }
         match step {
             Step::CreateDir { path } | Step::RemoveTree { path } | Step::WriteReport { path, .. } => own(path),
-            Step::CutTies { datadir } => own(datadir),
+            Step::CutTies { datadir, .. } => own(datadir),
             Step::PassTree(pass) => pass.to.iter().for_each(|to| own(to)),
             Step::MakeReady(ready) => {
                 own(&ready.datadir);

@@ -91,6 +91,7 @@ fn facts() -> Facts {
         utc_offset_seconds: 0,
         time_zone: None,
         root: false,
+        uid: None,
         temp_dir: "/tmp".into(),
     })
 }

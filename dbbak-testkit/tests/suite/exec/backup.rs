@@ -108,6 +108,7 @@ impl Bench {
             now: None,
             grants: Grants::default(),
             encryption: None,
+            persisted: Vec::new(),
         }));
         survey::backup_paths(&mut facts, &self.config, &catalog, &SystemProbe).unwrap();
         plan_backup(&self.config, &catalog, &facts, self.clock.now(), &BackupRequest::Full).unwrap()

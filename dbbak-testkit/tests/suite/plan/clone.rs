@@ -6,6 +6,7 @@ use dbbak_core::{
     facts::CloneFacts,
     model::TreeName,
     plan::{BackupRequest, Plan, PlanError, Step, check},
+    probe::PathState,
     tools::{ToolRole, UnclonedTable, Version},
 };
 use dbbak_testkit::history::{History, Product};
@@ -13,7 +14,8 @@ use insta::assert_snapshot;
 
 fn case() -> Case {
     let mut case = Case::of(story(Product::Mysql84));
-    case.facts.clone = Some(CloneFacts { plugin: Some("ACTIVE".into()), uncloned: Vec::new() });
+    case.facts.clone =
+        Some(CloneFacts { plugin: Some("ACTIVE".into()), uncloned: Vec::new(), ..CloneFacts::default() });
     case
 }
 
@@ -34,6 +36,38 @@ fn full_by_clone() {
     local.config.scratch_dir = None;
     local.facts.filesystems.get_mut(dbbak_testkit::history::ROOT.as_ref() as &std::path::Path).unwrap().network = false;
     assert_snapshot!("full_clone_local_store", text(&full(&local).unwrap()));
+}
+
+/// The server writes the copy as its own user: root gives it a directory, another user cannot.
+#[test]
+fn a_clone_of_a_server_of_another_user() {
+    let of = |owner: u32, root: bool, own: u32| {
+        let mut case = asked_for();
+        case.facts.host.root = root;
+        case.facts.host.uid = Some(own);
+        let state = PathState::Directory { empty: false, mode: 0o700, owner, writable: root };
+        case.facts.paths.insert(dbbak_testkit::history::DATADIR.into(), state);
+        full(&case)
+    };
+    let given = |plan: &Plan| {
+        plan.steps.iter().find_map(|step| match step {
+            Step::GiveDir { path, uid } => Some((path.clone(), *uid)),
+            _ => None,
+        })
+    };
+    let plan = of(105, true, 0).unwrap();
+    assert_eq!(check(&plan), []);
+    assert_eq!(given(&plan).unwrap().1, 105);
+    let mut broken = plan;
+    for step in &mut broken.steps {
+        if let Step::GiveDir { path, .. } = step {
+            *path = "/var/lib/mysql".into();
+        }
+    }
+    assert!(check(&broken).iter().any(|violation| violation.rule == 2));
+    assert_eq!(given(&of(0, true, 0).unwrap()), None);
+    assert_eq!(given(&of(105, false, 105).unwrap()), None);
+    assert!(matches!(of(105, false, 1000), Err(PlanError::CloneOfAnother { owner: 105, own: 1000, .. })));
 }
 
 /// From another machine a private server fetches the data; the account stands in no command.
@@ -91,7 +125,9 @@ fn refused() {
     };
     let plugin = |state: Option<&str>| {
         let state = state.map(str::to_owned);
-        refuse(&move |case| case.facts.clone = Some(CloneFacts { plugin: state.clone(), uncloned: Vec::new() }))
+        refuse(&move |case| {
+            case.facts.clone = Some(CloneFacts { plugin: state.clone(), uncloned: Vec::new(), ..CloneFacts::default() })
+        })
     };
     assert_eq!(plugin(None), "the server's clone plugin is not installed");
     assert_eq!(plugin(Some("DISABLED")), "the server's clone plugin is DISABLED");

@@ -134,7 +134,8 @@ fn server(case: &mut Case) -> &mut ServerFacts {
 fn a_clone_is_opened_with_the_keys() {
     let mut case = Case::of(story(Product::Mysql84));
     case.config.engine = EngineChoice::Clone;
-    case.facts.clone = Some(CloneFacts { plugin: Some("ACTIVE".into()), uncloned: Vec::new() });
+    case.facts.clone =
+        Some(CloneFacts { plugin: Some("ACTIVE".into()), uncloned: Vec::new(), ..CloneFacts::default() });
     server(&mut case).encryption = Some(encryption("component_keyring_file"));
     let error = case.backup(&BackupRequest::Full).unwrap_err();
     assert!(error.to_string().starts_with("the server is encrypted (2 tablespaces"), "{error}");

@@ -69,7 +69,8 @@ fn a_replica(far: &Path) -> Scenario {
         "INSTALL PLUGIN clone SONAME 'mysql_clone.so';
          CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='r', SOURCE_AUTO_POSITION=1;
          CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.2', SOURCE_PORT=2, SOURCE_USER='r', SOURCE_LOG_FILE='binlog.000007',
-         SOURCE_LOG_POS=4711 FOR CHANNEL 'west'; CREATE DATABASE far",
+         SOURCE_LOG_POS=4711 FOR CHANNEL 'west'; CREATE DATABASE far; SET PERSIST max_connections = 77;
+         SET PERSIST slow_query_log_file = '/tmp/dbbak-test-of-the-source-slow.log'",
     );
     scenario.backup(&["backup-full", "--engine", "clone"]);
     scenario
@@ -88,10 +89,13 @@ fn is_no_replica(scenario: &Scenario, restored: &Restored) {
     assert_eq!((&west["file"], &west["position"]), (&"binlog.000007".into(), &4711.into()), "{coordinates:#}");
     let names = files_below(&restored.datadir).into_iter().map(|path| path.display().to_string());
     assert_eq!(names.filter(|name| name.contains("relay")).collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(said.contains("had persisted slow_query_log_file"), "{said}");
     let options = Options { log_bin: None, ..Options::mysql() };
     let server = Server::on_datadir(&restored.datadir, &scenario.fresh("used"), options).unwrap();
     assert_eq!(server.value("SELECT COUNT(*) FROM mysql.slave_master_info"), "0");
     assert_eq!(server.value("SELECT COUNT(*) FROM mysql.slave_relay_log_info"), "0");
+    assert_eq!(server.value("SELECT @@GLOBAL.max_connections"), "77", "what was persisted came back");
+    assert!(!server.value("SELECT @@GLOBAL.slow_query_log_file").contains("of-the-source"));
 }
 
 #[test]
@@ -120,6 +124,8 @@ fn real_mysql_inside_no_channel_and_no_directory_of_the_source() {
     ));
     let sums = source.checksums("far").unwrap();
     assert_eq!(files_below(far).len(), 3, "they lie elsewhere");
+    let clone = scenario.dbbak(&["backup-full", "--engine", "clone", "--exec"]).exits(5);
+    assert!(clone.stderr.contains("cannot hold tables that lie outside of the data directory"), "{clone}");
     source.sql("DROP DATABASE far");
     let accident = last();
     scenario.ship();

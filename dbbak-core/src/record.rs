@@ -1,13 +1,17 @@
 //! Enters what a run brought into the store: files and meta first, the manifest or the index last.
 
+mod rebuild;
+
+pub use rebuild::{Damage, Rebuilt, find_damage, rebuild};
+
 use crate::{
     execute::{NewBackup, Outcome, TreeListing},
     model::{BackupId, BackupKind, TreeName},
     plan::RecordBackup,
     store::{
         BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyClass, KeyPart, Manifest,
-        ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, classify,
-        layout, sums_of,
+        ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, backup_dirs,
+        binlog_files, classify, layout, sums_of,
     },
     tools::{TablespaceIds, masked_file},
 };
@@ -28,6 +32,12 @@ pub enum RecordError {
     Incomplete {
         /// What is missing.
         missing: &'static str,
+    },
+    /// A store that holds backups or binlogs lacks the list of them: it is no new store.
+    #[error("the store holds what {key} must list, and {key} is not there")]
+    ListLost {
+        /// The list.
+        key: StoreKey,
     },
     /// What was to be removed as an orphan is named by the manifest or the binlog index.
     #[error("{key} is no orphan: the store's lists name it")]
@@ -218,6 +228,17 @@ pub fn record_layout(session: &dyn Session, file: &StoreFile) -> Result<Vec<Stor
     }
     let sums = existing.as_ref().map_or(Sums::Optional, |(file, _)| file.sums());
     let (mut manifest, manifest_version) = split(Manifest::load(session, sums)?);
+    // What is there without its list would be taken for orphans.
+    let lists = [
+        (layout::manifest(), manifest_version.is_none() && !backup_dirs(session)?.is_empty()),
+        (
+            layout::binlog_index(),
+            session.head(&layout::binlog_index())?.is_none() && !binlog_files(session)?.is_empty(),
+        ),
+    ];
+    if let Some((key, _)) = lists.into_iter().find(|(_, lacks)| *lacks) {
+        return Err(RecordError::ListLost { key });
+    }
     if manifest_version.is_none() {
         created.push(layout::manifest());
     }
@@ -237,33 +258,6 @@ pub fn record_layout(session: &dyn Session, file: &StoreFile) -> Result<Vec<Stor
         created.push(layout::store_file());
     }
     Ok(created)
-}
-
-/// Rebuilds a lost manifest from the facts that lie with the backups. Returns the backups found and what could not be
-/// read.
-///
-/// # Errors
-///
-/// When the store cannot be read or written.
-pub fn rebuild_manifest(session: &dyn Session) -> Result<(Vec<ManifestEntry>, Vec<StoreError>), RecordError> {
-    let sums = sums(session)?;
-    let mut entries = Vec::new();
-    let mut unreadable = Vec::new();
-    for info in session.list(&StoreKey::root())? {
-        let id: Option<BackupId> = info.key.file_name().and_then(|name| name.parse().ok());
-        let Some(id) = id.filter(|_| info.is_prefix) else { continue };
-        // A directory without facts is what a killed run left: an orphan, no backup.
-        let Some((bytes, _)) = crate::store::read_version(session, &layout::meta(&id))? else { continue };
-        match BackupMeta::parse(&bytes, &id, None, sums) {
-            Ok(meta) => entries.push(meta.manifest_entry(Digest::of(&bytes))),
-            Err(error) => unreadable.push(error),
-        }
-    }
-    entries.sort_by_key(|entry| (entry.ended_at, entry.ts));
-    let current = crate::store::read_version(session, &layout::manifest())?;
-    let manifest = Manifest { entries };
-    manifest.save(session, current.as_ref().map(|(_, version)| version))?;
-    Ok((manifest.entries, unreadable))
 }
 
 fn split<T: Default, V>(loaded: Option<(T, V)>) -> (T, Option<V>) {

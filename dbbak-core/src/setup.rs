@@ -35,6 +35,23 @@ pub enum Finding {
         /// Whether it is not there at all.
         missing: bool,
     },
+    /// The store lacks something that its lists name.
+    StoreLacks {
+        /// What, in words.
+        loss: String,
+    },
+    /// Finished backups or archived binlogs are in the store, and no list names them.
+    Unlisted {
+        /// How many.
+        count: usize,
+    },
+    /// Binlogs are missing, and no backup stands behind the gap.
+    Gap {
+        /// The timeline.
+        timeline: String,
+        /// What is missing, in words.
+        gap: String,
+    },
     /// The store was made by another program: it can be read and not written.
     StoreWithoutFile,
     /// This process may not write to the store.
@@ -291,6 +308,16 @@ pub fn judge(
         if catalog.store.is_none() {
             findings.push(Finding::StoreWithoutFile);
         }
+        let flaws = catalog.distrusted.iter().cloned();
+        findings.extend(flaws.map(|problem| Finding::StoreUnusable { problem, missing: false }));
+        let unlisted = catalog.unlisted.len();
+        if unlisted > 0 {
+            findings.push(Finding::Unlisted { count: unlisted });
+        }
+        findings.extend(catalog.losses().into_iter().map(|loss| Finding::StoreLacks { loss }));
+        let gaps = catalog.open_gaps().into_iter();
+        let gaps = gaps.filter(|(_, gap)| !matches!(gap, crate::catalog::Finding::Lost { .. }));
+        findings.extend(gaps.map(|(timeline, gap)| Finding::Gap { timeline, gap: gap.to_string() }));
         if let Some(PathState::Directory { writable: false, .. }) = facts.paths.get(&config.nfs_root) {
             findings.push(Finding::StoreNotWritable { path: config.nfs_root.clone() });
         }

@@ -160,11 +160,17 @@ impl<'a> Walk<'a> {
                     return Err(ExecuteError::Flush { problem, stderr });
                 }
             }
-            Step::FetchBinlog(fetch) => fetch::fetch_binlog(fetch, &self.running())?,
-            Step::ShipBinlog(ship) => {
-                let entry = ship::ship_binlog(ship, self.session()?, effects.reporter)?;
-                self.outcome.shipped.push(entry);
-            }
+            Step::FetchBinlog(fetch) => match fetch::fetch_binlog(fetch, &self.running()) {
+                Err(ExecuteError::Fetch { problem, .. }) if problem.is_purged() => {
+                    self.outcome.purged.push(fetch.name.clone());
+                }
+                fetched => fetched?,
+            },
+            Step::ShipBinlog(ship) if self.outcome.purged.last() == Some(&ship.entry.name) => {}
+            Step::ShipBinlog(ship) => match ship::ship_binlog(ship, self.session()?, effects.reporter)? {
+                Some(entry) => self.outcome.shipped.push(entry),
+                None => self.outcome.purged.push(ship.entry.name.clone()),
+            },
             Step::IndexBinlog(index) => {
                 let indexed = reindex::index_binlog(index, self.session()?, effects.reporter)?;
                 self.outcome.indexed.push(indexed);

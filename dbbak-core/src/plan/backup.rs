@@ -38,6 +38,7 @@ pub fn plan_backup(
 ) -> Result<Plan, PlanError> {
     let mut plan = plan_unbound(config, catalog, facts, now, request)?;
     plan.scratch = catalog.root.as_deref().and_then(|root| scratch::scratch_root(config, facts, root).ok());
+    plan.warn_of_losses(catalog);
     plan.bind(catalog);
     Ok(plan)
 }

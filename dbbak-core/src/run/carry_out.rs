@@ -121,6 +121,13 @@ fn record(
                 finished.warnings.push(format!("this backup cannot start a point-in-time recovery: {reason}"));
             }
         }
+        Step::ShipBinlog(ship) if outcome.purged.last() == Some(&ship.entry.name) => {
+            finished.incomplete.push(format!(
+                "gap: {} was purged by the server before it could be archived (timeline {})",
+                ship.entry.name,
+                ship.entry.timeline.as_deref().unwrap_or("unknown")
+            ));
+        }
         Step::ShipBinlog(_) => {
             let entry = outcome.shipped.last().ok_or(RecordError::Incomplete { missing: "the archived binlog" })?;
             record_binlog(locked()?, entry)?;

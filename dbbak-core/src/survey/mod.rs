@@ -1,5 +1,6 @@
 //! Asks the world and the store what must be known before deciding, and keeps the answers as facts.
 
+mod copies;
 mod crossing;
 mod cut;
 mod edges;
@@ -16,6 +17,7 @@ mod source;
 mod stored;
 mod tools;
 
+pub use copies::copies_of_listed;
 pub use halfway::done_place;
 pub use indexes::transaction_indexes;
 pub use journal::journal;

@@ -251,3 +251,32 @@ fn assert_whole_but_orphan(bench: &Bench) {
     assert_eq!(bench.listed(), 1);
     assert_eq!(bench.names_in("store").len(), 2, "something was removed");
 }
+
+/// What the server purges between the plan and the archiving is a gap, and the rest goes on.
+#[test]
+fn a_binlog_that_is_purged_meanwhile_is_a_gap_and_the_rest_goes_on() {
+    let bench = bench();
+    let source = bench.path("binlogs");
+    binlogs(&source, &["bin.000001", "bin.000002", "bin.000003"]);
+    let planning = Planning { config: &bench.config, store: &bench.store, probe: &SystemProbe, clock: &bench.clock };
+    let plan = planning.ship(&ShipRequest { rescue: Some(source.clone()), ..ShipRequest::default() }).unwrap();
+    fs::remove_file(source.join("bin.000002")).unwrap();
+    let session = run::lock(&bench.store, Command::Ship, &LockRequest::new("ship")).unwrap();
+    let (executor, reporter) = (FakeExecutor::default(), never());
+    let running = Running {
+        store: &bench.store,
+        session: Some(&*session),
+        executor: &executor,
+        clock: &bench.clock,
+        reporter: &reporter,
+    };
+    let finished = run::run(&plan, &running).unwrap();
+    assert_eq!(
+        finished.incomplete,
+        ["gap: bin.000002 was purged by the server before it could be archived (timeline t1)"]
+    );
+    let catalog = Catalog::load(&bench.store).unwrap();
+    let names: Vec<String> = catalog.binlogs.iter().map(|entry| entry.name.to_string()).collect();
+    assert_eq!(names, ["bin.000001", "bin.000003"]);
+    assert_eq!(catalog.open_gaps().len(), 1);
+}

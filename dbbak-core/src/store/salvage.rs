@@ -42,9 +42,10 @@ pub fn salvage_store_file(reader: &dyn StoreReader) -> Result<(Option<StoreFile>
     Ok((before, (!is_basic).then_some(flaw)))
 }
 
-/// Whether the lists are of this program: each of their entries has a sum.
+/// Whether the lists are of this program, or the facts of the backups: each of them has a sum.
 fn has_sums(reader: &dyn StoreReader) -> Result<bool, StoreError> {
-    for key in [layout::manifest(), layout::binlog_index()] {
+    let metas = backup_dirs(reader)?.into_iter().map(|id| layout::meta(&id));
+    for key in [layout::manifest(), layout::binlog_index()].into_iter().chain(metas) {
         if let Some((bytes, _)) = read_version(reader, &key)?
             && String::from_utf8_lossy(&bytes).contains("\"sum\":")
         {

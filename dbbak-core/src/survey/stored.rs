@@ -5,7 +5,9 @@ use crate::{
     catalog::Backup,
     facts::{Facts, StoredBackup},
     model::TreeName,
-    store::{BackupMeta, FileList, StoreFile, StoreKey, StoreReader, layout, read_version, sums_of},
+    store::{
+        BackupMeta, FileList, StoreKey, StoreReader, Sums, layout, read_version, salvage_store_file, sums_of,
+    },
     tools::{MetadataFile, parse_backup_cnf, parse_isl, parse_tablespaces},
 };
 use std::{collections::BTreeMap, path::Path};
@@ -16,7 +18,8 @@ use std::{collections::BTreeMap, path::Path};
 ///
 /// When the store cannot be read, or a file of a backup is damaged.
 pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup]) -> Result<(), SurveyError> {
-    let sums = sums_of(StoreFile::load(store)?.map(|(file, _)| file).as_ref());
+    let (file, flaw) = salvage_store_file(store)?;
+    let sums = if flaw.is_some() { Sums::Optional } else { sums_of(file.as_ref()) };
     for backup in chain {
         let entry = &backup.entry;
         let meta = BackupMeta::load(store, &backup.id, entry.meta_digest.as_ref(), sums)?;

@@ -251,7 +251,7 @@ fn what_was_removed_from_the_store_is_told_and_not_chosen() {
     assert_eq!(archived(&bench), before);
     let after = fs::read_to_string(bench.path("store/binlogs/index.json")).unwrap();
     assert_eq!(index.matches("\"stored_as\"").count(), after.matches("\"stored_as\"").count(), "entered twice");
-    assert!(!run(&bench, &["list"]).stdout.contains("no longer in the store"));
+    assert!(!run(&bench, &["list"]).stdout.contains("was archived, and is no longer"));
     // One that the server has no longer either is told each time.
     fs::remove_file(bench.path("store/binlogs").join(&before[0])).unwrap();
     fs::remove_file(bench.path("binlogs/mysql-bin.000001")).unwrap();

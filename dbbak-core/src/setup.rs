@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::{config_names_keyring, engine_without_tool, scratch_root},
+    plan::{config_names_keyring, engine_without_tool, scratch_root, unusable_scratch},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolKind, ToolRole, UntestedSeries, Version, untested_series},
@@ -564,6 +564,10 @@ fn space(config: &Config, facts: &Facts, server: Option<&ServerFacts>, findings:
             return;
         }
     };
+    if let Some(problem) = unusable_scratch(facts, &scratch) {
+        findings.push(Finding::NoScratch { problem: format!("{}: {problem}", scratch.display()) });
+        return;
+    }
     let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map(|size| size.bytes);
     let trees = 1 + u64::from(config.prepared.redo()) + u64::from(config.prepared.finished());
     let mut judge = |path: &PathBuf, needed: Option<u64>| {

@@ -19,6 +19,8 @@ pub struct Outcome {
     pub backup: Option<NewBackup>,
     /// The server's option files, as read.
     pub server_files: Vec<(PathBuf, String)>,
+    /// Why an option file could not be kept.
+    pub not_kept: Vec<String>,
     /// The binlogs that were archived.
     pub shipped: Vec<BinlogEntry>,
     /// The binlogs that were to be archived and were no longer there: the server purged them meanwhile.
@@ -44,6 +46,7 @@ impl Outcome {
             listings: _,
             backup: _,
             server_files: _,
+            not_kept: _,
             shipped: _,
             purged: _,
             indexed: _,

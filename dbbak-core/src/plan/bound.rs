@@ -48,8 +48,12 @@ impl Plan {
     /// digest: backups and binlogs that come meanwhile do not concern it.
     pub(super) fn lists(&self) -> Vec<StoreKey> {
         let of = |is: fn(&Step) -> bool| self.steps.iter().any(is);
-        let manifest =
-            of(|step| matches!(step, Step::CreateStoreDir { .. } | Step::RecordBackup(_) | Step::RemoveStored { .. }));
+        let manifest = of(|step| {
+            matches!(
+                step,
+                Step::CreateStoreDir { .. } | Step::RecordBackup(_) | Step::RecordTrees(_) | Step::RemoveStored { .. }
+            )
+        });
         let index = of(|step| {
             matches!(
                 step,

@@ -10,7 +10,7 @@ use crate::{
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
     record::{
         RecordError, discard_stored, record_backup, record_binlog, record_indexed, record_server_files,
-        record_timelines, remove_orphans,
+        record_timelines, record_trees, remove_orphans,
     },
     store::{PitrState, Session, StoreKey, StoreReader, read_version},
 };
@@ -113,8 +113,13 @@ fn record(
     match step {
         Step::KeepServerFiles { variables, to, .. } => {
             let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
-            record_server_files(locked()?, to, variables, tablespaces, &outcome.server_files)?;
+            let problems = record_server_files(locked()?, to, variables, tablespaces, &outcome.server_files)?;
+            let all = outcome.not_kept.iter().cloned().chain(problems);
+            finished
+                .warnings
+                .extend(all.map(|problem| format!("not all of the server's settings were kept: {problem}")));
         }
+        Step::RecordTrees(plan) => record_trees(locked()?, plan, outcome)?,
         Step::RecordBackup(plan) => {
             let entry = record_backup(locked()?, plan, outcome)?;
             if let Some(PitrState::No(reason)) = &entry.pitr {

@@ -2,7 +2,7 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
+    hints::{clone_hints, keyring_hints, locked_hints, prepared_hints, reader_hints},
     output,
 };
 use dbbak_core::{
@@ -310,19 +310,7 @@ fn store_hints(error: &StoreError) -> Vec<String> {
                 "`dbbak init` makes a new store, and one that another program made writable".into(),
             ]
         }
-        StoreError::Locked { holder, .. } => {
-            let mut hints =
-                vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)];
-            if let Some(at) = holder.heartbeat_at.filter(|at| chrono::Utc::now() - *at > chrono::TimeDelta::minutes(2))
-            {
-                hints.push(format!(
-                    "its last sign of life was at {}: nothing is backed up or archived while it holds the lock; \
-                     if it is dead, `dbbak unlock --reason WHY` takes the lock away",
-                    at.format("%Y-%m-%d %H:%M:%S UTC")
-                ));
-            }
-            hints
-        }
+        StoreError::Locked { holder, .. } => locked_hints(holder),
         StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
         StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
         StoreError::Damaged { .. } => vec![

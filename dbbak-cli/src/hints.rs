@@ -1,6 +1,10 @@
 //! What helps against errors that other programs report.
 
-use dbbak_core::tools::{ReaderError, ReaderFailure};
+use chrono::{TimeDelta, Utc};
+use dbbak_core::{
+    store::LockHolder,
+    tools::{ReaderError, ReaderFailure},
+};
 
 /// Says where a private server is told where its keys are.
 pub(crate) fn keyring_hints(keyring: Option<&str>) -> Vec<String> {
@@ -58,4 +62,17 @@ pub(crate) fn prepared_hints() -> Vec<String> {
         "end each with XA COMMIT or XA ROLLBACK (their transaction manager does), then take the dump again; nothing of this one is listed".into(),
         "a backup of files (--engine clone, or a backup tool) holds prepared transactions".into(),
     ]
+}
+
+/// Says who holds a lock, and what to do when that lasts.
+pub(crate) fn locked_hints(holder: &LockHolder) -> Vec<String> {
+    let mut hints = vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)];
+    if let Some(at) = holder.heartbeat_at.filter(|at| Utc::now() - *at > TimeDelta::minutes(2)) {
+        hints.push(format!(
+            "its last sign of life was at {}: nothing is backed up or archived while it holds the lock; if it is dead, \
+             `dbbak unlock --reason WHY` takes the lock away",
+            at.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
+    }
+    hints
 }

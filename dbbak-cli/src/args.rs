@@ -56,6 +56,9 @@ pub enum Command {
     Prune(PruneArgs),
     /// Rebuild what can be rebuilt from the rest of the store: transaction indexes, index entries, the manifest.
     Reindex(ReindexArgs),
+
+    /// Take locks away that a dead dbbak left. Acts at once.
+    Unlock(UnlockArgs),
     /// Show the whole story on a private server: backups, an accident, the restore to just before it.
     Demo(DemoArgs),
 }
@@ -354,13 +357,30 @@ pub struct PruneArgs {
 /// Rebuilding.
 #[derive(Debug, Clone, Args)]
 pub struct ReindexArgs {
-    /// Rebuild manifest.json from the meta.json of each backup, instead of what is known of the binlogs.
+    /// Rebuild lists that are lost, damaged or too old, and leave what is known of the binlogs as it is.
     #[arg(long)]
     pub manifest: bool,
 
     /// Whether to act.
     #[command(flatten)]
     pub exec: ExecArgs,
+}
+
+/// Locks.
+#[derive(Debug, Clone, Args)]
+pub struct UnlockArgs {
+    /// Why, for those who find it in the store's logs.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+
+    /// The locks to take away: backups, binlogs, prune, read. All of them, if none is named.
+    #[arg(long, value_name = "LOCK", value_parser = lock_scope)]
+    pub lock: Vec<dbbak_core::store::LockScope>,
+}
+
+fn lock_scope(text: &str) -> Result<dbbak_core::store::LockScope, String> {
+    let known = dbbak_core::store::LockScope::ALL.into_iter();
+    known.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| "backups, binlogs, prune or read".into())
 }
 
 /// The demonstration.

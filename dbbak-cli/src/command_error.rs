@@ -3,8 +3,8 @@
 use crate::{
     exit_code,
     hints::{
-        GIVE_A_NUMBER, NO_NUMBER, applier_hints, cascade_hint, clone_hints, keep_hint, keyring_hints, lost_hints,
-        prepared_hints, reader_hints,
+        GIVE_A_NUMBER, NO_NUMBER, applier_hints, cascade_hint, clone_hints, keep_hint, keyring_hints, locked_hints,
+        lost_hints, prepared_hints, reader_hints,
     },
     output,
 };
@@ -238,9 +238,9 @@ fn run_code(error: &RunError) -> u8 {
         RunError::Plan(error) => plan_code(error),
         RunError::Execute(error) => execute_code(error),
         RunError::Record(RecordError::Store(error)) => store_code(error),
-        RunError::OtherStore { .. } | RunError::Outdated { .. } | RunError::Record(RecordError::Named { .. }) => {
-            exit_code::STORE
-        }
+        RunError::OtherStore { .. }
+        | RunError::Outdated { .. }
+        | RunError::Record(RecordError::Named { .. } | RecordError::ListLost { .. }) => exit_code::STORE,
         _ => exit_code::BUG,
     }
 }
@@ -297,6 +297,9 @@ fn run_hints(error: &RunError) -> Vec<String> {
         RunError::Execute(error) => execute_hints(error),
         RunError::Survey(SurveyError::Remote { source, .. }) => reader_hints(source),
         RunError::Broken(_) => vec!["this is a bug in dbbak; nothing was changed".into()],
+        RunError::Record(RecordError::ListLost { .. }) => {
+            vec!["it is no new store: `dbbak reindex` tells what can be rebuilt of its lists".into()]
+        }
         RunError::Outdated { .. } => vec!["nothing was changed: make the plan again".into()],
         _ => Vec::new(),
     }
@@ -317,18 +320,13 @@ fn store_hints(error: &StoreError) -> Vec<String> {
                 "`dbbak init` makes a new store, and one that another program made writable".into(),
             ]
         }
-        StoreError::Locked { holder, .. } => {
-            vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)]
-        }
+        StoreError::Locked { holder, .. } => locked_hints(holder),
         StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
         StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
-        StoreError::Damaged { key, .. } if key.as_str() == "manifest.json" => vec![
-            "`dbbak reindex --manifest` rebuilds it from the meta.json of each backup".into(),
-            "the generation before lies beside it as manifest.json.prev".into(),
+        StoreError::Damaged { .. } => vec![
+            "`dbbak reindex` tells what can be rebuilt, `dbbak reindex --exec` does it".into(),
+            "`dbbak list` and `dbbak restore` go on with what can be trusted".into(),
         ],
-        StoreError::Damaged { key, .. } if key.as_str() == "binlogs/index.json" => {
-            vec!["the generation before lies beside it as index.json.prev".into()]
-        }
         StoreError::NoSpace { .. } => {
             vec!["free some space, then run the command again: nothing half-done is listed".into()]
         }

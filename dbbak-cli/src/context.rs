@@ -3,6 +3,7 @@
 use crate::{CommandError, DuctExecutor, SystemProbe, TerminalReporter, args::Cli};
 use chrono::{FixedOffset, Local, Offset};
 use dbbak_core::{
+    catalog::Catalog,
     clock::SystemClock,
     config::Config,
     execute::{Event, Reporter},
@@ -79,6 +80,18 @@ impl Context {
     /// What planning needs.
     pub(crate) fn planning(&self) -> Planning<'_> {
         Planning { config: &self.config, store: &self.store, probe: &self.probe, clock: &self.clock }
+    }
+
+    /// What can be trusted of the store, for commands that change nothing. What cannot is said.
+    pub(crate) fn trusted(&self) -> Result<Catalog, StoreError> {
+        let catalog = Catalog::load_trusted(&self.store)?;
+        for flaw in &catalog.distrusted {
+            let text = format!(
+                "{flaw}: what can be trusted of the store's lists is shown; `dbbak reindex` tells what can be rebuilt"
+            );
+            self.reporter.report(&Event::Warning { text: &text });
+        }
+        Ok(catalog)
     }
 
     /// Local time's offset, for plans.

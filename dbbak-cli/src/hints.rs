@@ -1,7 +1,9 @@
 //! What helps against errors that other programs report.
 
+use chrono::{TimeDelta, Utc};
 use dbbak_core::{
     model::BinlogName,
+    store::LockHolder,
     tools::{ReaderError, ReaderFailure},
 };
 use std::path::Path;
@@ -130,6 +132,19 @@ pub(crate) fn cascade_hint(expected: &str, found: &str) -> Option<String> {
          it with --before-gtid, or leave it out with --skip-gtid and execute the statement on the restored server"
             .into()
     })
+}
+
+/// Says who holds a lock, and what to do when that lasts.
+pub(crate) fn locked_hints(holder: &LockHolder) -> Vec<String> {
+    let mut hints = vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)];
+    if let Some(at) = holder.heartbeat_at.filter(|at| Utc::now() - *at > TimeDelta::minutes(2)) {
+        hints.push(format!(
+            "its last sign of life was at {}: nothing is backed up or archived while it holds the lock; if it is dead, \
+             `dbbak unlock --reason WHY` takes the lock away",
+            at.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
+    }
+    hints
 }
 
 #[cfg(test)]

@@ -476,6 +476,9 @@ pub struct StoredBackup {
     pub server_files: Vec<StoreKey>,
     /// The server's variables as they were at the time of the backup.
     pub variables: BTreeMap<String, String>,
+    /// What of it is lost or damaged, in words, and done without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spoilt: Vec<String>,
 }
 
 /// What was found at a backup's coordinates in the archive.

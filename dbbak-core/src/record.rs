@@ -1,18 +1,22 @@
 //! Enters what a run brought into the store: files and meta first, the manifest or the index last.
 
+mod rebuild;
+
+pub use rebuild::{Damage, Rebuilt, find_damage, rebuild};
+
 use crate::{
     execute::{NewBackup, Outcome, TreeListing},
     model::{BackupId, BackupKind, TreeName},
-    plan::RecordBackup,
+    plan::{RecordBackup, RecordTrees},
     store::{
-        BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyClass, KeyPart, Manifest,
-        ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, classify,
-        layout, sums_of,
+        BackupMeta, BackupPart, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyClass, KeyPart,
+        Manifest, ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord,
+        backup_dirs, binlog_files, classify, layout, sums_of,
     },
     tools::{PERSISTED, TablespaceIds, masked_file},
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
 };
 
@@ -28,6 +32,12 @@ pub enum RecordError {
     Incomplete {
         /// What is missing.
         missing: &'static str,
+    },
+    /// A store that holds backups or binlogs lacks the list of them: it is no new store.
+    #[error("the store holds what {key} must list, and {key} is not there")]
+    ListLost {
+        /// The list.
+        key: StoreKey,
     },
     /// What was to be removed as an orphan is named by the manifest or the binlog index.
     #[error("{key} is no orphan: the store's lists name it")]
@@ -111,33 +121,92 @@ pub fn record_timelines(session: &dyn Session, names: &BTreeMap<KeyPart, String>
     Ok(())
 }
 
-/// Keeps the server's variables and copies of its option files with a backup, secrets masked.
+/// Adds the trees that were made of a recorded backup: list and facts are replaced, and last its entry in the manifest. The
+/// generations before stay until then: whichever the manifest names is there.
 ///
 /// # Errors
 ///
-/// When the store cannot be written.
+/// [`RecordError`]; the backup is recorded as it was before, or with the trees where only the outcome is unknown.
+pub fn record_trees(session: &dyn Session, plan: &RecordTrees, outcome: &Outcome) -> Result<(), RecordError> {
+    let missing = |missing| RecordError::Incomplete { missing };
+    let id: BackupId = plan.id.parse().map_err(|_| missing("the backup's name"))?;
+    if plan.trees.iter().any(|tree| !outcome.listings.contains_key(tree)) {
+        return Err(missing("the list of a tree's files"));
+    }
+    let sums = sums(session)?;
+    let (mut manifest, version) = split(Manifest::load(session, sums)?);
+    let entry = manifest.entries.iter_mut().find(|entry| entry.id() == id).ok_or(missing("the backup's entry"))?;
+    let meta = BackupMeta::load(session, &id, entry.meta_digest.as_ref(), sums)?;
+    let list = file_list(&outcome.listings)?.to_bytes();
+    let files_digest = Some(Digest::of(&list));
+    let final_from = plan.final_from.map(|tree| tree.as_str().to_owned());
+    let meta = BackupMeta::new(
+        ManifestEntry { files_digest, ..meta.entry },
+        paths(&plan.trees),
+        ToolRecord { final_from, ..meta.tool },
+    );
+    let facts = meta.to_bytes();
+    supersede(session, &layout::files(&id), &list)?;
+    supersede(session, &layout::meta(&id), &facts)?;
+    (entry.files_digest, entry.meta_digest) = (files_digest, Some(Digest::of(&facts)));
+    manifest.save(session, version.as_ref())?;
+    for key in [layout::files(&id), layout::meta(&id)] {
+        // Of no use any more, and no harm.
+        let _ = session.remove(&layout::previous(&key));
+    }
+    Ok(())
+}
+
+fn supersede(session: &dyn Session, key: &StoreKey, bytes: &[u8]) -> Result<(), StoreError> {
+    let current = crate::store::read_version(session, key)?.map(|(_, version)| version);
+    session.replace(key, current.as_ref(), bytes).map(|_| ())
+}
+
+/// Keeps the server's variables and copies of its option files with a backup, secrets masked, as far as that goes: no backup
+/// fails because of them. Returns what could not be kept, in words.
+///
+/// # Errors
+///
+/// When the session's locks are lost.
 pub fn record_server_files(
     session: &dyn Session,
     to: &StoreKey,
     variables: &BTreeMap<String, String>,
     (tablespaces, persisted): (Option<&TablespaceIds>, Option<&[u8]>),
     files: &[(PathBuf, String)],
-) -> Result<(), RecordError> {
-    let json = serde_json::to_vec_pretty(variables).map_err(|_| RecordError::Incomplete { missing: "variables" })?;
-    let key = |name: &str| to.join_text(name).map_err(|_| RecordError::Incomplete { missing: "a file's name" });
-    publish(session, &key("variables.json")?, &json)?;
+) -> Result<Vec<String>, RecordError> {
+    let mut kept = vec![("variables.json".to_owned(), serde_json::to_vec_pretty(variables).unwrap_or_default())];
     if let Some(ids) = tablespaces {
-        let json = serde_json::to_vec(ids).map_err(|_| RecordError::Incomplete { missing: "tablespaces" })?;
-        publish(session, &key("tablespaces.json")?, &json)?;
+        kept.push(("tablespaces.json".to_owned(), serde_json::to_vec(ids).unwrap_or_default()));
     }
     if let Some(persisted) = persisted {
-        publish(session, &key(PERSISTED)?, persisted)?;
+        kept.push((PERSISTED.to_owned(), persisted.to_vec()));
     }
-    for (path, text) in files {
-        let name: String = path.to_string_lossy().trim_start_matches('/').replace('/', "__");
-        publish(session, &key(&name)?, masked_file(text).as_bytes())?;
+    let mut seen: HashSet<&PathBuf> = HashSet::new();
+    for (path, text) in files.iter().filter(|(path, _)| seen.insert(path)) {
+        let plain: String = path.to_string_lossy().trim_start_matches('/').replace('/', "__");
+        // Two paths may come to one name.
+        let numbered = (2..).map(|number| format!("{plain}.{number}"));
+        let mut names = std::iter::once(plain.clone()).chain(numbered);
+        let name = names.find(|name| !kept.iter().any(|(other, _)| other == name)).unwrap_or(plain);
+        kept.push((name, masked_file(text).into_bytes()));
     }
-    Ok(())
+    let mut problems = Vec::new();
+    for (name, bytes) in kept {
+        let key = match to.join_text(&name) {
+            Ok(key) => key,
+            Err(error) => {
+                problems.push(format!("server/{name}: {error}"));
+                continue;
+            }
+        };
+        match publish(session, &key, &bytes) {
+            Ok(()) => {}
+            Err(error @ (StoreError::LeaseLost { .. } | StoreError::NotCovered { .. })) => return Err(error.into()),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    Ok(problems)
 }
 
 /// Keeps with a backup which tables had lost their tablespace on the server; nothing where there are none.
@@ -158,7 +227,8 @@ pub fn record_broken_tables(session: &dyn Session, to: &StoreKey, tables: &[Stri
 /// What the store's lists name, read anew.
 #[derive(Debug)]
 struct Named {
-    backups: HashSet<BackupId>,
+    /// With the digest of the list of files.
+    backups: HashMap<BackupId, Option<Digest>>,
     binlogs: HashSet<KeyPart>,
 }
 
@@ -168,14 +238,22 @@ impl Named {
         let (manifest, _) = split(Manifest::load(reader, sums)?);
         let (index, _) = split(BinlogIndex::load(reader, sums)?);
         Ok(Named {
-            backups: manifest.entries.iter().map(ManifestEntry::id).collect(),
+            backups: manifest.entries.iter().map(|entry| (entry.id(), entry.files_digest)).collect(),
             binlogs: index.into_entries().into_iter().map(|entry| entry.stored_as).collect(),
         })
     }
 
-    fn names(&self, key: &StoreKey) -> bool {
+    /// Whether a list names a place, or something in it. Of what belongs to a recorded backup only a tree of which its list
+    /// of files has nothing is not named.
+    fn names(&self, reader: &dyn StoreReader, key: &StoreKey) -> bool {
         match classify(key) {
-            KeyClass::Backup { id, .. } => self.backups.contains(&id),
+            KeyClass::Backup { id, part: BackupPart::PreparedRedo | BackupPart::PreparedFinal } => {
+                let Some(digest) = self.backups.get(&id) else { return false };
+                let Ok(list) = FileList::load(reader, &id, digest.as_ref()) else { return true };
+                let name = key.file_name().unwrap_or_default();
+                digest.is_none() || list.entries.iter().any(|entry| entry.path.parts().next() == Some(name))
+            }
+            KeyClass::Backup { id, .. } => self.backups.contains_key(&id),
             KeyClass::Binlog(name) | KeyClass::Transactions(name) => self.binlogs.contains(&name),
             _ => false,
         }
@@ -189,7 +267,7 @@ impl Named {
 /// [`RecordError::Named`], and nothing is removed; others when the store cannot be read or written.
 pub fn remove_orphans(session: &dyn Session, keys: &[StoreKey]) -> Result<(), RecordError> {
     let named = Named::read(session)?;
-    if let Some(key) = keys.iter().find(|key| named.names(key)) {
+    if let Some(key) = keys.iter().find(|key| named.names(session, key)) {
         return Err(RecordError::Named { key: key.clone() });
     }
     for key in keys {
@@ -214,7 +292,7 @@ pub fn discard_stored(session: &dyn Session, keys: &[&StoreKey]) -> Vec<String> 
         }
     };
     let discard = |key: &&StoreKey| {
-        if named.names(key) {
+        if named.names(session, key) {
             return Some(format!("{key} stays: it is recorded, whatever the error says"));
         }
         session.remove_tree(key).err().map(|error| format!("could not clean up {key}: {error}"))
@@ -236,6 +314,17 @@ pub fn record_layout(session: &dyn Session, file: &StoreFile) -> Result<Vec<Stor
     }
     let sums = existing.as_ref().map_or(Sums::Optional, |(file, _)| file.sums());
     let (mut manifest, manifest_version) = split(Manifest::load(session, sums)?);
+    // What is there without its list would be taken for orphans.
+    let lists = [
+        (layout::manifest(), manifest_version.is_none() && !backup_dirs(session)?.is_empty()),
+        (
+            layout::binlog_index(),
+            session.head(&layout::binlog_index())?.is_none() && !binlog_files(session)?.is_empty(),
+        ),
+    ];
+    if let Some((key, _)) = lists.into_iter().find(|(_, lacks)| *lacks) {
+        return Err(RecordError::ListLost { key });
+    }
     if manifest_version.is_none() {
         created.push(layout::manifest());
     }
@@ -255,33 +344,6 @@ pub fn record_layout(session: &dyn Session, file: &StoreFile) -> Result<Vec<Stor
         created.push(layout::store_file());
     }
     Ok(created)
-}
-
-/// Rebuilds a lost manifest from the facts that lie with the backups. Returns the backups found and what could not be
-/// read.
-///
-/// # Errors
-///
-/// When the store cannot be read or written.
-pub fn rebuild_manifest(session: &dyn Session) -> Result<(Vec<ManifestEntry>, Vec<StoreError>), RecordError> {
-    let sums = sums(session)?;
-    let mut entries = Vec::new();
-    let mut unreadable = Vec::new();
-    for info in session.list(&StoreKey::root())? {
-        let id: Option<BackupId> = info.key.file_name().and_then(|name| name.parse().ok());
-        let Some(id) = id.filter(|_| info.is_prefix) else { continue };
-        // A directory without facts is what a killed run left: an orphan, no backup.
-        let Some((bytes, _)) = crate::store::read_version(session, &layout::meta(&id))? else { continue };
-        match BackupMeta::parse(&bytes, &id, None, sums) {
-            Ok(meta) => entries.push(meta.manifest_entry(Digest::of(&bytes))),
-            Err(error) => unreadable.push(error),
-        }
-    }
-    entries.sort_by_key(|entry| (entry.ended_at, entry.ts));
-    let current = crate::store::read_version(session, &layout::manifest())?;
-    let manifest = Manifest { entries };
-    manifest.save(session, current.as_ref().map(|(_, version)| version))?;
-    Ok((manifest.entries, unreadable))
 }
 
 fn split<T: Default, V>(loaded: Option<(T, V)>) -> (T, Option<V>) {

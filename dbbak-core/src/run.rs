@@ -199,7 +199,7 @@ impl Planning<'_> {
     ///
     /// [`RunError`]; nothing was changed.
     pub fn restore(&self, request: &RestoreRequest) -> Result<Plan, RunError> {
-        let mut catalog = Catalog::load(self.store)?;
+        let mut catalog = Catalog::load_trusted(self.store)?;
         for link in &request.avoid {
             catalog.pass_over(*link, "its prepare has failed");
         }
@@ -273,7 +273,7 @@ impl Planning<'_> {
     ///
     /// Only when the machine itself cannot be looked at: everything else is a finding.
     pub fn check(&self) -> Result<Vec<Finding>, RunError> {
-        let catalog = Catalog::load(self.store);
+        let catalog = Catalog::load_trusted(self.store);
         let mut facts = survey::host(self.probe);
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
         survey::server(&mut facts, self.config, self.probe)?;
@@ -312,6 +312,7 @@ impl Planning<'_> {
     pub fn orphans(&self, request: &OrphansRequest) -> Result<Plan, RunError> {
         let mut catalog = Catalog::load(self.store)?;
         catalog.find_binlog_orphans(self.store)?;
+        survey::copies_of_listed(self.store, &mut catalog)?;
         checked(plan_orphans(&catalog, self.clock.now(), request))
     }
 }

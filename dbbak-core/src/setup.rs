@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::{auto_changes_form, config_names_keyring, engine_without_tool, scratch_root},
+    plan::{auto_changes_form, config_names_keyring, engine_without_tool, scratch_root, unusable_scratch},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolKind, ToolRole, UntestedSeries, Version, untested_series},
@@ -36,6 +36,23 @@ pub enum Finding {
         problem: String,
         /// Whether it is not there at all.
         missing: bool,
+    },
+    /// The store lacks something that its lists name.
+    StoreLacks {
+        /// What, in words.
+        loss: String,
+    },
+    /// Finished backups or archived binlogs are in the store, and no list names them.
+    Unlisted {
+        /// How many.
+        count: usize,
+    },
+    /// Binlogs are missing, and no backup stands behind the gap.
+    Gap {
+        /// The timeline.
+        timeline: String,
+        /// What is missing, in words.
+        gap: String,
     },
     /// The store was made by another program: it can be read and not written.
     StoreWithoutFile,
@@ -329,6 +346,16 @@ pub fn judge(
         if catalog.store.is_none() {
             findings.push(Finding::StoreWithoutFile);
         }
+        let flaws = catalog.distrusted.iter().cloned();
+        findings.extend(flaws.map(|problem| Finding::StoreUnusable { problem, missing: false }));
+        let unlisted = catalog.unlisted.len();
+        if unlisted > 0 {
+            findings.push(Finding::Unlisted { count: unlisted });
+        }
+        findings.extend(catalog.losses().into_iter().map(|loss| Finding::StoreLacks { loss }));
+        let gaps = catalog.open_gaps().into_iter();
+        let gaps = gaps.filter(|(_, gap)| !matches!(gap, crate::catalog::Finding::Lost { .. }));
+        findings.extend(gaps.map(|(timeline, gap)| Finding::Gap { timeline, gap: gap.to_string() }));
         if let Some(PathState::Directory { writable: false, .. }) = facts.paths.get(&config.nfs_root) {
             findings.push(Finding::StoreNotWritable { path: config.nfs_root.clone() });
         }
@@ -590,6 +617,10 @@ fn space(config: &Config, facts: &Facts, server: Option<&ServerFacts>, findings:
             return;
         }
     };
+    if let Some(problem) = unusable_scratch(facts, &scratch) {
+        findings.push(Finding::NoScratch { problem: format!("{}: {problem}", scratch.display()) });
+        return;
+    }
     let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map(|size| size.bytes);
     let trees = 1 + u64::from(config.prepared.redo()) + u64::from(config.prepared.finished());
     let mut judge = |path: &PathBuf, needed: Option<u64>| {

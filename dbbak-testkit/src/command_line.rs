@@ -93,6 +93,33 @@ impl Bench {
         fs::write(path, content)
     }
 
+    /// Makes empty places in the store for what its lists name, where there is none: backups with a tree, archived files.
+    ///
+    /// # Errors
+    ///
+    /// When a list cannot be read, or a place cannot be made.
+    pub fn fill_store(&self) -> io::Result<()> {
+        let list = |name: &str| -> io::Result<serde_json::Value> {
+            match fs::read(self.path(name)) {
+                Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(serde_json::Value::Null),
+                Err(error) => Err(error),
+            }
+        };
+        for entry in list("store/manifest.json")?.as_array().into_iter().flatten() {
+            let (ts, base) = (entry["ts"].as_str().unwrap_or_default(), entry["base"].as_str());
+            let id = base.map_or_else(|| format!("full_{ts}"), |base| format!("incr_{ts}_from_{base}"));
+            fs::create_dir_all(self.path("store").join(id).join("raw"))?;
+        }
+        for entry in list("store/binlogs/index.json")?["files"].as_array().into_iter().flatten() {
+            let path = self.path("store/binlogs").join(entry["stored_as"].as_str().unwrap_or_default());
+            if !path.exists() {
+                fs::write(path, "")?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes an executable shell script beside the shims.
     ///
     /// # Errors

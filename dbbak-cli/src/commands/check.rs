@@ -50,6 +50,11 @@ fn text(finding: &Finding) -> String {
             format!("store: {backups} backups, {binlogs} archived binlogs, {orphans} orphans")
         }
         Finding::StoreUnusable { problem, .. } => format!("store: {problem}"),
+        Finding::StoreLacks { loss } => format!("store: {loss}"),
+        Finding::Unlisted { count } => {
+            format!("store: {count} finished backups or archived binlogs are in no list")
+        }
+        Finding::Gap { timeline, gap } => format!("gap: {gap} (timeline {timeline}), and no backup was taken since"),
         Finding::StoreWithoutFile => "store: made by another program; it can be read, not written".into(),
         Finding::StoreNotWritable { path } => format!("store: {} is not writable", path.display()),
         Finding::Tool { role, path, version } => format!("{}: {} is {version}", name(*role), path.display()),
@@ -168,7 +173,13 @@ fn text(finding: &Finding) -> String {
 fn remedy(finding: &Finding) -> Option<String> {
     Some(match finding {
         Finding::StoreUnusable { missing: true, .. } => "is it mounted? `dbbak init` makes a new store".into(),
-        Finding::StoreUnusable { .. } => "any command that needs it says more".into(),
+        Finding::StoreUnusable { .. } | Finding::Unlisted { .. } => {
+            "`dbbak reindex` shows what can be rebuilt of the store's lists, `dbbak reindex --exec` does it".into()
+        }
+        Finding::StoreLacks { .. } => {
+            "bring it back, or take a new full; `dbbak ship-binlogs --exec` archives binlogs again that the server still has".into()
+        }
+        Finding::Gap { .. } => "take a full: restores lead on from it".into(),
         Finding::StoreWithoutFile => "`dbbak init` makes it writable".into(),
         Finding::StoreNotWritable { .. } => "run dbbak as the store's owner, or change its mode".into(),
         Finding::ToolUnusable { role, .. } | Finding::ToolMisfit { role, .. } => {

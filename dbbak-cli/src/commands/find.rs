@@ -7,7 +7,6 @@ use crate::{
     exit_code, output,
 };
 use dbbak_core::{
-    catalog::Catalog,
     find::{FindRequest, Found, Hit, HitTable, LocalFind, Unsearched, find_archived, find_local},
     model::Printable,
     run::RunError,
@@ -28,7 +27,7 @@ const STATEMENT_SHOWN: usize = 300;
 
 pub(super) fn run(context: &Context, args: &FindArgs, config: &Path) -> Result<u8, CommandError> {
     let request = request(args);
-    let catalog = match (Catalog::load(&context.store), &args.local) {
+    let catalog = match (context.trusted(), &args.local) {
         (Ok(catalog), _) => Some(catalog),
         // A search among the server's own files does not need the store.
         (Err(error), Some(_)) => {

@@ -1,6 +1,7 @@
 //! `dbbak list`.
 
-use crate::{CommandError, context::Context, exit_code, output};
+use super::code_of;
+use crate::{CommandError, context::Context, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
     catalog::{Backup, Catalog},
@@ -11,14 +12,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
-    let mut catalog = Catalog::load(&context.store)?;
+    let mut catalog = context.trusted()?;
     catalog.find_binlog_orphans(&context.store)?;
     if context.json {
         output::json(&as_json(&catalog))?;
     } else {
         output::text(&as_text(&catalog))?;
     }
-    Ok(exit_code::DONE)
+    Ok(code_of(&catalog.distrusted))
 }
 
 /// The moment up to which binlogs lead from a backup; `None` where no replay can start from it.
@@ -33,6 +34,11 @@ fn problem(catalog: &Catalog, backup: &Backup) -> Option<String> {
     if catalog.is_whole(backup.ts()) { None } else { broken() }
 }
 
+/// What is wrong with a backup that the manifest names and the store lacks.
+fn lost_problem() -> &'static str {
+    "it is in the manifest, and no longer in the store"
+}
+
 /// The list as programs read it. No `Value` as a whole: putting one together would copy the backups.
 #[derive(Serialize)]
 struct Listed {
@@ -40,6 +46,10 @@ struct Listed {
     binlogs: Vec<Value>,
     gaps: Vec<Value>,
     orphans: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unlisted: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    distrusted: Vec<String>,
     version: u32,
 }
 
@@ -59,6 +69,13 @@ fn as_json(catalog: &Catalog) -> Listed {
             })
         })
         .collect();
+    let lost = catalog.lost_backups.iter().map(|entry| {
+        json!({
+            "backup": entry.id(), "type": entry.kind, "ts": entry.ts, "base": entry.base,
+            "ended_at": entry.ended_at, "size": entry.size, "whole": false, "lost": true, "problem": lost_problem(),
+        })
+    });
+    let backups = backups.into_iter().chain(lost).collect();
     let timelines: Vec<Value> = catalog
         .timelines()
         .iter()
@@ -74,12 +91,15 @@ fn as_json(catalog: &Catalog) -> Listed {
     let orphans: Vec<String> = catalog.orphans.iter().map(|orphan| orphan.key.to_string()).collect();
     let gaps: Vec<Value> =
         gaps(catalog).into_iter().map(|(timeline, gap)| json!({ "timeline": timeline, "gap": gap })).collect();
-    Listed { backups, binlogs: timelines, gaps, orphans, version: 1 }
+    let unlisted = catalog.unlisted.iter().map(ToString::to_string).collect();
+    Listed { backups, binlogs: timelines, gaps, orphans, unlisted, distrusted: catalog.distrusted.clone(), version: 1 }
 }
 
 fn as_text(catalog: &Catalog) -> String {
     let mut text = String::new();
-    if catalog.backups.is_empty() {
+    if catalog.backups.is_empty() && !catalog.distrusted.is_empty() {
+        text.push_str("No backups can be told.\n");
+    } else if catalog.backups.is_empty() {
         text.push_str("No backups. Take the first with `dbbak backup-full --exec`.\n");
     } else {
         let mut table = Table::new();
@@ -105,6 +125,9 @@ fn as_text(catalog: &Catalog) -> String {
         text.push_str(&table.to_string());
         text.push('\n');
     }
+    for entry in &catalog.lost_backups {
+        text.push_str(&format!("LOST {}: {}\n", entry.id(), lost_problem()));
+    }
     for timeline in catalog.timelines() {
         let (Some(first), Some(last)) = (timeline.files.first(), timeline.files.last()) else { continue };
         let reach = last.reach().map_or("unknown".to_owned(), |reach| reach.to_string());
@@ -119,6 +142,12 @@ fn as_text(catalog: &Catalog) -> String {
     }
     for (timeline, gap) in gaps(catalog) {
         text.push_str(&format!("GAP in timeline {timeline}: {gap}\n"));
+    }
+    if !catalog.unlisted.is_empty() {
+        text.push_str("In no list, and no orphans (`dbbak reindex --exec` enters them):\n");
+        for key in &catalog.unlisted {
+            text.push_str(&format!("  {key}\n"));
+        }
     }
     if !catalog.orphans.is_empty() {
         text.push_str("Orphans (`dbbak prune --orphans` removes them):\n");

@@ -13,6 +13,7 @@ mod reindex;
 mod restore;
 mod ship;
 mod timeline;
+mod unlock;
 
 pub use timeline::{page as timeline_page, text as timeline_text};
 
@@ -82,6 +83,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::Find(args) => find::run(context, args, &cli.config_path),
         Command::Prune(args) => prune::run(context, args),
         Command::Reindex(args) => reindex::run(context, args),
+        Command::Unlock(args) => unlock::run(context, args),
         Command::Demo(_) => Ok(exit_code::DONE),
     }
 }

@@ -14,6 +14,12 @@ pub enum ChainError {
         /// The stamp.
         ts: Stamp,
     },
+    /// The manifest names it, and the store no longer holds it.
+    #[error("backup {ts} is in the manifest, and no longer in the store")]
+    Lost {
+        /// The stamp.
+        ts: Stamp,
+    },
     /// A backup of the chain is not in the store.
     #[error("backup {child} was taken on {parent}, which the store does not hold")]
     MissingParent {
@@ -70,7 +76,11 @@ impl Catalog {
     ///
     /// [`ChainError`], naming the first broken link seen from the backup.
     pub fn chain(&self, ts: Stamp) -> Result<Vec<&Backup>, ChainError> {
-        let last = self.backup(ts).ok_or(ChainError::Unknown { ts })?;
+        let missing = || match self.lost_backup(ts) {
+            Some(_) => ChainError::Lost { ts },
+            None => ChainError::Unknown { ts },
+        };
+        let last = self.backup(ts).ok_or_else(missing)?;
         let mut chain = vec![last];
         let mut child = last;
         let mut seen = BTreeSet::from([ts]);

@@ -1,6 +1,6 @@
 //! What was found out about archived binlogs that do not simply follow each other. Facts only; advice is the frontend's.
 
-use crate::model::BinlogName;
+use crate::model::{BinlogName, Stamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -122,6 +122,22 @@ pub enum Finding {
         /// The damage.
         what: String,
     },
+    /// A backup stands in a file that was never archived, and the archive begins behind it.
+    BackupCutOff {
+        /// The backup.
+        backup: Stamp,
+        /// The file that it stands in.
+        file: BinlogName,
+        /// The first archived file.
+        next: BinlogName,
+    },
+    /// A file stands in the index and is no longer in the store.
+    Lost {
+        /// The file.
+        file: BinlogName,
+        /// The name that it had in the store.
+        stored_as: String,
+    },
     /// Of a file only the beginning was to be had.
     Partial {
         /// The file.
@@ -206,6 +222,12 @@ impl fmt::Display for Finding {
             }
             Finding::Damaged { file, last_good, what } => {
                 write!(f, "{file} is damaged after byte {last_good}: {what}")
+            }
+            Finding::BackupCutOff { backup, file, next } => {
+                write!(f, "backup {backup} stands in {file}, which was never archived; the archive begins with {next}")
+            }
+            Finding::Lost { file, stored_as } => {
+                write!(f, "{file} was archived, and is no longer in the store (binlogs/{stored_as})")
             }
             Finding::Partial { file, last_good } => {
                 write!(f, "{file} was archived while open: its whole transactions end at byte {last_good}")

@@ -1,6 +1,7 @@
 //! Everything that was found out about the archive, timeline by timeline.
 
 use super::{Catalog, Finding, archive::Line};
+use crate::store::BinlogEntry;
 
 impl Catalog {
     /// What a person should know of the archived binlogs, each with its timeline: gaps, damage, copies, resets. In log
@@ -15,7 +16,7 @@ impl Catalog {
                     last_good: damage.last_good,
                     what: damage.what.clone(),
                 });
-                let told = line.told.get(&place).cloned();
+                let told = line.told.get(&place).filter(|finding| !self.is_lost(&line.id, finding)).cloned();
                 let partial = entry.partial.as_ref().filter(|_| place + 1 == line.files.len());
                 let partial =
                     partial.map(|partial| Finding::Partial { file: entry.name.clone(), last_good: partial.last_good });
@@ -23,6 +24,8 @@ impl Catalog {
                 findings.extend(found.map(|finding| (line.id.clone(), finding)));
             }
         }
+        findings.extend(self.lost_findings());
+        findings.extend(self.cut_off());
         findings.extend(self.between_timelines());
         findings
     }
@@ -37,7 +40,7 @@ impl Catalog {
         }
         let longest = &self.binlogs[line.files[place]];
         let shorter = copies.others.iter().map(|other| &self.binlogs[*other]);
-        let prefix = |copy: &crate::store::BinlogEntry| Finding::Prefix {
+        let prefix = |copy: &BinlogEntry| Finding::Prefix {
             file: copy.name.clone(),
             stored_as: copy.stored_as.to_string(),
             bytes: copy.good_bytes(),
@@ -45,6 +48,11 @@ impl Catalog {
         };
         shorter.filter(|copy| copy.good_bytes() < longest.good_bytes()).map(prefix).collect()
     }
+}
+
+/// The timeline of an archived file; what an entry of a basic store does not say is not known.
+pub(super) fn timeline_name(entry: &BinlogEntry) -> String {
+    entry.timeline.clone().unwrap_or_else(|| "?".to_owned())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod continuity;
 mod entry;
 mod finding;
 mod findings;
+mod lost;
+mod open_gaps;
 mod passage;
 #[cfg(test)]
 mod sample;
@@ -33,7 +35,8 @@ use crate::{
     model::{BackupId, BackupKind, Stamp},
     store::{
         BackupMeta, BinlogEntry, BinlogIndex, KeyClass, Manifest, ManifestEntry, Operation, StoreError, StoreFile,
-        StoreKey, StoreReader, Version, classify, layout, sums_of,
+        StoreKey, StoreReader, Sums, Version, classify, layout, salvage_index, salvage_manifest, salvage_store_file,
+        sums_of,
     },
     tools::RecordedCommand,
 };
@@ -55,8 +58,16 @@ pub struct Catalog {
     pub backups: Vec<Backup>,
     /// The archived binlogs, in the order in which they were archived.
     pub binlogs: Vec<BinlogEntry>,
-    /// What nothing names.
+    /// Backups that the manifest names and the store lacks. Nothing is planned on them.
+    pub lost_backups: Vec<ManifestEntry>,
+    /// Binlogs that the index names and the store lacks. They are gaps.
+    pub lost_binlogs: Vec<BinlogEntry>,
+    /// What nothing names, and is of no use.
     pub orphans: Vec<Orphan>,
+    /// Finished backups and archived binlogs that nothing names: the lists are older than they are, or were lost.
+    pub unlisted: Vec<StoreKey>,
+    /// What of the store's lists cannot be trusted, in words; nothing: they are whole.
+    pub distrusted: Vec<String>,
     /// The manifest as it was read; none: it was not there.
     pub manifest: Option<Version>,
     /// The binlog index as it was read; none: it was not there.
@@ -81,8 +92,8 @@ pub struct Orphan {
 }
 
 impl Catalog {
-    /// Reads a store: its own file, the manifest, the binlog index, and the names at its top. The facts about a backup
-    /// are read only where the manifest's entry lacks them.
+    /// Reads a store: its own file, the manifest, the binlog index, and the names at its top and of its archive. The facts
+    /// about a backup are read only where the manifest's entry lacks them.
     ///
     /// # Errors
     ///
@@ -92,9 +103,45 @@ impl Catalog {
         let sums = sums_of(store.as_ref());
         let (manifest, manifest_version) = Manifest::load(reader, sums)?.unzip();
         let (index, index_version) = BinlogIndex::load(reader, sums)?.unzip();
-        let (manifest, index) = (manifest.unwrap_or_default(), index.unwrap_or_default());
+        let lists = Lists {
+            store,
+            backups: manifest.unwrap_or_default().entries,
+            binlogs: index.unwrap_or_default().into_entries(),
+            manifest: manifest_version,
+            index: index_version,
+            distrusted: None,
+        };
+        Catalog::assemble(reader, lists)
+    }
+
+    /// Reads what can be trusted of a store, and says in [`Catalog::distrusted`] what cannot. For commands that change
+    /// nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store is missing, cannot be read, or is newer than this program.
+    pub fn load_trusted(reader: &dyn StoreReader) -> Result<Self, StoreError> {
+        let (store, flaw) = salvage_store_file(reader)?;
+        // What is no longer known to have sums is compared with those that are there.
+        let sums = if flaw.is_some() { Sums::Optional } else { sums_of(store.as_ref()) };
+        let (manifest, index) = (salvage_manifest(reader, sums)?, salvage_index(reader, sums)?);
+        let flaws = flaw.iter().chain(&manifest.flaws).chain(&index.flaws).map(ToString::to_string).collect();
+        let lists = Lists {
+            store,
+            backups: manifest.entries,
+            binlogs: index.entries,
+            manifest: manifest.version,
+            index: index.version,
+            distrusted: Some(flaws),
+        };
+        Catalog::assemble(reader, lists)
+    }
+
+    fn assemble(reader: &dyn StoreReader, lists: Lists) -> Result<Self, StoreError> {
+        let Lists { store, backups, binlogs, manifest, index, mut distrusted } = lists;
+        let sums = sums_of(store.as_ref());
         let top = reader.list_keys(&StoreKey::root())?;
-        if store.is_none() && manifest.entries.is_empty() && index.is_empty() {
+        if store.is_none() && backups.is_empty() && binlogs.is_empty() {
             let known = top
                 .iter()
                 .any(|key| matches!(classify(key), KeyClass::Manifest | KeyClass::BinlogIndex | KeyClass::Binlogs));
@@ -102,27 +149,39 @@ impl Catalog {
                 return Err(StoreError::NotFound { key: layout::store_file(), operation: Operation::Read });
             }
         }
-        let mut entries = Vec::with_capacity(manifest.entries.len());
-        let mut commands = Vec::with_capacity(manifest.entries.len());
-        for entry in manifest.entries {
+        let names: BTreeSet<String> = top.iter().filter_map(|key| key.file_name().map(str::to_owned)).collect();
+        let (there, lost_backups) = lost::split_backups(backups, &names, reader)?;
+        let archived = lost::split_binlogs(binlogs, reader)?;
+        let mut entries = Vec::with_capacity(there.len());
+        let mut commands = Vec::with_capacity(there.len());
+        for entry in there {
             let is_basic = entry.to_lsn.is_none() || (entry.base.is_some() && entry.parent.is_none());
-            match is_basic {
+            let meta = match is_basic {
                 true => {
-                    let meta = BackupMeta::load(reader, &entry.id(), entry.meta_digest.as_ref(), sums)?;
-                    commands.push(meta.tool.cmd.clone());
-                    entries.push(completed(entry, &meta));
+                    match (BackupMeta::load(reader, &entry.id(), entry.meta_digest.as_ref(), sums), &mut distrusted) {
+                        (Ok(meta), _) => Some(meta),
+                        (Err(error @ StoreError::Damaged { .. }), Some(flaws)) => {
+                            flaws.push(error.to_string());
+                            None
+                        }
+                        (Err(error), _) => return Err(error),
+                    }
                 }
-                false => {
-                    commands.push(None);
-                    entries.push(entry);
-                }
-            }
+                false => None,
+            };
+            commands.push(meta.as_ref().and_then(|meta| meta.tool.cmd.clone()));
+            entries.push(match &meta {
+                Some(meta) => completed(entry, meta),
+                None => entry,
+            });
         }
         let root = reader.local_dir().map(|dir| dir.root().to_owned());
-        let names = top.iter().filter_map(|key| key.file_name().map(str::to_owned)).collect();
-        let mut catalog = Catalog::from_parts(store, root, entries, &commands, index.into_entries(), names);
-        (catalog.manifest, catalog.index) = (manifest_version, index_version);
-        catalog.orphans = catalog.find_orphans(reader, &top)?;
+        let mut catalog = Catalog::from_parts(store, root, entries, &commands, archived.there, names);
+        (catalog.lost_backups, catalog.lost_binlogs) = (lost_backups, archived.lost);
+        (catalog.manifest, catalog.index) = (manifest, index);
+        catalog.distrusted = distrusted.unwrap_or_default();
+        catalog.unlisted = archived.unlisted;
+        catalog.find_orphans(reader, &top)?;
         Ok(catalog)
     }
 
@@ -146,7 +205,11 @@ impl Catalog {
             root,
             backups,
             binlogs,
+            lost_backups: Vec::new(),
+            lost_binlogs: Vec::new(),
             orphans: Vec::new(),
+            unlisted: Vec::new(),
+            distrusted: Vec::new(),
             manifest: None,
             index: None,
             names,
@@ -168,7 +231,7 @@ impl Catalog {
             let id = name.strip_prefix("full_").or_else(|| name.strip_prefix("incr_"));
             id.and_then(|id| id.split('_').next()) == Some(text.as_str())
         };
-        self.backup(ts).is_some() || self.names.iter().any(own)
+        self.backup(ts).is_some() || self.lost_backup(ts).is_some() || self.names.iter().any(own)
     }
 
     /// The directory of the store's logs, where the store is a directory.
@@ -176,33 +239,68 @@ impl Catalog {
         self.root.as_deref().unwrap_or(Path::new("/")).join("logs")
     }
 
-    fn find_orphans(&self, reader: &dyn StoreReader, top: &[StoreKey]) -> Result<Vec<Orphan>, StoreError> {
-        let named: HashSet<BackupId> = self.backups.iter().map(|backup| backup.id).collect();
-        let is_orphan = |key: &&StoreKey| match classify(key) {
-            KeyClass::Backup { id, .. } => !named.contains(&id),
-            _ => false,
-        };
-        orphans(reader, top.iter().filter(is_orphan))
+    /// Finds the backups' directories that nothing names. One that says of itself what it is was finished: it is no orphan.
+    fn find_orphans(&mut self, reader: &dyn StoreReader, top: &[StoreKey]) -> Result<(), StoreError> {
+        let lost = self.lost_backups.iter().map(ManifestEntry::id);
+        let named: HashSet<BackupId> = self.backups.iter().map(|backup| backup.id).chain(lost).collect();
+        let mut left = Vec::new();
+        for key in top {
+            let KeyClass::Backup { id, .. } = classify(key) else { continue };
+            if named.contains(&id) {
+                continue;
+            }
+            let inside = reader.list_keys(key)?;
+            match inside.iter().any(|key| *key == layout::meta(&id) || *key == layout::files(&id)) {
+                true => self.unlisted.push(key.clone()),
+                false => left.push(key.clone()),
+            }
+        }
+        self.orphans = orphans(reader, left.iter())?;
+        Ok(())
     }
 
-    /// Finds the archived binlogs that the index does not name; that takes a listing of the whole archive.
+    /// Finds the transaction indexes whose binlogs are neither named nor there; that takes a listing of the whole archive.
+    /// Binlogs that the index does not name are no orphans: they may be all that is left of a history.
     ///
     /// # Errors
     ///
     /// When the store cannot be read.
     pub fn find_binlog_orphans(&mut self, reader: &dyn StoreReader) -> Result<(), StoreError> {
-        let named: HashSet<&str> = self.binlogs.iter().map(|entry| entry.stored_as.as_str()).collect();
+        let all = self.binlogs.iter().chain(&self.lost_binlogs);
+        let named: HashSet<&str> = all.map(|entry| entry.stored_as.as_str()).collect();
         let listed = reader.list_keys(&layout::binlogs())?;
+        let there: HashSet<&str> = listed.iter().filter_map(StoreKey::file_name).collect();
         // The names that the index has need no closer look, and they are nearly all.
         let unnamed = listed.iter().filter(|key| key.file_name().is_none_or(|name| !named.contains(name)));
         let is_orphan = |key: &&StoreKey| match classify(key) {
-            KeyClass::Binlog(name) => !named.contains(name.as_str()),
-            KeyClass::Transactions(name) => !named.contains(name.as_str()),
+            KeyClass::Transactions(name) => !named.contains(name.as_str()) && !there.contains(name.as_str()),
             _ => false,
         };
         self.orphans.extend(orphans(reader, unnamed.filter(is_orphan))?);
         Ok(())
     }
+
+    /// Counts something that no list names as an orphan, because all of it is in the store once more.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn is_twice(&mut self, reader: &dyn StoreReader, key: &StoreKey) -> Result<(), StoreError> {
+        self.unlisted.retain(|unlisted| unlisted != key);
+        self.orphans.extend(orphans(reader, std::iter::once(key))?);
+        Ok(())
+    }
+}
+
+/// A store's lists as they were read.
+struct Lists {
+    store: Option<StoreFile>,
+    backups: Vec<ManifestEntry>,
+    binlogs: Vec<BinlogEntry>,
+    manifest: Option<Version>,
+    index: Option<Version>,
+    /// What cannot be trusted; none: everything must be.
+    distrusted: Option<Vec<String>>,
 }
 
 /// Orphans with what the store says of them; what is gone by now is none.

@@ -1,6 +1,6 @@
 //! What can be restored: windows of time, the holes between them, and what serves each window.
 
-use super::{Backup, Catalog, Finding, RunEnd, Stitch, Stretch, archive::Line};
+use super::{Backup, Catalog, Finding, RunEnd, Stitch, Stretch, archive::Line, lost::lost_text};
 use crate::{
     facts::CrossingFact,
     model::{BackupKind, BinlogName, BinlogPosition, LogTime, Stamp},
@@ -207,6 +207,15 @@ pub fn timeline_report(catalog: &Catalog, crossings: &[CrossingFact], now: DateT
         spans.extend(spans_across(catalog, backup, crossings, now));
         spans.extend(found);
     }
+    backups.extend(catalog.lost_backups.iter().map(|entry| BackupMark {
+        ts: entry.ts,
+        kind: entry.kind,
+        full: entry.id().root(),
+        ended_at: entry.ended_at.unwrap_or_else(|| entry.ts.at()),
+        broken: Some(lost_text(entry)),
+        pitr_until: None,
+        no_pitr: None,
+    }));
     let windows = windows(spans);
     let stitches = catalog.stitches();
     let newest = windows.iter().map(|window| window.until).max();

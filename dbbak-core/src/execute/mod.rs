@@ -54,6 +54,7 @@ pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
 pub use journal::JournalWriter;
 pub use outcome::{IndexedBinlog, NewBackup, Outcome};
+pub use reindex::describe_stored;
 pub use reporter::{Event, Reporter, Silent};
 pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
 pub use walk::{Effects, Walk, discard, write_report};

@@ -2,7 +2,7 @@
 
 use super::tree::TreeListing;
 use crate::{
-    model::{BinlogCoordinates, Lsn, MariadbGtidState, TreeName},
+    model::{BinlogCoordinates, BinlogName, Lsn, MariadbGtidState, TreeName},
     plan::{Carried, CaughtUp, ExaminationReport, Phase, ReplayProof},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo, TablespaceIds},
@@ -21,8 +21,12 @@ pub struct Outcome {
     pub server_files: Vec<(PathBuf, String)>,
     /// MySQL: the file of the settings that it has persisted, without secrets.
     pub persisted: Option<Vec<u8>>,
+    /// Why an option file could not be kept.
+    pub not_kept: Vec<String>,
     /// The binlogs that were archived.
     pub shipped: Vec<BinlogEntry>,
+    /// The binlogs that were to be archived and were no longer there: the server purged them meanwhile.
+    pub purged: Vec<BinlogName>,
     /// The archived binlogs that were read for the index.
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
@@ -45,7 +49,9 @@ impl Outcome {
             backup: _,
             server_files: _,
             persisted: _,
+            not_kept: _,
             shipped: _,
+            purged: _,
             indexed: _,
             replay,
             binlog_state,

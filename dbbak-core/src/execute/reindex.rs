@@ -8,10 +8,12 @@ use super::{
 };
 use crate::{
     binlog::{self, BinlogError},
+    model::LogTime,
     plan::IndexBinlog,
     store::{
-        BinlogEntry, BinlogSource, Digest, HashingReader, Operation, Session, StoreError, TransactionIndexFile,
-        codec_of, transactions::IndexedFile,
+        BinlogDamage, BinlogEntry, BinlogSource, Codec, Digest, HashingReader, KeyPart, Operation, Session, StoreError,
+        StoreReader, StoredBinlog, StoredBinlogError, TransactionIndexFile, codec_of, layout,
+        transactions::IndexedFile,
     },
 };
 use std::{
@@ -109,6 +111,59 @@ pub(super) fn index_binlog(
         times.enter(&mut entry);
     }
     Ok(IndexedBinlog { stored_as: entry.stored_as.clone(), result: Ok(Box::new(entry)) })
+}
+
+/// Makes the entry of an archived binlog from its name and its content alone, without its timeline and its transaction index.
+///
+/// # Errors
+///
+/// Why it cannot be described, in words: its name or its coding is not known, or what lies there cannot be decoded.
+pub fn describe_stored(
+    reader: &dyn StoreReader,
+    stored_as: &KeyPart,
+    reporter: &dyn Reporter,
+) -> Result<BinlogEntry, String> {
+    let name: StoredBinlog = stored_as.as_str().parse().map_err(|error: StoredBinlogError| error.to_string())?;
+    let codec = Codec::from_suffix(&name.coding).map_err(|error| error.to_string())?;
+    let key = layout::binlog(stored_as);
+    let archived = reader.head(&key).map_err(|error| error.to_string())?.and_then(|info| info.modified);
+    let stored = reader.open(&key, None).map_err(|error| error.to_string())?;
+    let counted = Arc::new(Mutex::new(Counted::default()));
+    let stored = Counting { input: stored, counted: Arc::clone(&counted) };
+    let mut input = Original { input: codec.decode(stored), hasher: blake3::Hasher::new(), size: 0, reporter };
+    let mut nowhere = io::sink();
+    let mut indexer = Indexer::new(&mut nowhere).map_err(|error| error.to_string())?;
+    let scanned = binlog::scan(&mut input, &mut |transaction| indexer.see(transaction));
+    let scan = match scanned {
+        Err(BinlogError::Input(error)) => return Err(error.to_string()),
+        scan => scan,
+    };
+    // Behind damage too: the digests are those of the whole.
+    io::copy(&mut input, &mut io::sink()).map_err(|error| error.to_string())?;
+    let (digest, size) = (Digest::from(input.hasher.finalize()), input.size);
+    let begun = LogTime::from_utc(name.first.at());
+    let mut entry = BinlogEntry::basic(name.name.clone(), stored_as.clone(), size, begun, begun);
+    entry.digest = Some(digest);
+    let counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+    entry.stored_digest = Some(Digest::from(counted.hasher.finalize()));
+    entry.stored_size = Some(counted.size);
+    entry.archived_at = archived;
+    match scan {
+        Ok(scan) => {
+            let indexed = IndexedFile { digest, size, max_event_stamp: scan.max_event_time };
+            let (_, times) = indexer.finish(&indexed).map_err(|error| error.to_string())?;
+            entry.source = Some(BinlogSource {
+                server_id: Some(scan.head.server_id),
+                version: Some(scan.head.server_version.clone()),
+                ..BinlogSource::default()
+            });
+            describe(&mut entry, &scan, times, false);
+        }
+        Err(error) => {
+            entry.damaged = Some(BinlogDamage { what: error.to_string(), last_good: 0, ..BinlogDamage::default() });
+        }
+    }
+    Ok(entry)
 }
 
 /// What of the content is not as the index says.

@@ -26,7 +26,8 @@ use std::{
 /// Offset of the low byte of the format description event's flags, whose lowest bit says that the file is in use.
 const IN_USE_OFFSET: u64 = 21;
 
-/// Archives one binlog and its transaction index, and returns its index entry.
+/// Archives one binlog and its transaction index, and returns its index entry; none where the file is no longer there: the
+/// server has purged it since the plan was made.
 ///
 /// Every event's checksum is verified on the way. A damaged file is kept too, marked with what is wrong and the offset
 /// up to which it may be replayed; its transaction index holds what stands before.
@@ -39,9 +40,12 @@ pub(super) fn ship_binlog(
     step: &ShipBinlog,
     session: &dyn Session,
     reporter: &dyn Reporter,
-) -> Result<BinlogEntry, ExecuteError> {
+) -> Result<Option<BinlogEntry>, ExecuteError> {
+    let file = match files::open(&step.from) {
+        Err(ExecuteError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
     clear_leftover(step, session)?;
-    let file = files::open(&step.from)?;
     let mut publish = session.publish(&step.to)?;
     // What a run left that was killed before it entered the binlog into the index.
     session.remove(&step.index_to)?;
@@ -54,7 +58,7 @@ pub(super) fn ship_binlog(
                 Some(_) => index.commit().map(|_| ())?,
                 None => index.abort()?,
             }
-            Ok(entry)
+            Ok(Some(entry))
         }
         Err(error) => {
             publish.abort()?;

@@ -77,9 +77,11 @@ impl<'a> Walk<'a> {
         self.made_dirs.iter().any(|dir| path.starts_with(dir))
     }
 
-    /// Whether this run has made a place in the store.
+    /// Whether this run has made a place in the store, or one that it lies in.
     pub fn made_in_store(&self, key: &StoreKey) -> bool {
-        self.made_keys.contains(key)
+        let below =
+            |made: &StoreKey| key.as_str().strip_prefix(made.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        self.made_keys.iter().any(|made| made == key || below(made))
     }
 
     /// What was found out so far.
@@ -163,11 +165,17 @@ impl<'a> Walk<'a> {
                     return Err(ExecuteError::Flush { problem, stderr });
                 }
             }
-            Step::FetchBinlog(fetch) => fetch::fetch_binlog(fetch, &self.running())?,
-            Step::ShipBinlog(ship) => {
-                let entry = ship::ship_binlog(ship, self.session()?, effects.reporter)?;
-                self.outcome.shipped.push(entry);
-            }
+            Step::FetchBinlog(fetch) => match fetch::fetch_binlog(fetch, &self.running()) {
+                Err(ExecuteError::Fetch { problem, .. }) if problem.is_purged() => {
+                    self.outcome.purged.push(fetch.name.clone());
+                }
+                fetched => fetched?,
+            },
+            Step::ShipBinlog(ship) if self.outcome.purged.last() == Some(&ship.entry.name) => {}
+            Step::ShipBinlog(ship) => match ship::ship_binlog(ship, self.session()?, effects.reporter)? {
+                Some(entry) => self.outcome.shipped.push(entry),
+                None => self.outcome.purged.push(ship.entry.name.clone()),
+            },
             Step::IndexBinlog(index) => {
                 let indexed = reindex::index_binlog(index, self.session()?, effects.reporter)?;
                 self.outcome.indexed.push(indexed);
@@ -191,11 +199,18 @@ impl<'a> Walk<'a> {
                     self.outcome.persisted = ties::read_persisted(persisted, effects.reporter);
                 }
                 for path in paths {
-                    let bytes = files::read_file(path)?.unwrap_or_default();
-                    self.outcome.server_files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+                    match files::read_file(path) {
+                        Ok(Some(bytes)) => {
+                            let text = String::from_utf8_lossy(&bytes).into_owned();
+                            self.outcome.server_files.push((path.clone(), text));
+                        }
+                        Ok(None) => self.outcome.not_kept.push(format!("{} is not there", path.display())),
+                        Err(error) => self.outcome.not_kept.push(describe_error(&error)),
+                    }
                 }
             }
             Step::RecordBackup(_)
+            | Step::RecordTrees(_)
             | Step::WriteReport { .. }
             | Step::RemoveStored { .. }
             | Step::NameTimelines { .. } => {}
@@ -301,6 +316,12 @@ impl<'a> Walk<'a> {
         let Effects { session, executor, clock, reporter, .. } = self.effects;
         Running { executor, session, clock, reporter }
     }
+}
+
+/// An error with its cause, on one line.
+fn describe_error(error: &ExecuteError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 /// Writes the report of a restore, at once and durably.

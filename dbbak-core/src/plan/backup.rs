@@ -7,7 +7,9 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
-    step::{KnownTablespaces, PassTree, PersistedSettings, ReadBackup, RecordBackup, RunTool, Step, SyncSide},
+    step::{
+        KnownTablespaces, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool, Step, SyncSide,
+    },
 };
 use crate::{
     catalog::{Backup, Catalog},
@@ -36,6 +38,7 @@ pub fn plan_backup(
 ) -> Result<Plan, PlanError> {
     let mut plan = plan_unbound(config, catalog, facts, now, request)?;
     plan.scratch = catalog.root.as_deref().and_then(|root| scratch::scratch_root(config, facts, root).ok());
+    plan.warn_of_losses(catalog);
     plan.bind(catalog);
     Ok(plan)
 }
@@ -162,13 +165,9 @@ fn by_engine(
         datadir: (server.family() == Family::Mariadb).then(|| server.datadir.clone()),
         tablespaces: work.ask_tablespaces(server)?,
     }));
-    let mut trees = vec![TreeName::Raw];
-    if id.kind() == BackupKind::Full {
-        trees.extend(work.prepare(&mut plan)?);
-    } else {
-        plan.steps.push(work.list(TreeName::Raw, "list and sync the backup"));
-    }
     plan.warnings.extend(broken_warning(facts));
+    // What the tool wrote is recorded before anything is made of it: a full that is there is not thrown away because of that.
+    plan.steps.push(work.list(TreeName::Raw, "list and sync the backup"));
     plan.steps.push(Step::KeepServerFiles {
         variables: server.variables.clone(),
         broken: facts.broken.clone(),
@@ -183,10 +182,23 @@ fn by_engine(
         tool_version: version.full.clone(),
         server: server_record(server),
         command,
-        trees: trees.clone(),
-        final_from: (engine.has_final_prepare() && trees.contains(&TreeName::PreparedFinal)).then_some(TreeName::Raw),
+        trees: vec![TreeName::Raw],
+        final_from: None,
     }));
     plan.discard_on_failure = vec![layout::backup(&id)];
+    let mut trees = vec![TreeName::Raw];
+    if id.kind() == BackupKind::Full {
+        trees.extend(work.prepare(&mut plan)?);
+    }
+    if trees.len() > 1 {
+        let from_raw = engine.has_final_prepare() && trees.contains(&TreeName::PreparedFinal);
+        plan.steps.push(Step::RecordTrees(RecordTrees {
+            id: id.to_string(),
+            trees: trees.clone(),
+            final_from: from_raw.then_some(TreeName::Raw),
+        }));
+        plan.discard_on_failure.extend([layout::prepared_redo(&id), layout::prepared_final(&id)]);
+    }
     plan.summary = Summary::Backup { id: id.to_string(), engine: engine.name().to_owned(), trees };
     warn_about_space(&mut plan, facts, server, &root, config);
     Ok(plan)
@@ -355,7 +367,12 @@ impl Work<'_> {
     fn prepare(&self, plan: &mut Plan) -> Result<Vec<TreeName>, PlanError> {
         let (keep_redo, keep_final) = (self.config.prepared.redo(), self.config.prepared.finished());
         if !keep_redo && !keep_final {
-            plan.steps.push(self.list(TreeName::Raw, "list and sync the backup"));
+            return Ok(Vec::new());
+        }
+        let root = scratch::scratch_root(self.config, self.facts, self.root)?;
+        if let Some(reason) = scratch::unusable(self.facts, &root) {
+            plan.incomplete
+                .push(format!("the full is kept without prepared trees: {} cannot be used ({reason})", root.display()));
             return Ok(Vec::new());
         }
         let Scratch { dir, same_filesystem } = scratch::backup_scratch(self.config, self.facts, self.root, self.ts)?;
@@ -364,7 +381,7 @@ impl Work<'_> {
         let mut kept = Vec::new();
         if !self.engine.has_final_prepare() {
             // One prepare makes both.
-            let copy = self.copy_raw(plan, &dir, true);
+            let copy = self.copy_raw(plan, &dir, "copy the backup for the prepare");
             self.run_prepare(plan, &copy, true, "prepare the copy")?;
             if keep_redo {
                 self.keep(plan, &copy, TreeName::PreparedRedo, !keep_final && same_filesystem);
@@ -383,7 +400,8 @@ impl Work<'_> {
             (keep_final, TreeName::PreparedFinal, "prepare a copy to the end"),
         ];
         for (_, tree, title) in wanted.into_iter().filter(|(wanted, ..)| *wanted) {
-            let copy = self.copy_raw(plan, &dir, kept.is_empty());
+            let copying = if kept.is_empty() { "copy the backup for the prepare" } else { "copy the backup once more" };
+            let copy = self.copy_raw(plan, &dir, copying);
             self.run_prepare(plan, &copy, tree == TreeName::PreparedFinal, title)?;
             self.keep(plan, &copy, tree, same_filesystem);
             if !same_filesystem && keep_final && tree == TreeName::PreparedRedo {
@@ -395,14 +413,13 @@ impl Work<'_> {
         Ok(kept)
     }
 
-    /// Copies the new backup into the scratch directory; the first time it is listed and synced on the way.
-    fn copy_raw(&self, plan: &mut Plan, dir: &Path, first: bool) -> PathBuf {
+    /// Copies the new backup into the scratch directory.
+    fn copy_raw(&self, plan: &mut Plan, dir: &Path, title: &str) -> PathBuf {
         let copy = dir.join("prepare");
-        let (list_as, sync) = if first { (Some(TreeName::Raw), SyncSide::Source) } else { (None, SyncSide::Nothing) };
         plan.steps.push(Step::PassTree(PassTree {
-            title: if first { "copy the backup for the prepare" } else { "copy the backup once more" }.into(),
+            title: title.to_owned(),
             to: Some(copy.clone()),
-            ..self.pass(self.path(TreeName::Raw), list_as, sync)
+            ..self.pass(self.path(TreeName::Raw), None, SyncSide::Nothing)
         }));
         copy
     }

@@ -30,12 +30,30 @@ impl Plan {
             .collect();
     }
 
+    /// Warns of what the store's lists name and the store lacks: it is not chosen.
+    pub(super) fn warn_of_losses(&mut self, catalog: &Catalog) {
+        const TOLD: usize = 5;
+        for flaw in &catalog.distrusted {
+            self.warnings.push(format!("{flaw}: going on with what can be trusted of the store's lists"));
+        }
+        let losses = catalog.losses();
+        self.warnings.extend(losses.iter().take(TOLD).cloned());
+        if losses.len() > TOLD {
+            self.warnings
+                .push(format!("and {} more of what the store's lists name is no longer there", losses.len() - TOLD));
+        }
+    }
+
     /// The lists that must be as they were when the plan was made. A restore reads what its plan names, each with its
     /// digest: backups and binlogs that come meanwhile do not concern it.
     pub(super) fn lists(&self) -> Vec<StoreKey> {
         let of = |is: fn(&Step) -> bool| self.steps.iter().any(is);
-        let manifest =
-            of(|step| matches!(step, Step::CreateStoreDir { .. } | Step::RecordBackup(_) | Step::RemoveStored { .. }));
+        let manifest = of(|step| {
+            matches!(
+                step,
+                Step::CreateStoreDir { .. } | Step::RecordBackup(_) | Step::RecordTrees(_) | Step::RemoveStored { .. }
+            )
+        });
         let index = of(|step| {
             matches!(
                 step,

@@ -112,6 +112,9 @@ pub(super) fn plan_clone(
         plan.warnings.push("the server writes no binlog: this backup cannot start a point-in-time recovery".into());
     }
     let below = scratch::scratch_root(config, facts, root)?;
+    if let Some(reason) = scratch::unusable(facts, &below) {
+        return Err(PlanError::WorkdirUnusable { path: below, reason });
+    }
     if config.clone_donor.is_none() {
         plan.steps.push(Step::EndClones(Box::new(work.end_clones(below)?)));
     }

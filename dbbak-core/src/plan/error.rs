@@ -35,6 +35,12 @@ pub enum PlanError {
         /// The backups nearest in time.
         nearest: Vec<Stamp>,
     },
+    /// A backup that was asked for by its stamp is in the manifest, and no longer in the store.
+    #[error("backup {ts} is in the manifest, and no longer in the store")]
+    BackupLost {
+        /// The stamp asked for.
+        ts: Stamp,
+    },
     /// A full was asked for by its stamp, but that backup is an incremental.
     #[error("backup {ts} is an incremental on the full {base}")]
     NotAFull {

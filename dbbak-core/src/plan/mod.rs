@@ -65,15 +65,15 @@ pub use report::{
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
 pub use resume::{Carried, PlannedJournal, Resume, journal_of, pinned, plan_resume};
-pub use scratch::{SCRATCH_PREFIX, scratch_root};
+pub use scratch::{SCRATCH_PREFIX, scratch_root, unusable as unusable_scratch};
 pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
     InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PersistedSettings,
-    PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, Relay, RemoteClone, Replay, RunTool, ShipBinlog, Step,
-    StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, RecordTrees, Relay, RemoteClone, Replay, RunTool,
+    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};
@@ -228,6 +228,7 @@ impl Step {
             Step::CutTies { .. } => "remove from the data what leads a server to its source".into(),
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
             Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
+            Step::RecordTrees(record) => format!("enter the prepared trees of {}", record.id),
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
             Step::FetchBinlog(fetch) => format!("fetch {} from the server", fetch.name),
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),

@@ -11,6 +11,10 @@ pub fn plan_orphans(catalog: &Catalog, now: DateTime<Utc>, request: &OrphansRequ
     let age = TimeDelta::seconds(i64::try_from(request.older_than_seconds).unwrap_or(i64::MAX / 1000));
     let (old, young): (Vec<_>, Vec<_>) =
         catalog.orphans.iter().partition(|orphan| orphan.modified.is_some_and(|modified| modified + age <= now));
+    for key in &catalog.unlisted {
+        plan.reasons
+            .push(format!("{key} is kept: no list names it, and it is more than a leftover; `reindex` enters it"));
+    }
     for orphan in young {
         plan.reasons.push(format!("{} is kept: it is too young, or the store does not tell its age", orphan.key));
     }

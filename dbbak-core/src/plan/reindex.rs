@@ -63,6 +63,7 @@ pub fn plan_reindex(catalog: &Catalog, facts: &Facts, now: DateTime<Utc>) -> Pla
         plan.steps.insert(0, Step::NameTimelines { names });
     }
     plan.summary = Summary::Reindex { files, bytes };
+    plan.incomplete.extend(catalog.losses());
     plan.bind(catalog);
     plan
 }

@@ -118,6 +118,10 @@ pub fn plan_restore(
     let journal = planned_journal((&plan, &report, begun), &selection, request, facts)?;
     plan.journal = Some(Box::new(journal));
     plan.steps.push(Step::WriteReport { path: restore.workdir.join("dbbak-restore.json"), report: Box::new(report) });
+    for backup in restore.chain {
+        plan.warnings.extend(stored(facts, backup)?.spoilt.iter().cloned());
+    }
+    plan.warn_of_losses(catalog);
     plan.bind(catalog);
     Ok(plan)
 }

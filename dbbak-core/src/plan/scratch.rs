@@ -1,7 +1,7 @@
 //! Chooses where private copies lie.
 
 use super::PlanError;
-use crate::{config::Config, facts::Facts, model::Stamp};
+use crate::{config::Config, facts::Facts, model::Stamp, probe::PathState};
 use std::path::{Path, PathBuf};
 
 /// Directories of dead runs begin with it.
@@ -34,6 +34,19 @@ pub fn scratch_root(config: &Config, facts: &Facts, root: &Path) -> Result<PathB
     match facts.filesystems.get(root) {
         Some(filesystem) if filesystem.network => Err(PlanError::NoScratch { store: root.to_owned() }),
         _ => Ok(root.join("tmp")),
+    }
+}
+
+/// Why no directory can be made in a scratch directory, as far as the survey saw it or the directories above it.
+pub fn unusable(facts: &Facts, dir: &Path) -> Option<String> {
+    let there = dir.ancestors().find_map(|path| match facts.paths.get(path) {
+        None | Some(PathState::Missing) => None,
+        Some(state) => Some((path, state)),
+    });
+    match there? {
+        (_, PathState::Directory { writable: true, .. }) => None,
+        (path, PathState::Directory { .. }) => Some(format!("{} is not writable", path.display())),
+        (path, _) => Some(format!("{} is no directory", path.display())),
     }
 }
 

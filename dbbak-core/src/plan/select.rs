@@ -482,6 +482,9 @@ pub(super) fn no_backup_before(catalog: &Catalog, target: DateTime<Utc>) -> Plan
 
 /// The error for a stamp that the store lacks, with the stamps nearest to it.
 pub(super) fn unknown_backup(catalog: &Catalog, ts: Stamp) -> PlanError {
+    if catalog.lost_backup(ts).is_some() {
+        return PlanError::BackupLost { ts };
+    }
     let mut stamps: Vec<Stamp> = catalog.backups.iter().map(Backup::ts).collect();
     stamps.sort_by_key(|stamp| (stamp.at() - ts.at()).abs());
     stamps.truncate(3);
@@ -491,6 +494,7 @@ pub(super) fn unknown_backup(catalog: &Catalog, ts: Stamp) -> PlanError {
 /// A chain's error as the plan's.
 pub(super) fn chain_error(error: ChainError) -> PlanError {
     match error {
+        ChainError::Lost { ts } => PlanError::BackupLost { ts },
         ChainError::Unknown { ts } => PlanError::UnknownBackup { ts, nearest: Vec::new() },
         ChainError::MissingParent { child, parent } => PlanError::MissingParent { child, parent: Some(parent) },
         ChainError::AmbiguousParent { child, candidates: 0 } => PlanError::MissingParent { child, parent: None },

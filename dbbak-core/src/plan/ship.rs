@@ -1,19 +1,22 @@
 //! Plans the archiving of binlogs.
 
+mod held;
+
+use held::{Archive, Held};
+
 use super::{
     Plan, PlanError, Remedy, Summary,
     backup::{program, server, server_record, tool},
     fetch::{Fetching, scratch_parent},
-    origin::{Origin, origin},
     request::ShipRequest,
     step::{ShipBinlog, Step},
 };
 use crate::{
-    catalog::{Catalog, Timeline, same_server},
+    catalog::Catalog,
     config::{BinlogCompression, Config},
-    facts::{Facts, HeadFact, SourceBinlog},
-    model::{BinlogName, LogTime, Stamp},
-    store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, KeyError, KeyPart, LockScope, StoredBinlog, layout},
+    facts::Facts,
+    model::Stamp,
+    store::{Codec, LockScope, codec_of, layout},
     survey::client_of,
     tools::{Launch, ToolRole},
 };
@@ -73,9 +76,12 @@ pub fn plan_ship(
         if file.open && !request.flush && !rescue {
             continue;
         }
-        archive.gap_before(&mut plan, file);
-        archive.lost_end(&mut plan, file);
-        archive.gap_inside(&mut plan, file);
+        let lost = archive.lost(file);
+        if lost.is_none() {
+            archive.gap_before(&mut plan, file);
+            archive.lost_end(&mut plan, file);
+            archive.gap_inside(&mut plan, file);
+        }
         let fetched = fetching.as_ref().map(|fetching| fetching.path(file));
         let Some(path) = fetched.or_else(|| file.path.clone()) else {
             remedy(&mut plan, Remedy::FetchFromServer);
@@ -94,7 +100,18 @@ pub fn plan_ship(
                 }
                 // One that cannot be read is kept as it is, marked.
                 let bytes = last_of_the_dead.then(|| file.good_end.unwrap_or(file.size));
-                let entry = archive.entry(file, recorded.clone(), codec, now)?;
+                // The name tells the coding.
+                let codec = lost.and_then(|lost| codec_of(lost).ok()).unwrap_or(codec);
+                let entry = match lost {
+                    Some(lost) => {
+                        plan.reasons.push(format!(
+                            "{} was archived, and is no longer in the store (binlogs/{}): it is archived again",
+                            file.name, lost.stored_as
+                        ));
+                        archive.entry_again(file, lost, now)
+                    }
+                    None => archive.entry(file, recorded.clone(), codec, now)?,
+                };
                 if let Some(problem) = &file.problem {
                     let what = if file.sealed { "can be read by its server alone" } else { "is damaged" };
                     plan.incomplete.push(format!("binlog {} {what}: {problem}", file.name));
@@ -133,6 +150,8 @@ pub fn plan_ship(
     if let Some(fetching) = fetching {
         fetching.end(&mut plan);
     }
+    archive.tell_losses(&mut plan);
+    archive.tell_gaps(&mut plan);
     let files = plan.steps.iter().filter(|step| matches!(step, Step::ShipBinlog(_))).count();
     plan.summary = Summary::Ship { files, bytes: archive.bytes };
     plan.scratch = Some(scratch_parent(config, catalog));
@@ -146,268 +165,15 @@ fn remedy(plan: &mut Plan, remedy: Remedy) {
     }
 }
 
-/// What the archive holds, and what this run adds to it.
-struct Archive<'a> {
-    catalog: &'a Catalog,
-    taken_names: std::collections::BTreeSet<KeyPart>,
-    /// The timeline and the name of the file before, once one is known.
-    previous: Option<(String, BinlogName)>,
-    new_timeline: Option<String>,
-    /// The server that is asked.
-    server: Option<BackedUpServer>,
-    first: bool,
-    bytes: u64,
-}
-
-enum Held {
-    No,
-    /// Archived before it was whole, in this timeline.
-    Part(String),
-    Whole(String),
-}
-
-impl<'a> Archive<'a> {
-    fn new(catalog: &'a Catalog, server: Option<BackedUpServer>) -> Self {
-        let taken_names = catalog.binlogs.iter().map(|entry| entry.stored_as.clone()).collect();
-        Archive { catalog, taken_names, previous: None, new_timeline: None, server, first: true, bytes: 0 }
-    }
-
-    /// Whether a file is archived: the same name and the same first events, or, where these cannot be read, the same
-    /// content. What was archived of a file that was still open then is archived again, whole.
-    fn held(&self, file: &SourceBinlog) -> Held {
-        let same = |entry: &&BinlogEntry| {
-            entry.name == file.name
-                && match (&file.head, &entry.head) {
-                    // Two resets within one second begin files that only their lengths tell apart.
-                    (Some(head), Some(held)) => {
-                        let as_long = file.open || entry.partial.is_some() || entry.size == file.size;
-                        head.digest == *held && as_long
-                    }
-                    // A basic store knows no digests: name and first stamp must do.
-                    (Some(head), None) => head.first_event_time == entry.first_event_time,
-                    (None, _) => file.digest.is_some() && file.digest == entry.digest,
-                }
-        };
-        let longest = self.catalog.binlogs.iter().filter(same).max_by_key(|entry| entry.size);
-        match longest {
-            // A closed file that was saved while it was open is archived as a closed one: only that proves its end.
-            Some(entry)
-                if entry.partial.is_none() || (file.open && entry.size >= file.good_end.unwrap_or(file.size)) =>
-            {
-                Held::Whole(self.timeline_with(entry))
-            }
-            Some(entry) => Held::Part(self.timeline_with(entry)),
-            None => self.held_unread(file).map_or(Held::No, Held::Part),
-        }
-    }
-
-    /// The timeline in which a file stands that could not be read when it was archived: an encrypted one, which the server
-    /// sends in the clear. It was begun before that; a later history's file of this name was not.
-    fn held_unread(&self, file: &SourceBinlog) -> Option<String> {
-        let head = file.head.as_ref()?;
-        let unread = |entry: &&BinlogEntry| {
-            entry.name == file.name
-                && entry.head.is_none()
-                && entry.damaged.as_ref().is_some_and(|damage| damage.last_good == 0)
-                && entry.archived_at.is_some_and(|archived| head.first_event_time <= LogTime::from_utc(archived))
-        };
-        let timeline = self.timeline_with(self.catalog.binlogs.iter().rev().find(unread)?);
-        let goes_on = self.previous.as_ref().is_none_or(|(before, _)| *before == timeline);
-        goes_on.then_some(timeline)
-    }
-
-    /// The timeline of an archived file; those of a basic store name none themselves.
-    fn timeline_with(&self, entry: &BinlogEntry) -> String {
-        let named = || {
-            let timelines = self.catalog.timelines().into_iter();
-            let holds = |timeline: &Timeline<'_>| timeline.files.iter().any(|file| file.stored_as == entry.stored_as);
-            timelines.into_iter().find(holds).map(|timeline| timeline.id)
-        };
-        entry.timeline.clone().or_else(named).unwrap_or_default()
-    }
-
-    fn passed(&mut self, file: &SourceBinlog, timeline: String) {
-        self.previous = Some((timeline, file.name.clone()));
-        self.first = false;
-    }
-
-    /// Reports what the server purged before it was archived.
-    fn gap_before(&mut self, plan: &mut Plan, file: &SourceBinlog) {
-        if !self.first || !matches!(self.held(file), Held::No) {
-            return;
-        }
-        let Some((timeline, last)) = self.continued(file) else { return };
-        if last.name.number() + 1 < file.name.number() {
-            let until = file.head.as_ref().map_or("unknown".to_owned(), |head| head.first_event_time.to_string());
-            plan.incomplete.push(format!(
-                "gap: the server no longer has {} to {} ({} to {until} UTC, timeline {timeline}); they were never archived",
-                last.name.successor(),
-                predecessor(&file.name),
-                last.reach().map_or("unknown".to_owned(), |reach| reach.to_string()),
-            ));
-        }
-    }
-
-    /// Reports a hole in the list of the files themselves.
-    fn gap_inside(&self, plan: &mut Plan, file: &SourceBinlog) {
-        let Some((timeline, previous)) = &self.previous else { return };
-        let hole = previous.base() == file.name.base() && previous.number() + 1 < file.name.number();
-        if hole && matches!(self.held(file), Held::No) {
-            plan.incomplete.push(format!(
-                "gap: {} to {} are missing between {previous} and {} (timeline {timeline})",
-                previous.successor(),
-                predecessor(&file.name),
-                file.name
-            ));
-        }
-    }
-
-    /// Reports how a file that continues no archived timeline stands to those that there are: what of them, or before the
-    /// file, is not archived, or what proves that nothing is missing.
-    fn lost_end(&self, plan: &mut Plan, file: &SourceBinlog) {
-        if !self.first || !matches!(self.held(file), Held::No) || self.continued(file).is_some() {
-            return;
-        }
-        let Some(head) = &file.head else { return };
-        let source = source_of(head, self.server.clone());
-        match origin(self.catalog, &file.name, &source, head.gtids_before.as_deref()) {
-            Origin::First => {}
-            Origin::Proven(reason) => plan.reasons.push(reason),
-            Origin::Missing(gap) => plan.incomplete.push(gap),
-        }
-    }
-
-    /// The archived timeline that a file continues, with or without a gap, and its last file.
-    fn continued(&self, file: &SourceBinlog) -> Option<(String, &'a BinlogEntry)> {
-        let timelines = self.catalog.timelines();
-        let fits = timelines.iter().rev().find(|timeline| {
-            let is_own = |last: &BinlogEntry| self.is_own(last, file);
-            timeline
-                .files
-                .last()
-                .is_some_and(|last| last.name.base() == file.name.base() && is_own(last) && continues(last, file))
-        })?;
-        Some((fits.id.clone(), fits.files.last().copied()?))
-    }
-
-    /// Whether an archived file was written by the server that wrote a file: its UUID says so, else its `server_id`.
-    fn is_own(&self, archived: &BinlogEntry, file: &SourceBinlog) -> bool {
-        match (&archived.source, &file.head) {
-            (Some(archived), Some(head)) => same_server(archived, &source_of(head, self.server.clone())) != Some(false),
-            _ => true,
-        }
-    }
-
-    /// The name in the store: with eight digits of the content's digest where other content has the plain one.
-    fn stored_as(&mut self, file: &SourceBinlog, first: LogTime, codec: Codec) -> Result<KeyPart, PlanError> {
-        let mut stored = StoredBinlog {
-            first: Stamp::to_the_minute(first.at()),
-            name: file.name.clone(),
-            digest: None,
-            coding: codec.suffix().to_owned(),
-        };
-        let named = |stored: &StoredBinlog| {
-            let unusable = |error: KeyError| PlanError::StoreUnusable { reason: error.to_string() };
-            stored.stored_as().map_err(unusable)
-        };
-        let plain = named(&stored)?;
-        if self.taken_names.insert(plain.clone()) {
-            return Ok(plain);
-        }
-        let digest = file.digest.or(file.head.as_ref().map(|head| head.digest));
-        stored.digest = Some(digest.map_or("00000000".into(), |digest| digest.to_string()[..8].to_owned()));
-        let marked = named(&stored)?;
-        self.taken_names.insert(marked.clone());
-        Ok(marked)
-    }
-
-    fn timeline_of(&mut self, file: &SourceBinlog) -> String {
-        if let Some((timeline, previous)) = &self.previous
-            && previous.base() == file.name.base()
-            && !self.is_taken(timeline, file)
-        {
-            return timeline.clone();
-        }
-        if let Some((timeline, _)) = self.continued(file) {
-            return timeline;
-        }
-        let next = || {
-            let known: std::collections::BTreeSet<String> =
-                self.catalog.timelines().into_iter().map(|timeline| timeline.id).collect();
-            (known.len() + 1..).map(|number| format!("t{number}")).find(|id| !known.contains(id)).unwrap_or_default()
-        };
-        self.new_timeline.clone().unwrap_or_else(next)
-    }
-
-    /// Whether a timeline has another file of this name: the server was set back and has written its log anew from there.
-    fn is_taken(&self, timeline: &str, file: &SourceBinlog) -> bool {
-        let Some(head) = &file.head else { return false };
-        let other =
-            |entry: &&BinlogEntry| entry.name == file.name && entry.head.is_some_and(|held| held != head.digest);
-        self.catalog.binlogs.iter().filter(other).any(|entry| self.timeline_with(entry) == timeline)
-    }
-
-    fn entry(
-        &mut self,
-        file: &SourceBinlog,
-        server: Option<BackedUpServer>,
-        codec: Codec,
-        now: DateTime<Utc>,
-    ) -> Result<BinlogEntry, PlanError> {
-        let timeline = self.timeline_of(file);
-        let first = file.head.as_ref().map_or(LogTime::from_utc(now), |head| head.first_event_time);
-        let stored_as = self.stored_as(file, first, codec)?;
-        self.new_timeline.get_or_insert_with(|| timeline.clone());
-        self.previous = Some((timeline.clone(), file.name.clone()));
-        self.first = false;
-        self.bytes += file.size;
-        let source = file.head.as_ref().map(|head| source_of(head, server));
-        Ok(BinlogEntry {
-            timeline: Some(timeline),
-            head: file.head.as_ref().map(|head| head.digest),
-            source,
-            archived_at: Some(now),
-            ..BinlogEntry::basic(file.name.clone(), stored_as, file.size, first, first)
-        })
-    }
-}
-
-/// Whether a file may come after an archived one in the same history: its number is higher, and it knows the GTIDs that
-/// were there before.
-fn continues(last: &BinlogEntry, file: &SourceBinlog) -> bool {
-    if file.name.number() <= last.name.number() {
-        return false;
-    }
-    let Some(head) = &file.head else { return true };
-    match (last.gtids_after(), head.gtids_before.as_deref().map(str::parse::<crate::model::GtidSet>)) {
-        (Some(known), Some(Ok(before))) => known.is_subset_of(&before),
-        _ => head.first_event_time >= last.first_event_time,
-    }
-}
-
-fn source_of(head: &HeadFact, server: Option<BackedUpServer>) -> BinlogSource {
-    let server = server.filter(|server| server.id == Some(head.server_id)).unwrap_or_default();
-    BinlogSource {
-        server_id: Some(head.server_id),
-        uuid: server.uuid,
-        version: Some(head.server_version.clone()),
-        flavor: server.flavor,
-        ..BinlogSource::default()
-    }
-}
-
-fn predecessor(name: &BinlogName) -> String {
-    format!("{}.{:06}", name.base(), name.number().saturating_sub(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        facts::{SourceBinlog, SourceBinlogs},
+        facts::{HeadFact, SourceBinlog, SourceBinlogs},
+        model::{BinlogName, LogTime},
         plan::check,
         probe::HostFacts,
-        store::{Digest, PartialBinlog},
+        store::{BinlogEntry, Digest, KeyPart, PartialBinlog},
         tools::Family,
     };
     use std::{collections::BTreeSet, path::PathBuf};

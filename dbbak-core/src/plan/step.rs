@@ -92,6 +92,8 @@ pub enum Step {
     },
     /// Enters the backup into the store: files, meta, manifest last.
     RecordBackup(RecordBackup),
+    /// Enters the trees that were made of a recorded backup beside what it has.
+    RecordTrees(RecordTrees),
     /// Has the server begin a new binlog, so that everything up to now lies in closed files.
     FlushBinlogs {
         /// The command.
@@ -412,6 +414,18 @@ impl RecordBackup {
     pub fn backup_id(&self) -> Option<BackupId> {
         self.id.parse().ok()
     }
+}
+
+/// What is added to a recorded backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordTrees {
+    /// The backup.
+    pub id: String,
+    /// All trees that it has then.
+    pub trees: Vec<TreeName>,
+    /// The tree that XtraBackup's `prepared-final` was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_from: Option<TreeName>,
 }
 
 /// The fetching of one binlog.

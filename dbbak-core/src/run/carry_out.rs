@@ -10,7 +10,7 @@ use crate::{
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
     record::{
         RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
-        record_server_files, record_timelines, remove_orphans,
+        record_server_files, record_timelines, record_trees, remove_orphans,
     },
     store::{PitrState, Session, StoreKey, StoreReader, read_version},
 };
@@ -114,9 +114,15 @@ fn record(
         Step::KeepServerFiles { variables, broken, to, .. } => {
             let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
             let persisted = outcome.persisted.as_deref();
-            record_server_files(locked()?, to, variables, (tablespaces, persisted), &outcome.server_files)?;
+            let problems =
+                record_server_files(locked()?, to, variables, (tablespaces, persisted), &outcome.server_files)?;
+            let all = outcome.not_kept.iter().cloned().chain(problems);
+            finished
+                .warnings
+                .extend(all.map(|problem| format!("not all of the server's settings were kept: {problem}")));
             record_broken_tables(locked()?, to, broken)?;
         }
+        Step::RecordTrees(plan) => record_trees(locked()?, plan, outcome)?,
         Step::RecordBackup(plan) => {
             let entry = record_backup(locked()?, plan, outcome)?;
             if let Some(reason) = &entry.unusable {
@@ -128,6 +134,13 @@ fn record(
             if let Some(PitrState::No(reason)) = &entry.pitr {
                 finished.warnings.push(format!("this backup cannot start a point-in-time recovery: {reason}"));
             }
+        }
+        Step::ShipBinlog(ship) if outcome.purged.last() == Some(&ship.entry.name) => {
+            finished.incomplete.push(format!(
+                "gap: {} was purged by the server before it could be archived (timeline {})",
+                ship.entry.name,
+                ship.entry.timeline.as_deref().unwrap_or("unknown")
+            ));
         }
         Step::ShipBinlog(_) => {
             let entry = outcome.shipped.last().ok_or(RecordError::Incomplete { missing: "the archived binlog" })?;

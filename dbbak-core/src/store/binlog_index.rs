@@ -313,11 +313,24 @@ fn encode_segment(number: u64, entries: &[BinlogEntry]) -> (SegmentRef, Vec<u8>)
     (reference, bytes)
 }
 
-fn parse_segment(bytes: Option<&[u8]>, reference: &SegmentRef) -> Result<Vec<BinlogEntry>, StoreError> {
-    #[derive(Deserialize)]
-    struct File {
-        files: Vec<BinlogEntry>,
+/// What a segment's file holds.
+#[derive(Deserialize)]
+struct File {
+    files: Vec<BinlogEntry>,
+}
+
+/// The entries of a segment that nothing names; nothing where its name does not agree with its content.
+pub(super) fn parse_loose_segment(name: &KeyPart, bytes: &[u8]) -> Vec<BinlogEntry> {
+    if layout::segment_name(number_of(name), &Digest::of(bytes)) != *name {
+        return Vec::new();
     }
+    let files = serde_json::from_slice(bytes).map(|File { files }| files);
+    let mut files = files.unwrap_or_default();
+    files.iter_mut().for_each(|entry| drop(entry.unknown.remove(SUM)));
+    files
+}
+
+fn parse_segment(bytes: Option<&[u8]>, reference: &SegmentRef) -> Result<Vec<BinlogEntry>, StoreError> {
     let parsed = bytes.ok_or(Flaw::Missing).and_then(|bytes| {
         check_digest(bytes, Some(&reference.digest))?;
         let File { mut files } = serde_json::from_slice(bytes).map_err(|error| Flaw::Syntax(error.to_string()))?;

@@ -108,10 +108,19 @@ impl FileList {
     /// others when the store cannot be read.
     pub fn load(reader: &dyn StoreReader, id: &BackupId, expected: Option<&Digest>) -> Result<Self, StoreError> {
         let key = layout::files(id);
-        let Some((bytes, _)) = read_version(reader, &key)? else {
-            return Err(damaged(&key, None, Flaw::Missing));
+        let found = match read_version(reader, &key)? {
+            Some((bytes, _)) => FileList::parse(&bytes, id, expected),
+            None => Err(damaged(&key, None, Flaw::Missing)),
         };
-        FileList::parse(&bytes, id, expected)
+        // It was replaced, and the run died before the manifest was: the generation before has the digest.
+        if found.is_err()
+            && expected.is_some()
+            && let Some((before, _)) = read_version(reader, &layout::previous(&key))?
+            && let Ok(list) = FileList::parse(&before, id, expected)
+        {
+            return Ok(list);
+        }
+        found
     }
 
     /// Reads the content of a backup's `files.json`.

@@ -95,10 +95,19 @@ impl BackupMeta {
         sums: Sums,
     ) -> Result<Self, StoreError> {
         let key = layout::meta(id);
-        let Some((bytes, _)) = read_version(reader, &key)? else {
-            return Err(damaged(&key, None, Flaw::Missing));
+        let found = match read_version(reader, &key)? {
+            Some((bytes, _)) => BackupMeta::parse(&bytes, id, expected, sums),
+            None => Err(damaged(&key, None, Flaw::Missing)),
         };
-        BackupMeta::parse(&bytes, id, expected, sums)
+        // It was replaced, and the run died before the manifest was: the generation before has the digest.
+        if found.is_err()
+            && expected.is_some()
+            && let Some((before, _)) = read_version(reader, &layout::previous(&key))?
+            && let Ok(meta) = BackupMeta::parse(&before, id, expected, sums)
+        {
+            return Ok(meta);
+        }
+        found
     }
 
     /// Reads the content of a backup's `meta.json`.

@@ -18,6 +18,7 @@ pub mod local;
 mod lock;
 mod manifest;
 mod meta;
+mod salvage;
 mod store_file;
 mod sum;
 pub mod transactions;
@@ -39,6 +40,9 @@ pub use local::LocalStore;
 pub use lock::{LockHolder, LockRequest, LockScope, ProcessGroup, covers};
 pub use manifest::{BackedUpServer, Manifest, ManifestEntry, PitrState};
 pub use meta::{BackupMeta, BackupPaths, ToolRecord};
+pub use salvage::{
+    Salvaged, backup_dirs, binlog_files, described, salvage_index, salvage_manifest, salvage_store_file,
+};
 use std::{
     fmt::{self, Debug},
     io::{self, Read, Write},

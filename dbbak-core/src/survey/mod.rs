@@ -1,6 +1,7 @@
 //! Asks the world and the store what must be known before deciding, and keeps the answers as facts.
 
 mod broken;
+mod copies;
 mod crossing;
 mod cut;
 mod edges;
@@ -18,6 +19,7 @@ mod stored;
 mod tools;
 
 pub use broken::broken_tables;
+pub use copies::copies_of_listed;
 pub use halfway::done_place;
 pub use indexes::transaction_indexes;
 pub use journal::journal;

@@ -55,6 +55,7 @@ fn look_at_scratch(
     look(facts, probe, root)?;
     let scratch = config.scratch_dir.clone().unwrap_or_else(|| root.join("tmp"));
     look(facts, probe, &scratch)?;
+    look_above(facts, probe, &scratch)?;
     if let Some(PathState::Directory { .. }) = facts.paths.get(&scratch) {
         let names = probe.list_dir(&scratch)?;
         let left = names.iter().filter(|name| name.starts_with(prefix));
@@ -90,6 +91,7 @@ pub fn check_paths(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Res
     look(facts, probe, &config.nfs_root)?;
     let scratch = config.scratch_dir.clone().unwrap_or_else(|| config.nfs_root.join("tmp"));
     look(facts, probe, &scratch)?;
+    look_above(facts, probe, &scratch)?;
     if let Some(path) = &config.mysql_option_file {
         facts.paths.insert(path.clone(), probe.path_state(path)?);
     }
@@ -113,8 +115,25 @@ pub fn restore_paths(
     look(facts, probe, root)?;
     let scratch: PathBuf = config.scratch_dir.clone().unwrap_or_else(|| root.join("tmp"));
     look(facts, probe, &scratch)?;
+    look_above(facts, probe, &scratch)?;
     if let Some(workdir) = workdir {
         look(facts, probe, workdir)?;
+    }
+    Ok(())
+}
+
+/// Looks at the directory in which a path that is not there would be made.
+fn look_above(facts: &mut Facts, probe: &dyn Probe, path: &Path) -> Result<(), SurveyError> {
+    for above in path.ancestors().skip(1) {
+        if facts.paths.get(path) != Some(&PathState::Missing) {
+            break;
+        }
+        let state = probe.path_state(above)?;
+        let is_there = state != PathState::Missing;
+        facts.paths.insert(above.to_owned(), state);
+        if is_there {
+            break;
+        }
     }
     Ok(())
 }

@@ -56,9 +56,15 @@ pub fn remote_binlogs(
             Some(head) => Some(head),
             None if open && !flush => None,
             None => {
-                let head = read_head(probe, &reader, &listed.name)?;
-                known.saw(listed, size, &head);
-                Some(head)
+                match read_head(probe, &reader, &listed.name) {
+                    // Purged since it was listed: the fetching finds the same, and tells it.
+                    Err(SurveyError::Remote { source, .. }) if source.is_purged() => None,
+                    head => {
+                        let head = head?;
+                        known.saw(listed, size, &head);
+                        Some(head)
+                    }
+                }
             }
         };
         files.push(SourceBinlog {

@@ -121,6 +121,8 @@ fn look_at(
         file.size = size;
     }
     match read_head(probe, &path) {
+        // Purged between the look and the reading: it is listed, and not there.
+        Err(error) if is_gone(&error) => return Ok(file),
         Ok(Ok(head)) => file.head = Some(HeadFact::from(&head)),
         Ok(Err(problem)) => {
             file.sealed = problem.is_encrypted();
@@ -135,7 +137,10 @@ fn look_at(
         .iter()
         .any(|entry| entry.name == file.name && entry.head != file.head.as_ref().map(|head| head.digest));
     if (name_taken || file.head.is_none()) && !open {
-        file.digest = Some(digest_of(probe, &path)?);
+        match digest_of(probe, &path) {
+            Err(error) if is_gone(&error) => return Ok(SourceBinlog { path: None, ..file }),
+            digest => file.digest = Some(digest?),
+        }
     }
     if open && rescue && file.head.is_some() {
         file.good_end = Some(good_end(probe, &path)?);
@@ -184,6 +189,11 @@ fn good_end(probe: &dyn Probe, path: &Path) -> Result<u64, SurveyError> {
         Err(binlog::BinlogError::Input(source)) => Err(read_error(path, source)),
         Err(_) => Ok(0),
     }
+}
+
+/// Whether a file could not be read because it is not there.
+fn is_gone(error: &SurveyError) -> bool {
+    matches!(error, SurveyError::Probe(ProbeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound)
 }
 
 fn read_error(path: &Path, source: io::Error) -> SurveyError {

@@ -5,7 +5,10 @@ use crate::{
     catalog::Backup,
     facts::{Facts, StoredBackup},
     model::TreeName,
-    store::{BackupMeta, FileList, StoreFile, StoreKey, StoreReader, layout, read_version, sums_of},
+    store::{
+        BackupMeta, BackupPaths, EntryKind, FileList, StoreError, StoreKey, StoreReader, Sums, ToolRecord, layout,
+        read_version, salvage_store_file, sums_of,
+    },
     tools::{MetadataFile, parse_backup_cnf, parse_isl, parse_tablespaces},
 };
 use std::{collections::BTreeMap, path::Path};
@@ -16,10 +19,19 @@ use std::{collections::BTreeMap, path::Path};
 ///
 /// When the store cannot be read, or a file of a backup is damaged.
 pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup]) -> Result<(), SurveyError> {
-    let sums = sums_of(StoreFile::load(store)?.map(|(file, _)| file).as_ref());
+    let (file, flaw) = salvage_store_file(store)?;
+    let sums = if flaw.is_some() { Sums::Optional } else { sums_of(file.as_ref()) };
     for backup in chain {
         let entry = &backup.entry;
-        let meta = BackupMeta::load(store, &backup.id, entry.meta_digest.as_ref(), sums)?;
+        let mut spoilt = Vec::new();
+        let meta = match BackupMeta::load(store, &backup.id, entry.meta_digest.as_ref(), sums) {
+            // The manifest says most of it once more.
+            Err(error @ StoreError::Damaged { .. }) => {
+                spoilt.push(format!("{error}: what the manifest says of the backup must do"));
+                BackupMeta::new(entry.clone(), BackupPaths::default(), ToolRecord::default())
+            }
+            meta => meta?,
+        };
         let list_digest = entry.files_digest.or(meta.entry.files_digest);
         let list = match store.head(&layout::files(&backup.id))? {
             Some(_) => Some(FileList::load(store, &backup.id, list_digest.as_ref())?),
@@ -38,7 +50,14 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
                 Some("dump") => TreeName::Dump,
                 _ => continue,
             };
+            // What was being made when a run died is in no list.
+            if list.as_ref().is_some_and(|list| !list.entries.iter().any(|entry| is_in(&entry.path, tree))) {
+                continue;
+            }
             trees.insert(tree, list.as_ref().map(|list| bytes_of(list, tree)));
+        }
+        if let Some(list) = &list {
+            leave_aside_broken(store, backup, list, &mut trees, &mut spoilt)?;
         }
         // Only a tool's own tree says so; what a clone holds lies all in one directory, or it failed.
         let outside_paths = if trees.contains_key(&TreeName::Raw) { outside_paths(store, backup)? } else { Vec::new() };
@@ -51,15 +70,53 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
             server_files: server_files(store, backup)?,
             variables: variables(store, backup)?,
             broken: broken(store, backup)?,
+            spoilt,
         };
         facts.stored.insert(backup.id.to_string(), stored);
     }
     Ok(())
 }
 
+fn is_in(path: &StoreKey, tree: TreeName) -> bool {
+    path.parts().next() == Some(tree.as_str())
+}
+
 fn bytes_of(list: &FileList, tree: TreeName) -> u64 {
-    let in_tree = |path: &StoreKey| path.parts().next() == Some(tree.as_str());
-    list.entries.iter().filter(|entry| in_tree(&entry.path)).filter_map(|entry| entry.size).sum()
+    list.entries.iter().filter(|entry| is_in(&entry.path, tree)).filter_map(|entry| entry.size).sum()
+}
+
+/// Leaves prepared trees aside of which a file is missing or has another size, where the raw tree can do instead.
+fn leave_aside_broken(
+    store: &dyn StoreReader,
+    backup: &Backup,
+    list: &FileList,
+    trees: &mut BTreeMap<TreeName, Option<u64>>,
+    spoilt: &mut Vec<String>,
+) -> Result<(), SurveyError> {
+    for tree in [TreeName::PreparedFinal, TreeName::PreparedRedo] {
+        if !trees.contains_key(&TreeName::Raw) || !trees.contains_key(&tree) {
+            continue;
+        }
+        for entry in list.entries.iter().filter(|entry| is_in(&entry.path, tree) && entry.kind == EntryKind::File) {
+            let found = store.head(&layout::backup(&backup.id).join(&entry.path))?;
+            let problem = match found {
+                None => "is missing".to_owned(),
+                Some(info) if Some(info.size) != entry.size => {
+                    format!("has {} bytes, {} were recorded", info.size, entry.size.unwrap_or(0))
+                }
+                Some(_) => continue,
+            };
+            spoilt.push(format!(
+                "{} of {} cannot be used, {} {problem}: another tree is taken instead",
+                tree.as_str(),
+                backup.id,
+                entry.path
+            ));
+            trees.remove(&tree);
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn read(store: &dyn StoreReader, key: &StoreKey) -> Result<Option<Vec<u8>>, SurveyError> {

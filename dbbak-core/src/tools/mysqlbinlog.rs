@@ -156,6 +156,16 @@ pub struct ReaderError {
     pub lines: Vec<String>,
 }
 
+impl ReaderError {
+    /// Whether the server no longer has the file: it was purged since the server listed it. The text is that of error 1236
+    /// of both vendors (`sql/rpl_source.cc`, `sql/sql_repl.cc`).
+    pub fn is_purged(&self) -> bool {
+        const TEXTS: [&str; 2] =
+            ["Could not find first log file name in binary log index", "Could not find target log"];
+        self.lines.iter().any(|line| TEXTS.iter().any(|text| line.contains(text)))
+    }
+}
+
 const TEXTS: &[(ReaderFailure, &[&str])] = {
     use ReaderFailure as F;
     &[

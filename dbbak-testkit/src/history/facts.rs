@@ -119,6 +119,7 @@ impl History {
                     layout::server_variables(&backup.id),
                 ],
                 variables: self.server().variables,
+                spoilt: Vec::new(),
             };
             facts.stored.insert(backup.id.to_string(), stored);
             let file = &self.files[backup.file];

@@ -9,15 +9,11 @@ pub use html::page;
 pub use text::text;
 
 use crate::{CommandError, args::TimelineArgs, context::Context, exit_code, output};
-use dbbak_core::{
-    catalog::{Catalog, timeline_report},
-    clock::Clock,
-    survey,
-};
+use dbbak_core::{catalog::timeline_report, clock::Clock, survey};
 use std::io::IsTerminal;
 
 pub(super) fn run(context: &Context, args: &TimelineArgs) -> Result<u8, CommandError> {
-    let catalog = Catalog::load(&context.store)?;
+    let catalog = context.trusted()?;
     let crossings = survey::crossings(&context.store, &catalog);
     let report = timeline_report(&catalog, &crossings, context.clock.now());
     if let Some(path) = &args.html {

@@ -131,15 +131,42 @@ fn indexed(plan: &Plan, broken: Broken<'_>) {
 /// Rule 9: what makes a backup exist, or says that a restore is done, comes last, and what a failed run leaves is known.
 fn order(plan: &Plan, broken: Broken<'_>) {
     let last = plan.steps.len().saturating_sub(1);
+    let record = plan.steps.iter().position(|step| matches!(step, Step::RecordBackup(_)));
     for (position, step) in plan.steps.iter().enumerate() {
-        if matches!(step, Step::RecordBackup(_) | Step::WriteReport { .. }) && position != last {
+        let ends = matches!(step, Step::RecordBackup(_) if record != Some(position))
+            || matches!(step, Step::RecordTrees(_) | Step::WriteReport { .. }) && position != last;
+        if ends {
             broken(9, format!("step {} says that all is done, and is not the last", position + 1));
         }
+        let derives = match step {
+            Step::CreateDir { .. }
+            | Step::PassTree(_)
+            | Step::MoveTree { .. }
+            | Step::RemoveTree { .. }
+            | Step::RecordBackup(_)
+            | Step::RecordTrees(_) => true,
+            Step::RunTool(run) => has(&run.launch.command, "--prepare"),
+            _ => false,
+        };
+        if record.is_some_and(|record| position > record) && !derives {
+            broken(9, format!("step {} comes after the backup was recorded", position + 1));
+        }
     }
-    match (&plan.summary, plan.steps.last()) {
-        (Summary::Backup { id, .. }, Some(Step::RecordBackup(record))) => {
+    let recorded = record.and_then(|record| match plan.steps.get(record) {
+        Some(Step::RecordBackup(record)) => Some(record),
+        _ => None,
+    });
+    match (&plan.summary, recorded) {
+        (Summary::Backup { id, trees, .. }, Some(record)) => {
             if record.id != *id {
                 broken(9, format!("{id} is taken, and {} is recorded", record.id));
+            }
+            let added = match plan.steps.last() {
+                Some(Step::RecordTrees(added)) if added.id == *id => Some(&added.trees),
+                _ => None,
+            };
+            if added.unwrap_or(&record.trees) != trees {
+                broken(9, "not all trees that are kept are recorded".into());
             }
             let discarded = |key: &crate::store::StoreKey| key.as_str() == id;
             if !plan.discard_on_failure.iter().any(discarded) {
@@ -147,11 +174,11 @@ fn order(plan: &Plan, broken: Broken<'_>) {
             }
         }
         (Summary::Backup { .. }, _) => broken(9, "the backup is never recorded".into()),
-        (Summary::Restore { report }, Some(Step::WriteReport { report: written, .. })) if report == written => {}
-        (Summary::Restore { .. }, Some(Step::WriteReport { .. })) => {
-            broken(9, "the report is not that of this restore".into());
-        }
-        (Summary::Restore { .. }, _) => broken(9, "the restore is never reported".into()),
+        (Summary::Restore { report }, _) => match plan.steps.last() {
+            Some(Step::WriteReport { report: written, .. }) if report == written => {}
+            Some(Step::WriteReport { .. }) => broken(9, "the report is not that of this restore".into()),
+            _ => broken(9, "the restore is never reported".into()),
+        },
         _ => {}
     }
 }

@@ -4,7 +4,7 @@ use super::{Broken, has, option};
 use crate::{
     model::BackupId,
     plan::{Plan, PrivateServer, SCRATCH_PREFIX, Step, Summary},
-    store::{BackupPart, KeyClass, classify},
+    store::{BackupPart, KeyClass, StoreKey, classify},
 };
 use std::path::{Path, PathBuf};
 
@@ -137,7 +137,9 @@ pub(super) fn discarded(plan: &Plan, broken: Broken<'_>) {
         }
     }
     for key in &plan.discard_on_failure {
-        let made = |step: &Step| matches!(step, Step::CreateStoreDir { key: made } if made == key);
+        let below =
+            |made: &StoreKey| key.as_str().strip_prefix(made.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let made = |step: &Step| matches!(step, Step::CreateStoreDir { key: made } if made == key || below(made));
         if !plan.steps.iter().any(made) {
             broken(8, format!("{key} would be removed by a failure, but the run does not make it"));
         }

@@ -31,6 +31,8 @@ struct Watch {
     heartbeat: u64,
     silence: Duration,
     last_look: Duration,
+    /// Whether a sign of life was seen.
+    moved: bool,
 }
 
 /// What came of an attempt to take over.
@@ -113,11 +115,29 @@ impl<'a> Contender<'a> {
             Box::new(holder)
         };
         let now = self.files.clock.monotonic();
-        if now >= self.deadline {
+        let watching = self.may_be_dead(key, &blocker);
+        if now >= self.deadline && !watching {
             return Err(StoreError::Locked { scope, holder: blocker });
         }
-        self.files.clock.sleep(self.poll().min(self.deadline - now));
+        let rest = self.deadline.saturating_sub(now);
+        self.files.clock.sleep(if watching { self.poll() } else { self.poll().min(rest) });
         Ok(())
+    }
+
+    /// Whether a holder elsewhere looks dead and has shown no sign of life since it is watched: then it is watched on, also
+    /// by a request that would not wait, until its silence proves it or it gives a sign. Its clock only says whether that is
+    /// worth the time: a holder that lives, and whose clock is wrong, is told by its next heartbeat.
+    fn may_be_dead(&self, key: &StoreKey, holder: &LockHolder) -> bool {
+        let stale = chrono::TimeDelta::from_std(self.owner.request().stale_after).unwrap_or(chrono::TimeDelta::MAX);
+        let looks_dead = match holder.heartbeat_at {
+            Some(at) => (self.files.clock.now() - at).abs() > stale,
+            None => (self.files.clock.now() - holder.since).abs() > stale,
+        };
+        let silent = self
+            .watches
+            .get(key)
+            .is_some_and(|watch| !watch.moved && (watch.owner, watch.heartbeat) == (holder.owner, holder.heartbeat));
+        looks_dead && silent && judge(holder, self.here, self.processes) == Verdict::OutOfSight
     }
 
     /// The time between two looks at a lock.
@@ -143,10 +163,12 @@ impl<'a> Contender<'a> {
             heartbeat: holder.heartbeat,
             silence: Duration::ZERO,
             last_look: now,
+            moved: false,
         });
         if (watch.owner, watch.heartbeat) == (holder.owner, holder.heartbeat) {
             watch.silence += now.saturating_sub(watch.last_look).min(longest);
         } else {
+            watch.moved = watch.owner == holder.owner;
             (watch.owner, watch.heartbeat, watch.silence) = (holder.owner, holder.heartbeat, Duration::ZERO);
         }
         watch.last_look = now;

@@ -17,6 +17,7 @@ mod publish;
 mod reader;
 mod session;
 mod tree;
+mod unlock;
 
 use super::{
     LocalDir, LockHolder, LockRequest, LockScope, ObjectInfo, Session, Store, StoreError, StoreKey, StoreReader,

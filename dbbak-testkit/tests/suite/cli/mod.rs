@@ -7,6 +7,7 @@ mod config;
 mod find;
 mod from_server;
 mod owner;
+mod rebuild;
 mod restore_refused;
 mod server;
 mod ship;

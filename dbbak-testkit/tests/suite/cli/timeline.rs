@@ -29,6 +29,7 @@ fn with_history(history: &History) -> Bench {
     history.index().into_iter().for_each(|entry| index.append(entry));
     index.save(&*session, version.as_ref()).unwrap();
     session.release().unwrap();
+    bench.fill_store().unwrap();
     bench
 }
 

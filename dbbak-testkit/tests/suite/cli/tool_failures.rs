@@ -16,8 +16,24 @@ fn failing(series: Series, argument: &str, call: usize, effect: Effect) -> Spoke
     bench.play(&scenario.fail(ShimTool::Backup, argument, call, effect)).unwrap();
     let spoken = run(&bench, &["backup-full", "--exec"]);
     assert_eq!(spoken.code(), Some(6), "{spoken}");
-    assert_nothing_came_of_it(&bench);
+    match argument {
+        "--prepare" => assert_raw_is_recorded(&bench),
+        _ => assert_nothing_came_of_it(&bench),
+    }
     spoken.without_plan()
+}
+
+/// A full that was taken is not thrown away because of what is made of it.
+fn assert_raw_is_recorded(bench: &Bench) {
+    let dirs = bench.backup_dirs();
+    assert_eq!(dirs.len(), 1);
+    let inside = bench.names_in(&format!("store/{}", dirs[0]));
+    assert_eq!(inside, ["files.json", "meta.json", "raw", "server"]);
+    assert_eq!(bench.names_in("scratch"), [""; 0]);
+    assert_eq!(bench.names_in("store/locks"), [""; 0]);
+    let list = run(bench, &["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 1, "{list}");
 }
 
 fn assert_nothing_came_of_it(bench: &Bench) {

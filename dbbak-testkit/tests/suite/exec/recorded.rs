@@ -72,14 +72,17 @@ fn a_run_discards_only_what_it_has_made() {
 /// The rename has happened, and then something fails: the backup is recorded, and stays.
 #[test]
 fn an_error_behind_the_manifests_rename_keeps_the_backup() {
-    for (op, path, fault) in [
-        (Op::Sync, "/store", Fault::Refused(Errno::IO)),
-        (Op::Sync, "/store", Fault::DoneAndDenied(Errno::IO)),
-        (Op::Rename, "store/manifest.json", Fault::DoneAndDenied(Errno::IO)),
+    // The writes of the manifest when the tool's tree is recorded, and when the prepared ones are. Before its own sync come those
+    // for the lists beside the backup and for the generations before.
+    for (op, path, fault, step, skip) in [
+        (Op::Sync, "/store", Fault::Refused(Errno::IO), 6, 3),
+        (Op::Sync, "/store", Fault::DoneAndDenied(Errno::IO), 6, 3),
+        (Op::Sync, "/store", Fault::Refused(Errno::IO), 17, 5),
+        (Op::Rename, "store/manifest.json", Fault::DoneAndDenied(Errno::IO), 6, 0),
     ] {
         let disk = FaultyDisk::new();
         let bench = bench_on(LocalParts { disk: Arc::new(disk.clone()), ..LocalParts::default() });
-        let watcher = FailsAt { disk: disk.clone(), op, path, fault, inner: never() };
+        let watcher = FailsAt { disk: disk.clone(), step, fault: (op, path, fault, skip), inner: never() };
         let session = run::lock(&bench.store, Command::Backup, &LockRequest::new("a full")).unwrap();
         let executor = FakeExecutor::new(whole());
         let running = Running {
@@ -96,27 +99,34 @@ fn an_error_behind_the_manifests_rename_keeps_the_backup() {
             let Err(RunError::Record(RecordError::Store(error))) = &result else { panic!("{result:?}") };
             assert_eq!(error.key(), Some(&StoreKey::root()), "{error:?}");
         }
-        assert_whole(&bench);
+        match (op, step) {
+            (Op::Sync, 6) => {
+                let catalog = Catalog::load(&bench.store).unwrap();
+                assert_eq!((catalog.backups.len(), catalog.orphans.len()), (1, 0));
+                let id = catalog.backups[0].id.to_string();
+                assert!(bench.path("store").join(id).join("raw/ibdata1").exists());
+            }
+            _ => assert_whole(&bench),
+        }
     }
 }
 
-/// Makes an operation fail from the last step on: only the manifest's is looked for there, by the order of the writes.
+/// Makes an operation fail in a step, after some that go well.
 #[derive(Debug)]
 struct FailsAt {
     disk: FaultyDisk,
-    op: Op,
-    path: &'static str,
-    fault: Fault,
+    step: usize,
+    fault: (Op, &'static str, Fault, u32),
     inner: Watcher,
 }
 
 impl dbbak_core::execute::Reporter for FailsAt {
     fn report(&self, event: &dbbak_core::execute::Event<'_>) {
-        if let dbbak_core::execute::Event::StepStarted { number, of, .. } = event
-            && number == of
+        if let dbbak_core::execute::Event::StepStarted { number, .. } = event
+            && *number == self.step
         {
-            // The directories of files.json and meta.json, and the root for the generation before, come first.
-            self.disk.after(self.op, self.path, self.fault, if self.op == Op::Sync { 3 } else { 0 });
+            let (op, path, fault, skip) = self.fault;
+            self.disk.after(op, path, fault, skip);
         }
         self.inner.report(event);
     }
@@ -250,4 +260,33 @@ fn what_a_list_names_is_no_orphan() {
 fn assert_whole_but_orphan(bench: &Bench) {
     assert_eq!(bench.listed(), 1);
     assert_eq!(bench.names_in("store").len(), 2, "something was removed");
+}
+
+/// What the server purges between the plan and the archiving is a gap, and the rest goes on.
+#[test]
+fn a_binlog_that_is_purged_meanwhile_is_a_gap_and_the_rest_goes_on() {
+    let bench = bench();
+    let source = bench.path("binlogs");
+    binlogs(&source, &["bin.000001", "bin.000002", "bin.000003"]);
+    let planning = Planning { config: &bench.config, store: &bench.store, probe: &SystemProbe, clock: &bench.clock };
+    let plan = planning.ship(&ShipRequest { rescue: Some(source.clone()), ..ShipRequest::default() }).unwrap();
+    fs::remove_file(source.join("bin.000002")).unwrap();
+    let session = run::lock(&bench.store, Command::Ship, &LockRequest::new("ship")).unwrap();
+    let (executor, reporter) = (FakeExecutor::default(), never());
+    let running = Running {
+        store: &bench.store,
+        session: Some(&*session),
+        executor: &executor,
+        clock: &bench.clock,
+        reporter: &reporter,
+    };
+    let finished = run::run(&plan, &running).unwrap();
+    assert_eq!(
+        finished.incomplete,
+        ["gap: bin.000002 was purged by the server before it could be archived (timeline t1)"]
+    );
+    let catalog = Catalog::load(&bench.store).unwrap();
+    let names: Vec<String> = catalog.binlogs.iter().map(|entry| entry.name.to_string()).collect();
+    assert_eq!(names, ["bin.000001", "bin.000003"]);
+    assert_eq!(catalog.open_gaps().len(), 1);
 }

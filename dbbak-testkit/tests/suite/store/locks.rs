@@ -305,10 +305,63 @@ fn an_unreadable_lock_file_is_waited_for_like_a_silent_holder() {
         let bench = bench();
         bench.write(&layout::lock(LockScope::Backups, Uuid::nil()), content);
         let store = bench.store(&bench.first);
-        assert_locked(store.lock(LockScope::Backups, &request()), 0);
-        store.lock(LockScope::Backups, &request().waiting(MINUTE * 2)).unwrap();
+        // Also by a request that would not wait: nobody else would ever take it over.
+        store.lock(LockScope::Backups, &request()).unwrap();
         assert!(bench.clock.monotonic() >= MINUTE);
     }
+}
+
+/// A cron job does not wait for a lock. A holder elsewhere that has died is watched all the same, until its silence proves it.
+#[test]
+fn a_dead_holder_elsewhere_is_taken_over_without_a_wait() {
+    let bench = bench();
+    let first = bench.locked(LockScope::Backups);
+    let second = bench.store(&bench.first.other(200, |identity| identity.host = "db2".to_owned()));
+    // Its last sign of life is fresh: no time is spent on it.
+    assert_locked(second.lock(LockScope::Backups, &request()), 100);
+    assert_eq!(bench.clock.monotonic(), Duration::ZERO);
+    bench.clock.advance(MINUTE * 10);
+    let before = bench.clock.monotonic();
+    let session = second.lock(LockScope::Backups, &request()).unwrap();
+    let watched = bench.clock.monotonic() - before;
+    assert!(watched >= MINUTE && watched < MINUTE + Duration::from_secs(3), "{watched:?}");
+    assert_lost(first.check_lease(), Some(200));
+    session.release().unwrap();
+}
+
+/// The clock of the holder's host is wrong, and it lives: its next heartbeat says so.
+#[test]
+fn a_living_holder_with_a_wrong_clock_keeps_its_lock() {
+    let bench = bench();
+    let first = bench.locked(LockScope::Backups);
+    let session: Arc<dyn Session> = first.into();
+    bench.clock.advance(MINUTE * 60);
+    let beating = session.clone();
+    let clock = BusyClock(bench.clock.clone(), move |_| beating.note_children(&[]).unwrap());
+    let second = bench.first.other(200, |identity| identity.host = "db2".to_owned());
+    let before = bench.clock.monotonic();
+    assert_locked(bench.store_on(&second, Arc::new(clock)).lock(LockScope::Backups, &request()), 100);
+    assert!(bench.clock.monotonic() - before < MINUTE / 2);
+    session.check_lease().unwrap();
+}
+
+#[test]
+fn a_person_takes_a_lock_away_with_a_reason() {
+    let bench = bench();
+    let first = bench.locked(LockScope::Backups);
+    let elsewhere = bench.store(&bench.first.other(200, |identity| identity.host = "db2".to_owned()));
+    // Here the holder's process can be seen, and it lives.
+    let here = bench.store(&bench.first.other(300, |_| {}));
+    assert!(matches!(here.unlock(&[], "it hangs"), Err(StoreError::Locked { .. })));
+    first.check_lease().unwrap();
+    assert!(elsewhere.unlock(&[LockScope::Binlogs], "not that one").unwrap().is_empty());
+    let taken = elsewhere.unlock(&[], "the host\nburned down").unwrap();
+    assert_eq!(taken.iter().map(|holder| holder.pid).collect::<Vec<_>>(), [100]);
+    assert_lost(first.check_lease(), None);
+    elsewhere.lock(LockScope::Backups, &request()).unwrap().release().unwrap();
+    let logs = elsewhere.list(&key("logs")).unwrap();
+    let text = std::fs::read_to_string(bench.directory.path().join(logs[0].key.as_str())).unwrap();
+    assert!(text.starts_with("reason: the host burned down\nbackups lock of "), "{text}");
 }
 
 #[test]

@@ -49,7 +49,11 @@ fn rule_9_what_says_that_all_is_done_comes_last() {
             ("no record", |plan| drop(plan.steps.pop())),
             ("the record first", |plan| plan.steps.rotate_right(1)),
             ("another backup recorded", |plan| {
-                let Some(Step::RecordBackup(record)) = plan.steps.last_mut() else { panic!() };
+                let record = plan.steps.iter_mut().find_map(|step| match step {
+                    Step::RecordBackup(record) => Some(record),
+                    _ => None,
+                });
+                let Some(record) = record else { panic!("nothing is recorded") };
                 record.id = "full_2025-10-02T02-00Z".into();
             }),
             ("nothing discarded", |plan| plan.discard_on_failure.clear()),

@@ -1,0 +1,176 @@
+//! Reads what can be trusted of a store's lists where they are lost or damaged: entries whose sums agree, the generation
+//! before, segments whose names agree with their content, and what each backup says of itself.
+//!
+//! Nothing may be removed, and nothing but the lists themselves be written, on a part.
+
+use super::{
+    BackupMeta, BinlogEntry, BinlogIndex, Digest, Flaw, KeyPart, Manifest, ManifestEntry, StoreError, StoreFile,
+    StoreKey, StoreReader, Sums, Version, binlog_index::parse_loose_segment, layout, read_version, store_file::damaged,
+};
+use crate::model::BackupId;
+use std::collections::HashSet;
+
+/// What was read of a list.
+#[derive(Debug)]
+pub struct Salvaged<T> {
+    /// Its entries, as far as they can be trusted.
+    pub entries: Vec<T>,
+    /// What is wrong with it; nothing: it is whole.
+    pub flaws: Vec<StoreError>,
+    /// The version of the file as it lies there; none: it is not there.
+    pub version: Option<Version>,
+}
+
+/// Reads the store's own file. With a flaw it is the generation before, where that can be read.
+///
+/// # Errors
+///
+/// [`StoreError::TooNew`], which no repair changes; others when the store cannot be read.
+pub fn salvage_store_file(reader: &dyn StoreReader) -> Result<(Option<StoreFile>, Option<StoreError>), StoreError> {
+    let key = layout::store_file();
+    let flaw = match StoreFile::load(reader) {
+        Ok(Some((file, _))) => return Ok((Some(file), None)),
+        Ok(None) => damaged(&key, None, Flaw::Missing),
+        Err(error @ StoreError::Damaged { .. }) => error,
+        Err(error) => return Err(error),
+    };
+    let before = read_version(reader, &layout::previous(&key))?;
+    let before = before.and_then(|(bytes, _)| StoreFile::parse(&bytes).ok());
+    // Without it and its generation before, the store may be one of another program.
+    let is_basic =
+        matches!(&flaw, StoreError::Damaged { flaw: Flaw::Missing, .. }) && before.is_none() && !has_sums(reader)?;
+    Ok((before, (!is_basic).then_some(flaw)))
+}
+
+/// Whether the lists are of this program, or the facts of the backups: each of them has a sum.
+fn has_sums(reader: &dyn StoreReader) -> Result<bool, StoreError> {
+    let metas = backup_dirs(reader)?.into_iter().map(|id| layout::meta(&id));
+    for key in [layout::manifest(), layout::binlog_index()].into_iter().chain(metas) {
+        if let Some((bytes, _)) = read_version(reader, &key)?
+            && String::from_utf8_lossy(&bytes).contains("\"sum\":")
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The backups' directories that lie in the store.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn backup_dirs(reader: &dyn StoreReader) -> Result<Vec<BackupId>, StoreError> {
+    let names = reader.list_keys(&StoreKey::root())?;
+    Ok(names.iter().filter_map(|key| key.file_name()?.parse().ok()).collect())
+}
+
+/// The names of the archived binlogs that lie in the store.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn binlog_files(reader: &dyn StoreReader) -> Result<Vec<KeyPart>, StoreError> {
+    let keys = reader.list_keys(&layout::binlogs())?;
+    Ok(keys
+        .iter()
+        .filter_map(|key| match layout::classify(key) {
+            layout::KeyClass::Binlog(name) => Some(name),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Reads the manifest. Where it has a flaw, what its good entries lack is taken from the `meta.json` of each backup that is
+/// there, and from the generation before.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn salvage_manifest(reader: &dyn StoreReader, sums: Sums) -> Result<Salvaged<ManifestEntry>, StoreError> {
+    let key = layout::manifest();
+    let found = read_version(reader, &key)?;
+    let version = found.as_ref().map(|(_, version)| *version);
+    let (manifest, mut flaws) = match &found {
+        Some((bytes, _)) => Manifest::inspect(bytes, sums),
+        None => (Manifest::default(), Vec::new()),
+    };
+    let before = read_version(reader, &layout::previous(&key))?;
+    let dirs = if found.is_some() && flaws.is_empty() { Vec::new() } else { backup_dirs(reader)? };
+    if found.is_none() && (sums == Sums::Required || before.is_some() || !dirs.is_empty()) {
+        flaws.push(damaged(&key, None, Flaw::Missing));
+    }
+    let mut entries = manifest.entries;
+    if !flaws.is_empty() {
+        let mut known: HashSet<BackupId> = entries.iter().map(ManifestEntry::id).collect();
+        let mut add = |entry: ManifestEntry| {
+            if known.insert(entry.id()) {
+                entries.push(entry);
+            }
+        };
+        for id in &dirs {
+            described(reader, id)?.into_iter().for_each(&mut add);
+        }
+        let before = before.map(|(bytes, _)| Manifest::inspect(&bytes, sums).0).unwrap_or_default();
+        before.entries.into_iter().filter(|entry| dirs.contains(&entry.id())).for_each(&mut add);
+        entries.sort_by_key(|entry| (entry.ended_at.unwrap_or_else(|| entry.ts.at()), entry.ts));
+    }
+    Ok(Salvaged { entries, flaws, version })
+}
+
+/// The entry that a backup's own facts make; `None` where they are not there or not to be trusted. A backup of another
+/// program has no sums.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn described(reader: &dyn StoreReader, id: &BackupId) -> Result<Option<ManifestEntry>, StoreError> {
+    let Some((bytes, _)) = read_version(reader, &layout::meta(id))? else { return Ok(None) };
+    let meta = BackupMeta::parse(&bytes, id, None, Sums::Optional).ok();
+    Ok(meta.map(|meta| meta.manifest_entry(Digest::of(&bytes))))
+}
+
+/// Reads the index of the archived binlogs. Where it has a flaw, what its good entries lack is taken from the generation
+/// before, and from the segments that lie there.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn salvage_index(reader: &dyn StoreReader, sums: Sums) -> Result<Salvaged<BinlogEntry>, StoreError> {
+    let key = layout::binlog_index();
+    let found = read_version(reader, &key)?;
+    let version = found.as_ref().map(|(_, version)| *version);
+    let mut segment = |name: &KeyPart| Ok(read_version(reader, &layout::binlog_segment(name))?.map(|(bytes, _)| bytes));
+    let (index, mut flaws) = match &found {
+        Some((bytes, _)) => BinlogIndex::inspect(bytes, sums, &mut segment),
+        None => (BinlogIndex::default(), Vec::new()),
+    };
+    let before = read_version(reader, &layout::previous(&key))?;
+    if found.is_none() && (sums == Sums::Required || before.is_some() || !binlog_files(reader)?.is_empty()) {
+        flaws.push(damaged(&key, None, Flaw::Missing));
+    }
+    if flaws.is_empty() {
+        return Ok(Salvaged { entries: index.into_entries(), flaws, version });
+    }
+    let before = before.map(|(bytes, _)| BinlogIndex::inspect(&bytes, sums, &mut segment).0).unwrap_or_default();
+    // Segments come first in the order of archiving; of two that hold the same binlog the later one counts.
+    let mut names: Vec<KeyPart> = reader
+        .list_keys(&layout::binlog_segments())?
+        .iter()
+        .filter_map(|key| match layout::classify(key) {
+            layout::KeyClass::BinlogSegment(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    names.sort();
+    let mut loose: Vec<BinlogEntry> = Vec::new();
+    for name in &names {
+        let Some((bytes, _)) = read_version(reader, &layout::binlog_segment(name))? else { continue };
+        loose.extend(parse_loose_segment(name, &bytes));
+    }
+    let mut known: HashSet<KeyPart> = HashSet::new();
+    let all = index.into_entries().into_iter().chain(before.into_entries()).chain(loose);
+    let mut entries: Vec<BinlogEntry> = all.filter(|entry| known.insert(entry.stored_as.clone())).collect();
+    entries.sort_by_key(|entry| entry.archived_at);
+    Ok(Salvaged { entries, flaws, version })
+}

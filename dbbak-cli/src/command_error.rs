@@ -2,7 +2,7 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
+    hints::{applier_hints, clone_hints, keyring_hints, prepared_hints, reader_hints, server_hint, store_hints},
     output,
 };
 use dbbak_core::{
@@ -13,7 +13,7 @@ use dbbak_core::{
     plan::{PlanError, Whereabouts},
     record::RecordError,
     run::RunError,
-    store::{Access, StoreError, layout},
+    store::{StoreError, layout},
     survey::SurveyError,
     tools::{FailureClass, ToolRole, ToolRunError},
 };
@@ -44,6 +44,26 @@ pub enum CommandError {
         /// What is wrong.
         source: ConfigError,
     },
+    /// The option file that the configuration names is not there.
+    #[error("mysql_option_file {} is not there", path.display())]
+    OptionFileMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The log file cannot be written.
+    #[error("cannot write the log file {}", path.display())]
+    LogFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A manual page was asked for of what is no command.
+    #[error("there is no command {name:?}")]
+    NoCommand {
+        /// The name.
+        name: String,
+    },
     /// The store could not be read, written or locked.
     #[error("{}", store_message(root, source))]
     Store {
@@ -73,6 +93,14 @@ pub enum CommandError {
     /// Output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A page is not written over a file that dbbak did not write.
+    #[error("{} is {found}, and stays as it is", path.display())]
+    PageTaken {
+        /// Where the page was to be written.
+        path: PathBuf,
+        /// What lies there.
+        found: &'static str,
+    },
     /// A page could not be written.
     #[error("cannot write the page {}", path.display())]
     Page {
@@ -115,14 +143,19 @@ impl CommandError {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            CommandError::ConfigFile { .. } | CommandError::Config { .. } => exit_code::CONFIG,
+            CommandError::ConfigFile { .. } | CommandError::Config { .. } | CommandError::OptionFileMissing { .. } => {
+                exit_code::CONFIG
+            }
             CommandError::Store { source, .. } => store_code(source),
             CommandError::NoParent { .. } => exit_code::STORE,
             CommandError::Run(error) => run_code(error),
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
-            CommandError::Page { .. } => exit_code::USAGE,
+            CommandError::Page { .. }
+            | CommandError::PageTaken { .. }
+            | CommandError::LogFile { .. }
+            | CommandError::NoCommand { .. } => exit_code::USAGE,
         }
     }
 
@@ -131,14 +164,21 @@ impl CommandError {
         match self {
             CommandError::ConfigFile { source, .. } if source.kind() == io::ErrorKind::NotFound => vec![
                 "write one; the smallest names the store and the credentials: nfs_root: /mnt/backup/mysql, mysql_option_file: ~/.my.cnf".into(),
-                "or name another with --config-path FILE".into(),
+                "or name another with --config-path FILE or in DBBAK_CONFIG; without both it is looked for in ~/.dbbak.yml and /etc/dbbak.yml".into(),
             ],
+            CommandError::OptionFileMissing { .. } => {
+                vec!["write it: [client], user, password, socket or host; then chmod 600".into()]
+            }
+            CommandError::PageTaken { .. } => vec!["name a new file, or an older page of dbbak timeline".into()],
             CommandError::Config { source: ConfigError::UnknownKey { nearest: Some(nearest), .. }, .. } => {
                 vec![format!("did you mean {nearest:?}?")]
             }
             CommandError::Store { source, .. } => store_hints(source),
             CommandError::NoParent { .. } => {
-                vec!["is it mounted? `dbbak init` makes one directory alone, so that it never fills in a missing mount".into()]
+                vec![
+                    "mount what belongs there, or make the directory above it: `dbbak init` makes one directory alone, so that it never fills in a missing mount"
+                        .into(),
+                ]
             }
             CommandError::Run(error) => run_hints(error),
             CommandError::CheckFailed { .. } => vec!["each finding above says what to do".into()],
@@ -299,34 +339,6 @@ fn run_hints(error: &RunError) -> Vec<String> {
     }
 }
 
-fn store_hints(error: &StoreError) -> Vec<String> {
-    match error {
-        StoreError::NotFound { .. } => {
-            vec![
-                "is nfs_root right, and is it mounted?".into(),
-                "`dbbak init` makes a new store, and one that another program made writable".into(),
-            ]
-        }
-        StoreError::Locked { holder, .. } => {
-            vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)]
-        }
-        StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
-        StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
-        StoreError::Damaged { key, .. } if key.as_str() == "manifest.json" => vec![
-            "`dbbak reindex --manifest` rebuilds it from the meta.json of each backup".into(),
-            "the generation before lies beside it as manifest.json.prev".into(),
-        ],
-        StoreError::Damaged { key, .. } if key.as_str() == "binlogs/index.json" => {
-            vec!["the generation before lies beside it as index.json.prev".into()]
-        }
-        StoreError::NoSpace { .. } => {
-            vec!["free some space, then run the command again: nothing half-done is listed".into()]
-        }
-        StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
-        _ => Vec::new(),
-    }
-}
-
 fn plan_hints(error: &PlanError) -> Vec<String> {
     let hint = |text: &str| vec![text.to_owned()];
     match error {
@@ -454,15 +466,7 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::BackupAfterTarget { .. } => {
             hint("leave --backup out to have the newest backup before the target chosen, or see `dbbak list`")
         }
-        PlanError::ServerUnreachable { access_denied: true, .. } => {
-            hint("check user and password in mysql_option_file, and the account's grants (`dbbak check`)")
-        }
-        PlanError::ServerUnreachable { problem, .. } if problem.contains("defaults file") => {
-            hint("mysql_option_file must name a file with [client], user, password, socket or host; then chmod 600")
-        }
-        PlanError::ServerUnreachable { .. } => {
-            hint("is it running, and does mysql_option_file name its socket or host?")
-        }
+        PlanError::ServerUnreachable { problem, .. } => vec![server_hint(problem).to_owned()],
         PlanError::NotInPast { .. } => hint(
             "take a new full with `dbbak backup-full --exec`; without --base-ts an incremental becomes one by itself",
         ),
@@ -553,13 +557,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Store(error) => store_hints(error),
         error if error.signal().is_some() => vec!["what was begun was removed; nothing half-done is listed".into()],
-        ExecuteError::Applier { log, .. } => vec![
-            format!(
-                "the restored data and the archive do not fit each other there; the server's log is {}",
-                log.display()
-            ),
-            "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
-        ],
+        ExecuteError::Applier { log, problem, .. } => applier_hints(problem, log),
         ExecuteError::CatchUp { log, .. } => vec![
             format!("the private server's log is {}", log.display()),
             "the account in the option file needs REPLICATION SLAVE there; without --catch-up-from the restore ends at the archive's end".into(),

@@ -1,6 +1,125 @@
 //! What helps against errors that other programs report.
 
-use dbbak_core::tools::{ReaderError, ReaderFailure};
+use dbbak_core::{
+    store::{Access, StoreError, layout},
+    tools::{ReaderError, ReaderFailure},
+};
+use std::path::Path;
+
+/// The first number of an error in a server's or client's words: `ERROR 1045 (28000): ...`, `Error_code: 1032`, `errno 1146`.
+fn error_number(text: &str) -> Option<u32> {
+    ["ERROR ", "Error_code: ", "error code ", "errno ", "Errno: ", "MY-"].iter().find_map(|word| {
+        let rest = &text[text.find(word)? + word.len()..];
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().ok()
+    })
+}
+
+/// Reads why a server does not answer, and says what to do about that.
+pub(crate) fn server_hint(problem: &str) -> &'static str {
+    if problem.contains("defaults file") || problem.contains("defaults handling") {
+        return "mysql_option_file must name a file with [client], user, password, socket or host; then chmod 600";
+    }
+    match error_number(problem) {
+        Some(1045 | 1698) => "the server refuses user or password: check those in mysql_option_file",
+        Some(1044 | 1142 | 1143 | 1227 | 1370 | 3118) => {
+            "user and password are right, and the account lacks a privilege: README has the grants, `dbbak check` names those that are missing"
+        }
+        Some(1130) => "the account is for another host: CREATE USER 'name'@'host' for the one that dbbak runs on",
+        Some(1129) => "the server has blocked this host after failed connections: FLUSH HOSTS there",
+        Some(1040 | 1203) => "the server takes no more connections: raise max_connections, or try again later",
+        Some(1820 | 1862) => "the account's password has expired: ALTER USER on the server",
+        Some(1524 | 2059 | 2061 | 1251) => {
+            "client and account have no authentication plugin in common: use the client of the server's own vendor and series (mysql: PATH)"
+        }
+        Some(2026) => {
+            "the client and the server do not agree on TLS: ssl options in the [client] group of mysql_option_file decide"
+        }
+        Some(2005) => "no such host: check host in mysql_option_file",
+        Some(2003) => {
+            "nothing answers at this host and port: is the server running, is bind-address right, is a firewall between?"
+        }
+        Some(2002) => "is it running, and does mysql_option_file name its socket or host?",
+        Some(2006 | 2013 | 1053) => "the server broke the connection: is it shutting down? its error log says more",
+        Some(1064 | 1193) => {
+            "the server does not know what dbbak asks: is it of a series that README names, or a proxy in front of it?"
+        }
+        _ => "is it running, and does mysql_option_file name its socket or host?",
+    }
+}
+
+/// Reads why the private server's applier stopped, and says what to do about that.
+pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
+    let lower = problem.to_ascii_lowercase();
+    let hint = match error_number(problem) {
+        // A row or table that is not there, or there already.
+        Some(1032 | 1062 | 1050 | 1051 | 1146 | 1007 | 1008 | 1054 | 1091 | 1060 | 1061 | 1396) => {
+            "the restored data and the archive do not fit each other there"
+        }
+        Some(1524 | 1126 | 1127 | 1128 | 1286) => {
+            "the private server lacks a plugin or engine that the source has: give it under server.options, --plugin-load-add=NAME"
+        }
+        Some(1114 | 1021 | 1026) => {
+            "the private server ran out of space: free some where the work directory and tmp lie"
+        }
+        Some(1205 | 1213) => "the private server waited too long for a lock: run the same command again",
+        Some(1153 | 1197) => {
+            "a transaction is larger than the private server takes: set max_allowed_packet or max_binlog_cache_size under server.options"
+        }
+        Some(1044 | 1142 | 1227 | 1290) => {
+            "the private server's account or settings do not allow what the transaction does: --replay pipe runs it in another way"
+        }
+        Some(1193 | 1231 | 1273 | 1115) => {
+            "the private server does not know a setting, character set or collation of the source: use the server program that wrote the log (mysqld: PATH)"
+        }
+        Some(1781 | 1782 | 1837) => {
+            "gtid_mode was changed in the window: give the private server one that takes both, --gtid-mode=ON_PERMISSIVE, under server.options"
+        }
+        _ if lower.contains("no space left") || lower.contains("errno: 28") => {
+            "the private server ran out of space: free some where the work directory and tmp lie"
+        }
+        _ => "it does not say why the data and the transaction do not go together",
+    };
+    vec![
+        format!("{hint}; the server's log is {}", log.display()),
+        "to go without it: land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
+    ]
+}
+
+/// Says what to do about a store that cannot be used.
+pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
+    match error {
+        StoreError::NotFound { key, .. } if key.is_root() => {
+            vec!["is nfs_root right, and is it mounted?".into(), "`dbbak init` makes a new store".into()]
+        }
+        StoreError::NotFound { key, .. } if *key == layout::store_file() => vec![
+            "`dbbak init` makes it a store, and one that another program made writable".into(),
+            "look first whether it is the directory that is meant: what should be mounted there may be missing".into(),
+        ],
+        StoreError::NotFound { .. } => {
+            vec![
+                "the store's lists name it, and it is not there: restore from another backup (see `dbbak list`)".into(),
+            ]
+        }
+        StoreError::Locked { holder, .. } => {
+            vec![format!("try again later; if it hangs, look at process {} on {}", holder.pid, holder.host)]
+        }
+        StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
+        StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
+        StoreError::Damaged { key, .. } if key.as_str() == "manifest.json" => vec![
+            "`dbbak reindex --manifest` rebuilds it from the meta.json of each backup".into(),
+            "the generation before lies beside it as manifest.json.prev".into(),
+        ],
+        StoreError::Damaged { key, .. } if key.as_str() == "binlogs/index.json" => {
+            vec!["the generation before lies beside it as index.json.prev".into()]
+        }
+        StoreError::NoSpace { .. } => {
+            vec!["free some space, then run the command again: nothing half-done is listed".into()]
+        }
+        StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
+        _ => Vec::new(),
+    }
+}
 
 /// Says where a private server is told where its keys are.
 pub(crate) fn keyring_hints(keyring: Option<&str>) -> Vec<String> {
@@ -58,4 +177,41 @@ pub(crate) fn prepared_hints() -> Vec<String> {
         "end each with XA COMMIT or XA ROLLBACK (their transaction manager does), then take the dump again; nothing of this one is listed".into(),
         "a backup of files (--engine clone, or a backup tool) holds prepared transactions".into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_own_hint() {
+        for (problem, part) in [
+            ("ERROR 1045 (28000): Access denied for user 'b'@'localhost' (using password: YES)", "user or password"),
+            (
+                "ERROR 1227 (42000) at line 1: Access denied; you need (at least one of) the PROCESS privilege(s)",
+                "lacks a privilege",
+            ),
+            (
+                "ERROR 1142 (42000): SELECT command denied to user 'b'@'localhost' for table 'log_status'",
+                "lacks a privilege",
+            ),
+            ("ERROR 1130 (HY000): Host '10.0.0.1' is not allowed to connect to this MariaDB server", "another host"),
+            ("ERROR 2059 (HY000): Authentication plugin 'caching_sha2_password' cannot be loaded", "plugin"),
+            ("ERROR 2026 (HY000): TLS/SSL error: SSL is required, but the server does not support it", "TLS"),
+            ("ERROR 2002 (HY000): Can't connect to local MySQL server through socket '/x' (2)", "is it running"),
+            ("ERROR 2003 (HY000): Can't connect to MySQL server on 'db1:3306' (111)", "firewall"),
+            ("mysql: [ERROR] Could not open required defaults file: /x", "[client]"),
+        ] {
+            assert!(server_hint(problem).contains(part), "{problem}: {}", server_hint(problem));
+        }
+        for (problem, part) in [
+            ("Error 'x', Error_code: 1032; handler error HA_ERR_KEY_NOT_FOUND", "do not fit each other"),
+            ("Error 'Plugin 'ed25519' is not loaded' on query, Error_code: 1524", "plugin"),
+            ("The table 't' is full, Error_code: 1114", "space"),
+            ("something new", "does not say why"),
+        ] {
+            let hints = applier_hints(problem, Path::new("/w/log"));
+            assert!(hints[0].contains(part) && hints[0].contains("/w/log"), "{problem}: {hints:?}");
+        }
+    }
 }

@@ -62,6 +62,15 @@ impl Redactor {
     }
 }
 
+/// What a run said on a standard error that is no terminal, without the time that stands before each line.
+pub fn without_times(text: &str) -> String {
+    let bare = |line: &str| match fitting(line, "9999-99-99T99:99:99Z ") {
+        Some(time) => line[time.len()..].to_owned(),
+        None => line.to_owned(),
+    };
+    text.split('\n').map(bare).collect::<Vec<_>>().join("\n")
+}
+
 fn is_present(name: &str, found: &str) -> bool {
     name == "UUID" || &found[..PRESENT.len()] >= PRESENT
 }

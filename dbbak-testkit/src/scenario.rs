@@ -172,7 +172,7 @@ impl Scenario {
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: crate::redact::without_times(&String::from_utf8_lossy(&output.stderr)),
         }
     }
 

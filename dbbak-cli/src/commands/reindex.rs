@@ -1,14 +1,20 @@
 //! `dbbak reindex`.
 
 use super::{code_of, plan_and_run};
-use crate::{CommandError, args::ReindexArgs, context::Context, exit_code, output};
+use crate::{
+    CommandError,
+    args::ReindexArgs,
+    context::Context,
+    exit_code,
+    messages::{Weight, say},
+    output,
+};
 use dbbak_core::{
     record::rebuild_manifest,
     run,
     store::{LockRequest, LockScope, Store, StoreKey, StoreReader},
 };
 use serde_json::json;
-use std::io::Write;
 
 pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
     if args.manifest { manifest(context, args) } else { binlogs(context, args) }
@@ -38,8 +44,10 @@ fn manifest(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
             output::json(&json!({ "version": 1, "command": "reindex", "backups": count }))?;
             return Ok(exit_code::DONE);
         }
+        let directories =
+            if count == 1 { "1 backup directory".to_owned() } else { format!("{count} backup directories") };
         output::text(&format!(
-            "Plan: rebuild manifest.json from the facts in {count} backup directories\nThis was a dry run. Add --exec to do it.\n"
+            "Plan: rebuild manifest.json from the facts in {directories}\nThis was a dry run. Add --exec to do it.\n"
         ))?;
         return Ok(exit_code::DONE);
     }
@@ -48,13 +56,13 @@ fn manifest(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
     let (entries, unreadable) = rebuild_manifest(&*session)?;
     session.release()?;
     for error in &unreadable {
-        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {error}");
+        say(Weight::Important, &format!("INCOMPLETE: {error}"));
     }
     if context.json {
         let problems: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
         output::json(&json!({ "version": 1, "backups": entries.len(), "unreadable": problems }))?;
     } else {
-        output::text(&format!("manifest.json lists {} backups\n", entries.len()))?;
+        output::text(&format!("manifest.json lists {}\n", output::count(entries.len(), "backup")))?;
     }
     Ok(if unreadable.is_empty() { exit_code::DONE } else { exit_code::INCOMPLETE })
 }

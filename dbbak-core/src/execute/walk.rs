@@ -159,6 +159,7 @@ impl<'a> Walk<'a> {
                     let (problem, stderr) = (replay::describe(&exits), files::tail(&launch.log));
                     return Err(ExecuteError::Flush { problem, stderr });
                 }
+                files::remove_empty(&launch.log);
             }
             Step::FetchBinlog(fetch) => fetch::fetch_binlog(fetch, &self.running())?,
             Step::ShipBinlog(ship) => {

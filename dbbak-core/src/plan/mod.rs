@@ -240,7 +240,7 @@ impl Step {
             }
             Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
-            Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
+            Step::RemoveStored { keys } => format!("remove {}", display::count(keys.len(), "orphan")),
         }
     }
 

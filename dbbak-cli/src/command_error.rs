@@ -346,7 +346,10 @@ fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
         PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),
         PlanError::NoFullBefore { oldest: Some(oldest), .. } => {
-            vec![format!("ask for {} or later, or see `dbbak list`", oldest.format("%Y-%m-%d %H:%M:%S"))]
+            vec![
+                format!("ask for {} or later, or see `dbbak list`", oldest.format("%Y-%m-%d %H:%M:%S")),
+                "without --exact a time is floored to pitr_round_minutes: --exact takes it as it stands".into(),
+            ]
         }
         PlanError::UnknownBackup { nearest, .. } if !nearest.is_empty() => {
             let nearest: Vec<String> = nearest.iter().map(ToString::to_string).collect();

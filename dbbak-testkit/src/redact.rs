@@ -81,6 +81,11 @@ fn quiet_numbers(line: &str) -> String {
     for (before, after) in [("process ", " "), ("process ", ","), ("\"seconds\": ", ""), ("has ", " bytes free")] {
         line = quiet_number(&line, before, after);
     }
+    const FULL: &str = "no space was left on the file system at ";
+    if let Some((head, tail)) = line.split_once(FULL) {
+        let rest = tail.split_once(';').map_or(String::new(), |(_, rest)| format!(";{rest}"));
+        line = format!("{head}{FULL}M: N of N are free now{rest}");
+    }
     if let Some((head, tail)) = line.split_once(" free in ")
         && let Some(start) = head.rfind("space: ")
     {

@@ -157,6 +157,8 @@ impl Scenario {
             // Private sockets and the like lie in the test's directory too, where survivors are looked for.
             .env("TMPDIR", self.root.join("tmp"))
             .env("HOME", &self.root)
+            // As in the journal: the tests read the lines without a time before each.
+            .env("JOURNAL_STREAM", "0:0")
             .env("PATH", crate::real::path_of_programs())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -12,6 +12,7 @@ mod reindex;
 mod restore;
 mod shell;
 mod ship;
+mod space;
 mod timeline;
 
 pub use timeline::{page as timeline_page, text as timeline_text};
@@ -131,7 +132,12 @@ fn plan_and_run(
     let plan = make()?;
     announce(context, &plan);
     advise(&plan);
-    let finished = context.run(&plan, session.as_deref()).inspect_err(|error| say_how_to_go_on(&plan, error))?;
+    let finished = context.run(&plan, session.as_deref()).inspect_err(|error| {
+        if let Some(hint) = space::lacking(context, &plan, error) {
+            say(Weight::Important, &format!("hint: {hint}"));
+        }
+        say_how_to_go_on(&plan, error);
+    })?;
     release(session)?;
     for warning in &finished.warnings {
         say(Weight::Important, &format!("WARNING: {}", Printable(warning)));

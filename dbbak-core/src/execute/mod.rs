@@ -14,6 +14,7 @@ mod feeder;
 mod fetch;
 mod files;
 mod follow;
+mod growth;
 mod halfway;
 mod hazards;
 mod journal;

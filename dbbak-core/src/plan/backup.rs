@@ -297,6 +297,8 @@ impl Work<'_> {
             dir,
             expect,
             tablespaces: self.ask_tablespaces(server)?.map(KnownTablespaces::Ask),
+            // How much an incremental holds, only the tool knows.
+            bytes: parent.is_none().then(|| self.facts.sizes.get(&server.datadir)).flatten().map(|size| size.bytes),
         })
     }
 
@@ -396,6 +398,7 @@ impl Work<'_> {
             // The LSN that it must reach is that of the backup just taken: the tool checks it itself.
             expect: self.engine.prepared(last, None),
             tablespaces: self.engine.misses_dropped_tablespaces(self.version).then_some(KnownTablespaces::Asked),
+            bytes: None,
         })));
         Ok(())
     }

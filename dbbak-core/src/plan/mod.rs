@@ -248,6 +248,7 @@ impl Step {
     pub fn bytes(&self) -> Option<u64> {
         match self {
             Step::PassTree(pass) | Step::MendTree(pass) => pass.bytes,
+            Step::RunTool(run) => run.bytes,
             Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),

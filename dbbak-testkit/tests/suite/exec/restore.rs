@@ -45,6 +45,7 @@ fn plan(root: &Path) -> Plan {
         dir: work.join("data"),
         expect: Expected { to_lsn: None, ..Expected::prepared(ToolKind::Xtrabackup, false, dbbak_core::model::Lsn(0)) },
         tablespaces: None,
+        bytes: None,
     };
     let steps = vec![
         Step::CreateDir { path: work.clone() },

@@ -1,10 +1,14 @@
 //! The command line.
 
-use chrono::{DateTime, Utc};
+use crate::{
+    examples,
+    times::{GivenTime, given_time},
+};
+use chrono::Utc;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use dbbak_core::{
     find::TablePattern,
-    model::{BinlogPosition, Donor, Gtid, OwnerName, SourceAddress, Stamp, parse_time},
+    model::{BackupId, BinlogPosition, Donor, Gtid, OwnerName, SourceAddress, Stamp},
 };
 use regex::{Regex, RegexBuilder};
 use std::path::PathBuf;
@@ -14,15 +18,24 @@ use std::path::PathBuf;
 /// Everything that changes something only shows its plan until --exec is given. Logs and progress go to standard error,
 /// results to standard output.
 #[derive(Debug, Parser)]
-#[command(name = "dbbak", version, max_term_width = 100)]
+#[command(name = "dbbak", version, max_term_width = 100, after_help = examples::ALL)]
 pub struct Cli {
-    /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "~/.dbbak.yml")]
-    pub config_path: PathBuf,
+    /// The configuration file. Without it: the one that the environment's DBBAK_CONFIG names, else ~/.dbbak.yml, else
+    /// /etc/dbbak.yml.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub config_path: Option<PathBuf>,
 
     /// Print the result as JSON.
-    #[arg(long, global = true)]
+    #[arg(short, long, global = true)]
     pub json: bool,
+
+    /// Say nothing on standard error but warnings and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Append what is said on standard error to this file too, each line with its time, also with --quiet.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
 
     /// What to do.
     #[command(subcommand)]
@@ -37,20 +50,26 @@ pub enum Command {
     /// Prove the setup: tools, grants, binlogs, clock, file modes, space.
     Check,
     /// Take a full backup.
+    #[command(after_help = examples::BACKUP_FULL)]
     BackupFull(BackupFullArgs),
     /// Take an incremental backup on the chain of the latest full.
+    #[command(after_help = examples::BACKUP_INCR)]
     BackupIncr(BackupIncrArgs),
     /// Archive the closed binlogs that the store lacks.
+    #[command(after_help = examples::SHIP)]
     ShipBinlogs(ShipArgs),
     /// Restore to an exact point, or a backup as it is, and print the data directory's path.
+    #[command(after_help = examples::RESTORE)]
     Restore(RestoreArgs),
     /// Show the engines that can take a full of the server, and what is missing to use each.
     Engines,
     /// List the backups as a tree, and what can be restored.
-    List,
+    List(ListArgs),
     /// Show which moments can be restored, where the holes are, and what would close them.
+    #[command(after_help = examples::TIMELINE)]
     Timeline(TimelineArgs),
     /// Find transactions in the archived binlogs, with the command that restores to just before each.
+    #[command(after_help = examples::FIND)]
     Find(FindArgs),
     /// Remove what nothing names.
     Prune(PruneArgs),
@@ -61,13 +80,19 @@ pub enum Command {
     Unlock(UnlockArgs),
     /// Show the whole story on a private server: backups, an accident, the restore to just before it.
     Demo(DemoArgs),
+    /// Print the completions for a shell, to be sourced by it.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the manual page of the program, or of a command.
+    #[command(after_help = examples::MAN)]
+    Man(ManArgs),
 }
 
 /// Whether to act.
 #[derive(Debug, Clone, Args)]
 pub struct ExecArgs {
     /// Carry out the plan; without it the plan is only shown.
-    #[arg(long)]
+    #[arg(short = 'x', long)]
     pub exec: bool,
 }
 
@@ -75,7 +100,7 @@ pub struct ExecArgs {
 #[derive(Debug, Clone, Args)]
 pub struct BackupFullArgs {
     /// How it is taken, instead of as the configuration says.
-    #[arg(long, value_name = "ENGINE")]
+    #[arg(short, long, value_name = "ENGINE")]
     pub engine: Option<EngineName>,
 
     /// The server's address where it runs on another machine: a clone is fetched from there.
@@ -120,8 +145,8 @@ pub enum NonTransactionalName {
 /// An incremental backup.
 #[derive(Debug, Clone, Args)]
 pub struct BackupIncrArgs {
-    /// The full whose chain is continued, by its stamp; the latest when absent.
-    #[arg(long, value_name = "TS")]
+    /// The full whose chain is continued, by its stamp or its name; the latest when absent.
+    #[arg(short, long, value_name = "TS", value_parser = backup)]
     pub base_ts: Option<Stamp>,
 
     /// Take it on the full itself instead of on the chain's newest backup.
@@ -137,7 +162,7 @@ pub struct BackupIncrArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ShipArgs {
     /// Have the server begin a new binlog first, so that everything up to now is archived.
-    #[arg(long)]
+    #[arg(short, long)]
     pub flush: bool,
 
     /// Take the binlogs of a dead server from its directory, the last open one up to its last whole transaction.
@@ -158,16 +183,17 @@ pub struct ShipArgs {
 #[derive(Debug, Clone, Args)]
 #[command(group(ArgGroup::new("target").args(["time", "gtid", "before_gtid", "position", "latest"])))]
 pub struct RestoreArgs {
-    /// The moment to land just before: YYYY-MM-DD HH:MM[:SS[.ffffff]] in UTC, or RFC 3339. Floored unless --exact.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub time: Option<DateTime<Utc>>,
+    /// The moment to land just before: YYYY-MM-DD HH:MM[:SS[.ffffff]] in UTC, RFC 3339, or how long ago ("10 minutes ago").
+    /// Floored unless --exact.
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub time: Option<GivenTime>,
 
     /// Take --time as it stands instead of flooring it to pitr_round_minutes.
-    #[arg(long, requires = "time")]
+    #[arg(short, long, requires = "time")]
     pub exact: bool,
 
     /// Land right after this transaction: UUID:N or UUID:TAG:N (MySQL), DOMAIN-SERVER-SEQ (MariaDB).
-    #[arg(long, value_name = "GTID", conflicts_with = "no_pitr")]
+    #[arg(short, long, value_name = "GTID", conflicts_with = "no_pitr")]
     pub gtid: Option<Gtid>,
 
     /// Land right before this transaction.
@@ -175,19 +201,19 @@ pub struct RestoreArgs {
     pub before_gtid: Option<Gtid>,
 
     /// Land at this place between two transactions of the server's binlogs.
-    #[arg(long, value_name = "FILE:POS", conflicts_with = "no_pitr")]
+    #[arg(short, long, value_name = "FILE:POS", conflicts_with = "no_pitr")]
     pub position: Option<BinlogPosition>,
 
     /// Land at the very end of the archive: every whole transaction that is archived, nothing floored.
-    #[arg(long, conflicts_with = "no_pitr")]
+    #[arg(short, long, conflicts_with = "no_pitr")]
     pub latest: bool,
 
     /// The timeline that is meant, where several have the target.
     #[arg(long, value_name = "ID", conflicts_with = "no_pitr")]
     pub timeline: Option<String>,
 
-    /// Start from this backup. Without a target it is restored as it is.
-    #[arg(long, value_name = "TS")]
+    /// Start from this backup, by its stamp or its name. Without a target it is restored as it is.
+    #[arg(short, long, value_name = "TS", value_parser = backup)]
     pub backup: Option<Stamp>,
 
     /// Restore the newest backup before --time (or now) as it is, without binlogs.
@@ -196,7 +222,7 @@ pub struct RestoreArgs {
 
     /// The work directory: missing or empty, or that of the same restore, which died: then it goes on. The restored data
     /// directory is made in it.
-    #[arg(long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH")]
     pub workdir: Option<PathBuf>,
 
     /// How binlogs are replayed: by the private server's own applier (fast), or through a pipe of binlog reader and
@@ -262,10 +288,32 @@ pub enum CheckArg {
     Full,
 }
 
+/// The list of backups.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Show all columns, however wide: sizes, LSNs, tool and server versions.
+    #[arg(short, long)]
+    pub wide: bool,
+}
+
+/// Completions for a shell.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// A manual page.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// The command; without it the page of the program.
+    pub command: Option<String>,
+}
+
 /// What can be restored.
 #[derive(Debug, Clone, Args)]
 pub struct TimelineArgs {
-    /// Write a page for a browser, complete in one file, and print its path.
+    /// Write a page for a browser, complete in one file, and print its path. Another file than an older page stays as it is.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
@@ -274,20 +322,20 @@ pub struct TimelineArgs {
 #[derive(Debug, Clone, Args)]
 pub struct FindArgs {
     /// A table that was changed, also by a change of its whole database: shop.orders, shop.*, *.order?, orders.
-    #[arg(long, value_name = "DB.TABLE")]
+    #[arg(short, long, value_name = "DB.TABLE")]
     pub table: Vec<TablePattern>,
 
     /// What was done to it.
-    #[arg(long, value_name = "KIND")]
+    #[arg(short, long, value_name = "KIND")]
     pub kind: Vec<FindKind>,
 
-    /// From this time on: YYYY-MM-DD HH:MM[:SS[.ffffff]] in UTC, or RFC 3339.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub since: Option<DateTime<Utc>>,
+    /// From this time on: YYYY-MM-DD HH:MM[:SS[.ffffff]] in UTC, RFC 3339, or how long ago ("2 hours ago").
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub since: Option<GivenTime>,
 
     /// Before this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub until: Option<DateTime<Utc>>,
+    #[arg(short, long, value_name = "TIME", value_parser = time)]
+    pub until: Option<GivenTime>,
 
     /// At least so many rows. Changes that were logged as statements are shown too: the log does not count their rows.
     #[arg(long, value_name = "N")]
@@ -307,12 +355,17 @@ pub struct FindArgs {
     pub timeline: Option<String>,
 
     /// Show the newest so many; 0 shows all.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub limit: usize,
 
-    /// Search the binlogs in this directory too that are not archived yet.
+    /// Search the binlogs in this directory too that are not archived yet. Without it those of the server are searched
+    /// where they can be read.
     #[arg(long, value_name = "DIR")]
     pub local: Option<PathBuf>,
+
+    /// Search the archive alone.
+    #[arg(long, conflicts_with = "local")]
+    pub archive_only: bool,
 }
 
 /// What a transaction did.
@@ -399,6 +452,15 @@ fn statement(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(text).case_insensitive(true).build().map_err(|error| error.to_string())
 }
 
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    parse_time(text).map_err(|_| "expected YYYY-MM-DD HH:MM[:SS[.ffffff]] (UTC) or RFC 3339 with an offset".to_owned())
+fn time(text: &str) -> Result<GivenTime, String> {
+    given_time(text, Utc::now())
+}
+
+/// A backup as it is printed: its stamp, or the name of its directory.
+fn backup(text: &str) -> Result<Stamp, String> {
+    let name = || text.trim_end_matches('/').parse::<BackupId>().ok().map(|id| id.ts);
+    text.parse()
+        .ok()
+        .or_else(name)
+        .ok_or_else(|| "expected a stamp like 2025-10-02T02-00Z, or full_2025-10-02T02-00Z".into())
 }

@@ -35,6 +35,10 @@ fn section(text: &mut String, command: &Command) {
     let words: Vec<String> = own().map(usage).collect();
     let _ = write!(text, "    {}\n\n", format!("dbbak {name} {}", words.join(" ")).trim_end());
     options(text, own());
+    if let Some(examples) = command.get_after_help() {
+        let lines: Vec<String> = examples.to_string().lines().skip(1).map(|line| format!("  {line}")).collect();
+        let _ = write!(text, "\nExamples:\n\n{}\n", lines.join("\n"));
+    }
 }
 
 fn options<'a>(text: &mut String, args: impl Iterator<Item = &'a Arg>) {
@@ -48,7 +52,8 @@ fn options<'a>(text: &mut String, args: impl Iterator<Item = &'a Arg>) {
             _ if !arg.get_action().takes_values() => String::new(),
             values => format!("`{}`", values.join(" ")),
         };
-        let _ = writeln!(rows, "| `{}` | {} | {default} |", plain(arg), escaped(&help));
+        let values = possible(arg);
+        let _ = writeln!(rows, "| `{}` | {}{values} | {default} |", plain(arg), escaped(&help));
     }
     if !rows.is_empty() {
         let _ = write!(text, "| option | meaning | default |\n|---|---|---|\n{rows}\n");
@@ -56,6 +61,15 @@ fn options<'a>(text: &mut String, args: impl Iterator<Item = &'a Arg>) {
     while text.ends_with("\n\n\n") {
         text.pop();
     }
+}
+
+/// The values that an option takes, where there are only some.
+fn possible(arg: &Arg) -> String {
+    if !arg.get_action().takes_values() {
+        return String::new();
+    }
+    let values: Vec<String> = arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+    if values.is_empty() { String::new() } else { format!(" One of {}.", values.join(", ")) }
 }
 
 fn about(command: &Command) -> String {
@@ -68,7 +82,8 @@ fn is_built_in(arg: &Arg) -> bool {
 
 /// `--option VALUE`.
 fn plain(arg: &Arg) -> String {
-    let name = arg.get_long().map_or_else(|| arg.get_id().to_string(), |long| format!("--{long}"));
+    let long = arg.get_long().map_or_else(|| arg.get_id().to_string().to_uppercase(), |long| format!("--{long}"));
+    let name = arg.get_short().map_or_else(|| long.clone(), |short| format!("-{short}, {long}"));
     let values: Vec<&str> = match (arg.get_action().takes_values(), arg.get_value_names()) {
         (true, Some(names)) => names.iter().map(|name| name.as_str()).collect(),
         _ => Vec::new(),

@@ -2,23 +2,21 @@
 
 use crate::{
     exit_code,
-    hints::{
-        GIVE_A_NUMBER, NO_NUMBER, applier_hints, cascade_hint, clone_hints, keep_hint, keyring_hints, locked_hints,
-        lost_hints, prepared_hints, reader_hints,
-    },
+    hints::{applier_hints, cascade_hint, clone_hints, lost_hints, prepared_hints, reader_hints, store_hints},
     output,
+    plan_hints::plan_hints,
 };
 use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
     find::FindError,
     model::Printable,
-    plan::{PlanError, Whereabouts},
+    plan::PlanError,
     record::RecordError,
     run::RunError,
-    store::{Access, StoreError, layout},
+    store::{StoreError, layout},
     survey::SurveyError,
-    tools::{FailureClass, ToolRole, ToolRunError},
+    tools::{FailureClass, ToolRunError},
 };
 use std::{
     error::Error,
@@ -46,6 +44,26 @@ pub enum CommandError {
         path: PathBuf,
         /// What is wrong.
         source: ConfigError,
+    },
+    /// The option file that the configuration names is not there.
+    #[error("mysql_option_file {} is not there", path.display())]
+    OptionFileMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The log file cannot be written.
+    #[error("cannot write the log file {}", path.display())]
+    LogFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A manual page was asked for of what is no command.
+    #[error("there is no command {name:?}")]
+    NoCommand {
+        /// The name.
+        name: String,
     },
     /// The store could not be read, written or locked.
     #[error("{}", store_message(root, source))]
@@ -76,6 +94,14 @@ pub enum CommandError {
     /// Output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// A page is not written over a file that dbbak did not write.
+    #[error("{} is {found}, and stays as it is", path.display())]
+    PageTaken {
+        /// Where the page was to be written.
+        path: PathBuf,
+        /// What lies there.
+        found: &'static str,
+    },
     /// A page could not be written.
     #[error("cannot write the page {}", path.display())]
     Page {
@@ -118,14 +144,19 @@ impl CommandError {
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            CommandError::ConfigFile { .. } | CommandError::Config { .. } => exit_code::CONFIG,
+            CommandError::ConfigFile { .. } | CommandError::Config { .. } | CommandError::OptionFileMissing { .. } => {
+                exit_code::CONFIG
+            }
             CommandError::Store { source, .. } => store_code(source),
             CommandError::NoParent { .. } => exit_code::STORE,
             CommandError::Run(error) => run_code(error),
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
-            CommandError::Page { .. } => exit_code::USAGE,
+            CommandError::Page { .. }
+            | CommandError::PageTaken { .. }
+            | CommandError::LogFile { .. }
+            | CommandError::NoCommand { .. } => exit_code::USAGE,
         }
     }
 
@@ -134,14 +165,21 @@ impl CommandError {
         match self {
             CommandError::ConfigFile { source, .. } if source.kind() == io::ErrorKind::NotFound => vec![
                 "write one; the smallest names the store and the credentials: nfs_root: /mnt/backup/mysql, mysql_option_file: ~/.my.cnf".into(),
-                "or name another with --config-path FILE".into(),
+                "or name another with --config-path FILE or in DBBAK_CONFIG; without both it is looked for in ~/.dbbak.yml and /etc/dbbak.yml".into(),
             ],
+            CommandError::OptionFileMissing { .. } => {
+                vec!["write it: [client], user, password, socket or host; then chmod 600".into()]
+            }
+            CommandError::PageTaken { .. } => vec!["name a new file, or an older page of dbbak timeline".into()],
             CommandError::Config { source: ConfigError::UnknownKey { nearest: Some(nearest), .. }, .. } => {
                 vec![format!("did you mean {nearest:?}?")]
             }
             CommandError::Store { source, .. } => store_hints(source),
             CommandError::NoParent { .. } => {
-                vec!["is it mounted? `dbbak init` makes one directory alone, so that it never fills in a missing mount".into()]
+                vec![
+                    "mount what belongs there, or make the directory above it: `dbbak init` makes one directory alone, so that it never fills in a missing mount"
+                        .into(),
+                ]
             }
             CommandError::Run(error) => run_hints(error),
             CommandError::CheckFailed { .. } => vec!["each finding above says what to do".into()],
@@ -310,214 +348,6 @@ fn lacks_plugin(problem: &str) -> bool {
     ["is not loaded", "Unknown storage engine", "(error 1524)", "(error 1286)"]
         .iter()
         .any(|words| problem.contains(words))
-}
-
-fn store_hints(error: &StoreError) -> Vec<String> {
-    match error {
-        StoreError::NotFound { .. } => {
-            vec![
-                "is nfs_root right, and is it mounted?".into(),
-                "`dbbak init` makes a new store, and one that another program made writable".into(),
-            ]
-        }
-        StoreError::Locked { holder, .. } => locked_hints(holder),
-        StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
-        StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
-        StoreError::Damaged { .. } => vec![
-            "`dbbak reindex` tells what can be rebuilt, `dbbak reindex --exec` does it".into(),
-            "`dbbak list` and `dbbak restore` go on with what can be trusted".into(),
-        ],
-        StoreError::NoSpace { .. } => {
-            vec!["free some space, then run the command again: nothing half-done is listed".into()]
-        }
-        StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
-        _ => Vec::new(),
-    }
-}
-
-fn plan_hints(error: &PlanError) -> Vec<String> {
-    let hint = |text: &str| vec![text.to_owned()];
-    match error {
-        PlanError::NoRelay { .. } => hint("--replay auto takes the pipe there"),
-        PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
-        PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),
-        PlanError::NoFullBefore { oldest: Some(oldest), .. } => {
-            vec![format!("ask for {} or later, or see `dbbak list`", oldest.format("%Y-%m-%d %H:%M:%S"))]
-        }
-        PlanError::UnknownBackup { nearest, .. } if !nearest.is_empty() => {
-            let nearest: Vec<String> = nearest.iter().map(ToString::to_string).collect();
-            vec![format!("the nearest are {}", nearest.join(", "))]
-        }
-        PlanError::NoClonePlugin { state: None } => {
-            hint("an administrator installs it: INSTALL PLUGIN clone SONAME 'mysql_clone.so'")
-        }
-        PlanError::NoDonorAccount { .. } => {
-            hint("set mysql_option_file: PATH, with user and password in its group [client]")
-        }
-        PlanError::NoClonePlugin { .. } => hint("the server must be started without --clone=OFF"),
-        PlanError::ClonedElsewhere { .. } => vec!["--engine xtrabackup or --engine dump, or move them".into()],
-        PlanError::CloneOfAnother { .. } => {
-            vec!["run dbbak as root or as the server's user, or take another engine".into()]
-        }
-        PlanError::NotCloned { .. } => {
-            hint("ALTER TABLE ... ENGINE=InnoDB, or take the full with xtrabackup (--engine xtrabackup)")
-        }
-        PlanError::NotTransactional { .. } => vec![
-            "--non-transactional lock locks all tables for the whole dump: nobody can write meanwhile".into(),
-            "or ALTER TABLE ... ENGINE=InnoDB; --non-transactional accept gives a dump that no replay can start from"
-                .into(),
-        ],
-        PlanError::NotInDump { floats: true, .. } => vec![
-            "take the full with a physical engine, or ALTER TABLE ... MODIFY to DOUBLE, which holds each FLOAT and is dumped exactly".into(),
-            "rounded_floats: accept in the configuration gives a dump that no replay can start from".into(),
-        ],
-        PlanError::NotInDump { .. } => hint("take the full with a physical engine: xtrabackup, mariadb-backup or clone"),
-        PlanError::Prepared { .. } => prepared_hints(),
-        PlanError::DumpPrivileges { missing } => {
-            vec![format!("GRANT {} ON *.* TO the account", missing.join(", "))]
-        }
-        PlanError::NoKeyring { keyring, .. } => keyring_hints(keyring.as_deref()),
-        PlanError::KeyInTheClear { .. } => {
-            hint("put the secret into a file, and name that on the server: file_key_management_filekey = FILE:/path")
-        }
-        PlanError::NoInstallDb => hint("set mariadb_install_db: PATH in the configuration"),
-        PlanError::NoIncrementals { .. } => hint("take another full with `dbbak backup-full --exec`"),
-        PlanError::Mismatch { what, .. } if what.starts_with("a clone of a ") => {
-            hint("the copy is opened once by a server of the very same version: set mysqld: PATH in the configuration")
-        }
-        PlanError::NotAFull { base, .. } => vec![format!("use --base-ts {base}")],
-        PlanError::MissingParent { .. } | PlanError::BrokenChain { .. } | PlanError::AmbiguousParent { .. } => {
-            hint("take a new full with `dbbak backup-full --exec`; --backup TS names an older backup to restore")
-        }
-        PlanError::TargetInFuture { .. } => hint("times without an offset are UTC"),
-        PlanError::TargetBeyondBinlogs { timeline, .. } => vec![
-            "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
-            format!("or land at the end of the archive: --latest --timeline {timeline}"),
-        ],
-        PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => {
-            vec![keep_hint(&end.position.file, end.position.position, &end.timeline)]
-        }
-        PlanError::PositionNotBoundary { position, before, after } => {
-            let file = &position.file;
-            let after = after.map(|after| format!(" or --position {file}:{after}")).unwrap_or_default();
-            vec![format!("use --position {file}:{before}{after}")]
-        }
-        PlanError::OtherTimeline { latest: Some(latest), stitch, .. } => vec![
-            format!("the latest moment before it: --exact --time \"{}\"", latest.format("%Y-%m-%d %H:%M:%S%.f")),
-            format!("a full backup of the server of timeline {} makes the time after it restorable", stitch.to),
-        ],
-        PlanError::CannotCross { from, to, .. } => vec![
-            format!("what timeline {from} holds can be restored: add --timeline {from}"),
-            format!("a full backup of the server of timeline {to} makes the time after it restorable"),
-        ],
-        PlanError::TargetNotArchived { whereabouts, .. } => match &**whereabouts {
-            Whereabouts::BeyondArchive { timeline, .. } => vec![
-                "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
-                format!("or land at the end of the archive: --latest --timeline {timeline}"),
-            ],
-            Whereabouts::InGap { .. } | Whereabouts::BeforeArchive { .. } => {
-                hint("if the server or a copy of it still has these binlogs, archive them: `dbbak ship-binlogs --exec`")
-            }
-            Whereabouts::BehindGoodPart { timeline, file, last_good } => {
-                vec![keep_hint(file, *last_good, timeline)]
-            }
-            _ => Vec::new(),
-        },
-        PlanError::GtidRepeated { first, again, .. } => {
-            vec![format!(
-                "name the place instead: --position {first} or --position {}:{again} cuts before it",
-                first.file
-            )]
-        }
-        PlanError::AmbiguousTimeline { candidates, .. } => {
-            let options: Vec<String> = candidates.iter().map(|span| format!("--timeline {}", span.id)).collect();
-            vec![format!("say which is meant: {}", options.join(" or "))]
-        }
-        PlanError::NoBackupInTimeline { .. } => hint(
-            "take a full of that server with `dbbak backup-full --exec`; `dbbak list` shows what can be restored; --timeline names another timeline",
-        ),
-        PlanError::NoBackupBefore { oldest: Some(oldest), .. } => {
-            vec![format!("the first state there: --backup {}", oldest.0)]
-        }
-        PlanError::BackupHoldsTarget { .. } => {
-            hint("leave --backup out to have the last backup before the target chosen")
-        }
-        PlanError::CoordinatesNotArchived { .. } => {
-            hint("archive it: `dbbak ship-binlogs --flush --exec`; or restore the backup as it is: --no-pitr")
-        }
-        PlanError::BackupWithoutPitr { backup, .. } => vec![format!("restore it as it is: --backup {backup}")],
-        PlanError::Tool { role: ToolRole::Backup, path: None, .. } => {
-            hint("install it (mariadb-backup, or percona-xtrabackup for your MySQL series), or set xtrabackup: PATH")
-        }
-        PlanError::Tool { path: None, role, .. } => {
-            vec![format!("install it, or set {}: PATH in the configuration", config_key(*role))]
-        }
-        PlanError::Tool { path: Some(path), role, .. } => {
-            let (path, key) = (path.display(), config_key(*role));
-            vec![format!("{path} is what was named or found; set {key}: PATH in the configuration to the right one")]
-        }
-        PlanError::Mismatch { what, .. } if what.contains(" of the server and of the parent ") => {
-            hint("an incremental needs its parent's server; take a new full with `dbbak backup-full --exec`")
-        }
-        PlanError::Mismatch { what, .. } if what.contains(" server") => {
-            hint("install the tool that fits, and set xtrabackup: PATH in the configuration")
-        }
-        PlanError::Mismatch { what, .. } if what == "the binlog reader" => {
-            hint("install the server vendor's own, and set mysqlbinlog: PATH in the configuration")
-        }
-        PlanError::BackupAfterTarget { .. } => {
-            hint("leave --backup out to have the newest backup before the target chosen, or see `dbbak list`")
-        }
-        PlanError::ServerUnreachable { access_denied: true, .. } => {
-            hint("check user and password in mysql_option_file, and the account's grants (`dbbak check`)")
-        }
-        PlanError::ServerUnreachable { problem, .. } if problem.contains("defaults file") => {
-            hint("mysql_option_file must name a file with [client], user, password, socket or host; then chmod 600")
-        }
-        PlanError::ServerUnreachable { problem, .. } if problem.contains(NO_NUMBER) => hint(GIVE_A_NUMBER),
-        PlanError::ServerUnreachable { .. } => {
-            hint("is it running, and does mysql_option_file name its socket or host?")
-        }
-        PlanError::NamedTool { key, .. } => {
-            vec![format!("correct {key} in the configuration, or take it out to have the program looked for on PATH")]
-        }
-        PlanError::UnusableLink { .. } => hint(
-            "name an older backup, or none: the newest that can be applied is taken then, and binlogs; take a new full",
-        ),
-        PlanError::NotInPast { .. } => hint(
-            "take a new full with `dbbak backup-full --exec`; without --base-ts an incremental becomes one by itself",
-        ),
-        PlanError::WorkdirNotEmpty { .. } => hint("name another with --workdir, or remove what lies in it"),
-        PlanError::JournalOfAnother { .. } => {
-            hint("give the options of that restore to go on with it, or name another directory with --workdir")
-        }
-        PlanError::JournalUnusable { .. } | PlanError::Unproven { .. } => {
-            hint("look at what lies there, remove the whole directory, and restore again")
-        }
-        PlanError::WorkdirInUse { .. } => hint("wait for its end, or end it"),
-        PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
-        PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
-        PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),
-        PlanError::BinlogDirUnknown { .. } => {
-            hint("set binlog_source_dir in the configuration, or have the server send them: --from-server")
-        }
-        PlanError::BinlogInEngine { .. } => {
-            hint("a replica with log_slave_updates=ON and a binlog in files can be archived in its place")
-        }
-        PlanError::StampTaken { .. } => hint("try again in a second"),
-        _ => Vec::new(),
-    }
-}
-
-/// The key that names a program in the configuration.
-fn config_key(role: ToolRole) -> &'static str {
-    match role {
-        ToolRole::BinlogReader => "mysqlbinlog",
-        ToolRole::Client => "mysql",
-        ToolRole::Server => "mysqld",
-        ToolRole::Dump => "mysqldump",
-        ToolRole::Backup => "xtrabackup",
-    }
 }
 
 /// What the server says when it cannot clone itself.

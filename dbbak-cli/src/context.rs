@@ -1,6 +1,10 @@
 //! What every subcommand needs: configuration, store, probe, clock, executor, reporter.
 
-use crate::{CommandError, DuctExecutor, SystemProbe, TerminalReporter, args::Cli};
+use crate::{
+    CommandError, DuctExecutor, SystemProbe, TerminalReporter,
+    args::Cli,
+    config_path::{self, Found},
+};
 use chrono::{FixedOffset, Local, Offset};
 use dbbak_core::{
     catalog::Catalog,
@@ -13,7 +17,7 @@ use dbbak_core::{
     store::{LocalStore, LockRequest, Session, StoreError},
 };
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::AtomicI32},
 };
 
@@ -32,12 +36,8 @@ pub(crate) struct Context {
 impl Context {
     /// Reads the configuration and opens what it names.
     pub(crate) fn load(cli: &Cli) -> Result<Self, CommandError> {
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let path = match (cli.config_path.strip_prefix("~"), &home) {
-            (Ok(rest), Some(home)) => home.join(rest),
-            _ => cli.config_path.clone(),
-        };
-        let bytes = std::fs::read(&path).map_err(|source| CommandError::ConfigFile { path: path.clone(), source })?;
+        let home = config_path::home();
+        let Found { path, bytes } = config_path::read(cli.config_path.as_deref(), home.as_deref())?;
         let config = Config::parse(&bytes, home.as_deref()).map_err(|source| CommandError::Config { path, source })?;
         Ok(Context::new(config, cli.json, install_signals()))
     }
@@ -74,6 +74,16 @@ impl Context {
             let (path, text) = (path.display(), "others than its owner may read it");
             let line = format!("the option file {path} has mode {mode:04o}: {text} (chmod 600 {path})");
             self.reporter.report(&Event::Warning { text: &line });
+        }
+    }
+
+    /// Whether the option file is there that the vendors' programs are told to read; they would only say so one by one.
+    pub(crate) fn require_option_file(&self) -> Result<(), CommandError> {
+        match &self.config.mysql_option_file {
+            Some(path) if matches!(self.probe.path_state(path), Ok(PathState::Missing)) => {
+                Err(CommandError::OptionFileMissing { path: path.clone() })
+            }
+            _ => Ok(()),
         }
     }
 

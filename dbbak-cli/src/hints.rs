@@ -3,10 +3,128 @@
 use chrono::{TimeDelta, Utc};
 use dbbak_core::{
     model::BinlogName,
-    store::LockHolder,
+    store::{Access, LockHolder, StoreError, layout},
     tools::{ReaderError, ReaderFailure},
 };
 use std::path::Path;
+
+/// The first number of an error in a server's or client's words: `ERROR 1045 (28000): ...`, `Error_code: 1032`, `errno 1146`.
+fn error_number(text: &str) -> Option<u32> {
+    ["ERROR ", "Error_code: ", "error code ", "errno ", "Errno: ", "MY-"].iter().find_map(|word| {
+        let rest = &text[text.find(word)? + word.len()..];
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().ok()
+    })
+}
+
+/// Reads why a server does not answer, and says what to do about that.
+pub(crate) fn server_hint(problem: &str) -> &'static str {
+    if problem.contains("defaults file") || problem.contains("defaults handling") {
+        return "mysql_option_file must name a file with [client], user, password, socket or host; then chmod 600";
+    }
+    if problem.contains(NO_NUMBER) {
+        return GIVE_A_NUMBER;
+    }
+    match error_number(problem) {
+        Some(1045 | 1698) => "the server refuses user or password: check those in mysql_option_file",
+        Some(1044 | 1142 | 1143 | 1227 | 1370 | 3118) => {
+            "user and password are right, and the account lacks a privilege: README has the grants, `dbbak check` names those that are missing"
+        }
+        Some(1130) => "the account is for another host: CREATE USER 'name'@'host' for the one that dbbak runs on",
+        Some(1129) => "the server has blocked this host after failed connections: FLUSH HOSTS there",
+        Some(1040 | 1203) => "the server takes no more connections: raise max_connections, or try again later",
+        Some(1820 | 1862) => "the account's password has expired: ALTER USER on the server",
+        Some(1524 | 2059 | 2061 | 1251) => {
+            "client and account have no authentication plugin in common: use the client of the server's own vendor and series (mysql: PATH)"
+        }
+        Some(2026) => {
+            "the client and the server do not agree on TLS: ssl options in the [client] group of mysql_option_file decide"
+        }
+        Some(2005) => "no such host: check host in mysql_option_file",
+        Some(2003) => {
+            "nothing answers at this host and port: is the server running, is bind-address right, is a firewall between?"
+        }
+        Some(2002) => "is it running, and does mysql_option_file name its socket or host?",
+        Some(2006 | 2013 | 1053) => "the server broke the connection: is it shutting down? its error log says more",
+        Some(1064 | 1193) => {
+            "the server does not know what dbbak asks: is it of a series that README names, or a proxy in front of it?"
+        }
+        _ => "is it running, and does mysql_option_file name its socket or host?",
+    }
+}
+
+/// Reads why the private server's applier stopped, and says what to do about that.
+pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
+    let lower = problem.to_ascii_lowercase();
+    let hint = match error_number(problem) {
+        // A row or table that is not there, or there already.
+        // ER_KEY_NOT_FOUND of a row event.
+        Some(1032) => {
+            "the row is not there: no backup holds the rows of a MEMORY table, so leave transactions that change such rows out with \
+             --skip-gtid (`dbbak find --table` names them); of another table, the restored data and the archive do not fit each other there"
+        }
+        Some(1062 | 1050 | 1051 | 1146 | 1007 | 1008 | 1054 | 1091 | 1060 | 1061 | 1396) => {
+            "the restored data and the archive do not fit each other there"
+        }
+        Some(1524 | 1126 | 1127 | 1128 | 1286) => {
+            "the private server lacks a plugin or engine that the source has: give it under server.options, --plugin-load-add=NAME"
+        }
+        Some(1114 | 1021 | 1026) => {
+            "the private server ran out of space: free some where the work directory and tmp lie"
+        }
+        Some(1205 | 1213) => "the private server waited too long for a lock: run the same command again",
+        Some(1153 | 1197) => {
+            "a transaction is larger than the private server takes: set max_allowed_packet or max_binlog_cache_size under server.options"
+        }
+        Some(1044 | 1142 | 1227 | 1290) => {
+            "the private server's account or settings do not allow what the transaction does: --replay pipe runs it in another way"
+        }
+        Some(1193 | 1231 | 1273 | 1115) => {
+            "the private server does not know a setting, character set or collation of the source: use the server program that wrote the log (mysqld: PATH)"
+        }
+        Some(1781 | 1782 | 1837) => {
+            "gtid_mode was changed in the window: give the private server one that takes both, --gtid-mode=ON_PERMISSIVE, under server.options"
+        }
+        _ if lower.contains("no space left") || lower.contains("errno: 28") => {
+            "the private server ran out of space: free some where the work directory and tmp lie"
+        }
+        _ => "it does not say why the data and the transaction do not go together",
+    };
+    vec![
+        format!("{hint}; the server's log is {}", log.display()),
+        "to go without it: land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
+    ]
+}
+
+/// Says what to do about a store that cannot be used.
+pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
+    match error {
+        StoreError::NotFound { key, .. } if key.is_root() => {
+            vec!["is nfs_root right, and is it mounted?".into(), "`dbbak init` makes a new store".into()]
+        }
+        StoreError::NotFound { key, .. } if *key == layout::store_file() => vec![
+            "`dbbak init` makes it a store, and one that another program made writable".into(),
+            "look first whether it is the directory that is meant: what should be mounted there may be missing".into(),
+        ],
+        StoreError::NotFound { .. } => {
+            vec![
+                "the store's lists name it, and it is not there: restore from another backup (see `dbbak list`)".into(),
+            ]
+        }
+        StoreError::Locked { holder, .. } => locked_hints(holder),
+        StoreError::TooNew { access: Access::Read, .. } => vec!["use the dbbak that wrote it, or a newer one".into()],
+        StoreError::TooNew { .. } => vec!["use a newer dbbak to write to this store".into()],
+        StoreError::Damaged { .. } => vec![
+            "`dbbak reindex` tells what can be rebuilt, `dbbak reindex --exec` does it".into(),
+            "`dbbak list` and `dbbak restore` go on with what can be trusted".into(),
+        ],
+        StoreError::NoSpace { .. } => {
+            vec!["free some space, then run the command again: nothing half-done is listed".into()]
+        }
+        StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
+        _ => Vec::new(),
+    }
+}
 
 /// Says where a private server is told where its keys are.
 pub(crate) fn keyring_hints(keyring: Option<&str>) -> Vec<String> {
@@ -92,31 +210,6 @@ pub(crate) fn keep_hint(file: &BinlogName, good: u64, timeline: &str) -> String 
     }
 }
 
-/// Says how to go on behind a transaction that was not applied.
-pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
-    let around = "land before it with --before-gtid or --position, or leave it out with --skip-gtid";
-    let misfit =
-        format!("the restored data and the archive do not fit each other there; the server's log is {}", log.display());
-    // ER_KEY_NOT_FOUND of a row event.
-    if problem.contains("(error 1032)") {
-        return vec![
-            "the row is not there. No backup holds the rows of a MEMORY table: leave transactions that change such rows out with \
-             --skip-gtid (what else they change is left out too; `dbbak find --table` names them)"
-                .into(),
-            format!("of another table: {misfit}"),
-            around.into(),
-        ];
-    }
-    // ER_CANT_SET_GTID_NEXT_TO_GTID_WHEN_GTID_MODE_IS_OFF, ..._TO_ANONYMOUS_WHEN_GTID_MODE_IS_ON
-    if problem.contains("(error 1781)") || problem.contains("(error 1782)") {
-        return vec![
-            "the window holds transactions with GTIDs and without: set `server.options: [--gtid-mode=ON_PERMISSIVE]`"
-                .into(),
-        ];
-    }
-    vec![misfit, around.into()]
-}
-
 /// Says what a difference may come from: the server logged rows of tables that the archive does not name.
 pub(crate) fn cascade_hint(expected: &str, found: &str) -> Option<String> {
     let tables = |line: &str| -> Vec<String> {
@@ -162,14 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_a_transaction_failed_of() {
-        let first = |problem: &str| applier_hints(problem, Path::new("/w/server.log")).remove(0);
-        assert!(first("Can't find record in 'sess' (error 1032)").contains("MEMORY"));
-        assert!(first("... when @@GLOBAL.GTID_MODE = OFF (error 1781)").contains("--gtid-mode=ON_PERMISSIVE"));
-        assert!(first("Unknown column (error 1054)").contains("/w/server.log"));
-    }
-
-    #[test]
     fn tells_of_cascades_where_rows_of_more_tables_were_changed() {
         assert!(cascade_hint("u:7\td.p:1/0/1", "u:7\td.c:0/0/1 d.p:1/0/1").is_some());
         for (expected, found) in [
@@ -179,6 +264,38 @@ mod tests {
             ("the end of the window", "u:7\td.p:1/0/1"),
         ] {
             assert_eq!(cascade_hint(expected, found), None, "{expected} {found}");
+        }
+    }
+
+    #[test]
+    fn each_cause_has_its_own_hint() {
+        for (problem, part) in [
+            ("ERROR 1045 (28000): Access denied for user 'b'@'localhost' (using password: YES)", "user or password"),
+            (
+                "ERROR 1227 (42000) at line 1: Access denied; you need (at least one of) the PROCESS privilege(s)",
+                "lacks a privilege",
+            ),
+            (
+                "ERROR 1142 (42000): SELECT command denied to user 'b'@'localhost' for table 'log_status'",
+                "lacks a privilege",
+            ),
+            ("ERROR 1130 (HY000): Host '10.0.0.1' is not allowed to connect to this MariaDB server", "another host"),
+            ("ERROR 2059 (HY000): Authentication plugin 'caching_sha2_password' cannot be loaded", "plugin"),
+            ("ERROR 2026 (HY000): TLS/SSL error: SSL is required, but the server does not support it", "TLS"),
+            ("ERROR 2002 (HY000): Can't connect to local MySQL server through socket '/x' (2)", "is it running"),
+            ("ERROR 2003 (HY000): Can't connect to MySQL server on 'db1:3306' (111)", "firewall"),
+            ("mysql: [ERROR] Could not open required defaults file: /x", "[client]"),
+        ] {
+            assert!(server_hint(problem).contains(part), "{problem}: {}", server_hint(problem));
+        }
+        for (problem, part) in [
+            ("Error 'x', Error_code: 1032; handler error HA_ERR_KEY_NOT_FOUND", "MEMORY"),
+            ("Error 'Plugin 'ed25519' is not loaded' on query, Error_code: 1524", "plugin"),
+            ("The table 't' is full, Error_code: 1114", "space"),
+            ("something new", "does not say why"),
+        ] {
+            let hints = applier_hints(problem, Path::new("/w/log"));
+            assert!(hints[0].contains(part) && hints[0].contains("/w/log"), "{problem}: {hints:?}");
         }
     }
 }

@@ -34,6 +34,11 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), CommandError> {
     }
 }
 
+/// `1 backup`, `2 backups`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// Bytes as a person reads them.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

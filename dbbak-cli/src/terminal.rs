@@ -1,15 +1,18 @@
 //! Tells a person at a terminal, or a log, what a run does.
 
-use crate::output;
+use crate::{
+    messages::{self, Weight},
+    output,
+};
 use chrono::DateTime;
 use dbbak_core::execute::{Event, Reporter};
 use dbbak_core::model::Printable;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicI32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +26,8 @@ pub struct TerminalReporter {
     bar: Mutex<Option<ProgressBar>>,
     interactive: bool,
     quiet: bool,
+    /// How many steps there are.
+    steps: AtomicUsize,
     /// When the next plain line about a replay is due, counted from its beginning.
     next_line: Mutex<Duration>,
     signal: Arc<AtomicI32>,
@@ -33,8 +38,9 @@ impl TerminalReporter {
     pub fn new(signal: Arc<AtomicI32>) -> Self {
         TerminalReporter {
             bar: Mutex::new(None),
-            interactive: std::io::stderr().is_terminal(),
+            interactive: std::io::stderr().is_terminal() && !messages::is_quiet(),
             quiet: false,
+            steps: AtomicUsize::new(0),
             next_line: Mutex::new(LINE_EVERY),
             signal,
         }
@@ -45,12 +51,15 @@ impl TerminalReporter {
         self.quiet = true;
     }
 
-    fn line(&self, text: &str) {
+    fn line(&self, weight: Weight, text: &str) {
         let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         match &*bar {
-            Some(bar) if self.interactive => bar.println(text),
-            // A closed standard error must not end a backup.
-            _ => drop(writeln!(std::io::stderr(), "{text}")),
+            Some(bar) if self.interactive => {
+                if let Some(lines) = messages::write_log(weight, text) {
+                    bar.println(lines.trim_end());
+                }
+            }
+            _ => messages::say(weight, text),
         }
     }
 
@@ -84,8 +93,9 @@ impl Reporter for TerminalReporter {
         }
         match event {
             Event::StepStarted { number, of, title, bytes } => {
+                self.steps.store(*of, Ordering::Relaxed);
                 if !self.interactive {
-                    self.line(&format!("[{number}/{of}] {title}"));
+                    self.line(Weight::Detail, &format!("[{number}/{of}] {title}"));
                     return;
                 }
                 let bar = match bytes {
@@ -116,17 +126,18 @@ impl Reporter for TerminalReporter {
                     bar.set_message(format!("{reached}; {left}"));
                 }
                 if !self.interactive && self.is_due(*elapsed) {
-                    self.line(&format!("  {reached}; {left}"));
+                    self.line(Weight::Detail, &format!("  {reached}; {left}"));
                 }
             }
             Event::StepFinished { number, title, took } => {
                 self.set_bar(None);
                 if self.interactive {
-                    self.line(&format!("[{number}] {title} ({})", HumanDuration(*took)));
+                    let of = self.steps.load(Ordering::Relaxed);
+                    self.line(Weight::Detail, &format!("[{number}/{of}] {title} ({})", HumanDuration(*took)));
                 }
             }
-            Event::Note { text } => self.line(&output::screened(text)),
-            Event::Warning { text } => self.line(&format!("warning: {}", Printable(text))),
+            Event::Note { text } => self.line(Weight::Detail, &output::screened(text)),
+            Event::Warning { text } => self.line(Weight::Important, &format!("warning: {}", Printable(text))),
             _ => {}
         }
     }

@@ -66,7 +66,8 @@ pub fn record_backup(
     // What the engine wrote stands first: a clone has no raw tree.
     let first = plan.trees.first().and_then(|tree| outcome.listings.get(tree));
     let first = first.ok_or(missing("the list of the backup's files"))?;
-    let entry = entry_of(plan, id, backup, first, Digest::of(&bytes));
+    let stored = outcome.listings.values().flat_map(|tree| &tree.files).map(|file| file.size).sum();
+    let entry = ManifestEntry { stored_size: Some(stored), ..entry_of(plan, id, backup, first, Digest::of(&bytes)) };
     let meta = BackupMeta::new(entry, paths(&plan.trees), tool_record(plan, id, backup));
     let bytes = meta.to_bytes();
     publish(session, &layout::meta(&id), &bytes)?;

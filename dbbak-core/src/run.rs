@@ -24,6 +24,7 @@ use crate::{
     survey::{self, SurveyError},
     tools::{Family, ToolRole},
 };
+use std::path::{Path, PathBuf};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +192,28 @@ impl Planning<'_> {
         }
         let plan = plan_ship(self.config, &catalog, &facts, self.clock.now(), request);
         checked(plan.map_err(|error| named_tool(self.config, error))?)
+    }
+
+    /// Where the server's binlogs lie: as the configuration says, else as the server answers.
+    ///
+    /// # Errors
+    ///
+    /// Why that is not known, as a person reads it.
+    pub fn binlog_dir(&self) -> Result<PathBuf, String> {
+        if let Some(dir) = &self.config.binlog_source_dir {
+            return Ok(dir.clone());
+        }
+        let mut facts = survey::host(self.probe);
+        survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
+        usable_client(&facts).map_err(|error| error.to_string())?;
+        survey::server(&mut facts, self.config, self.probe).map_err(|error| error.to_string())?;
+        let server = match &facts.server {
+            Some(Ok(server)) => server,
+            Some(Err(problem)) => return Err(format!("the server does not answer: {}", problem.text)),
+            None => return Err("the server was not asked".into()),
+        };
+        let dir = server.log_bin_basename.as_ref().and_then(|base| base.parent());
+        dir.map(Path::to_owned).ok_or_else(|| "the server does not say where its binlogs lie".into())
     }
 
     /// Plans a restore.

@@ -327,7 +327,6 @@ impl Finding {
             | Finding::ExpiryTooShort { waiting_seconds: None, .. }
             | Finding::ClockSkew { .. }
             | Finding::OptionFileMode { .. }
-            | Finding::SpaceLow { .. }
             | Finding::EngineMissing { chosen: false, .. } => Severity::Warning,
             _ => Severity::Problem,
         }

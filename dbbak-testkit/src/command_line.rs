@@ -2,7 +2,7 @@
 
 use crate::{
     binlog_writer::{BinlogWriter, RowChange, Vendor},
-    redact::Redactor,
+    redact::{Redactor, without_times},
     shim::{Scenario, Series, ShimDir, ShimPrograms},
 };
 use chrono::Utc;
@@ -297,7 +297,7 @@ impl Bench {
         Ok(Spoken {
             line: format!("dbbak {}", args.join(" ")),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: without_times(&String::from_utf8_lossy(&output.stderr)),
             status: output.status,
             root: self.dir.path().to_owned(),
         })

@@ -62,6 +62,15 @@ impl Redactor {
     }
 }
 
+/// What a run said on a standard error that is no terminal, without the time that stands before each line.
+pub fn without_times(text: &str) -> String {
+    let bare = |line: &str| match fitting(line, "9999-99-99T99:99:99Z ") {
+        Some(time) => line[time.len()..].to_owned(),
+        None => line.to_owned(),
+    };
+    text.split('\n').map(bare).collect::<Vec<_>>().join("\n")
+}
+
 fn is_present(name: &str, found: &str) -> bool {
     name == "UUID" || &found[..PRESENT.len()] >= PRESENT
 }
@@ -71,6 +80,11 @@ fn quiet_numbers(line: &str) -> String {
     let mut line = line.to_owned();
     for (before, after) in [("process ", " "), ("process ", ","), ("\"seconds\": ", ""), ("has ", " bytes free")] {
         line = quiet_number(&line, before, after);
+    }
+    const FULL: &str = "no space was left on the file system at ";
+    if let Some((head, tail)) = line.split_once(FULL) {
+        let rest = tail.split_once(';').map_or(String::new(), |(_, rest)| format!(";{rest}"));
+        line = format!("{head}{FULL}M: N of N are free now{rest}");
     }
     if let Some((head, tail)) = line.split_once(" free in ")
         && let Some(start) = head.rfind("space: ")

@@ -157,6 +157,8 @@ impl Scenario {
             // Private sockets and the like lie in the test's directory too, where survivors are looked for.
             .env("TMPDIR", self.root.join("tmp"))
             .env("HOME", &self.root)
+            // As in the journal: the tests read the lines without a time before each.
+            .env("JOURNAL_STREAM", "0:0")
             .env("PATH", crate::real::path_of_programs())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -172,7 +174,7 @@ impl Scenario {
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: crate::redact::without_times(&String::from_utf8_lossy(&output.stderr)),
         }
     }
 

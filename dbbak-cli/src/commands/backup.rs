@@ -40,6 +40,7 @@ pub(super) fn incremental(context: &Context, args: &BackupIncrArgs) -> Result<u8
 }
 
 fn run(context: &Context, exec: bool, request: &BackupRequest, config: &Config) -> Result<u8, CommandError> {
+    context.require_option_file()?;
     let planning = Planning { config, ..context.planning() };
     let done = plan_and_run(context, Command::Backup, exec, &|| planning.backup(request))?;
     let Some(done) = done else { return Ok(exit_code::DONE) };

@@ -1,12 +1,6 @@
 //! `dbbak check`.
 
-use crate::{
-    CommandError,
-    context::Context,
-    exit_code,
-    hints::{GIVE_A_NUMBER, NO_NUMBER},
-    output,
-};
+use crate::{CommandError, context::Context, exit_code, hints::server_hint, output};
 use dbbak_core::{
     clock::Clock,
     setup::{Finding, Severity},
@@ -47,7 +41,12 @@ pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
 fn text(finding: &Finding) -> String {
     match finding {
         Finding::Store { backups, binlogs, orphans } => {
-            format!("store: {backups} backups, {binlogs} archived binlogs, {orphans} orphans")
+            format!(
+                "store: {}, {}, {}",
+                output::count(*backups, "backup"),
+                output::count(*binlogs, "archived binlog"),
+                output::count(*orphans, "orphan")
+            )
         }
         Finding::StoreUnusable { problem, .. } => format!("store: {problem}"),
         Finding::StoreLacks { loss } => format!("store: {loss}"),
@@ -93,7 +92,8 @@ fn text(finding: &Finding) -> String {
             format!("settings: time_zone is SYSTEM, and the server's machine is not in UTC ({zone})")
         }
         Finding::BinlogDir { path, waiting } => {
-            format!("binlogs: {waiting} closed files in {} wait to be archived", path.display())
+            let wait = if *waiting == 1 { "waits" } else { "wait" };
+            format!("binlogs: {} in {} {wait} to be archived", output::count(*waiting, "closed file"), path.display())
         }
         Finding::BinlogDirUnreadable { path, problem } => match path {
             Some(path) => format!("binlogs: {}: {problem}", path.display()),
@@ -172,7 +172,7 @@ fn text(finding: &Finding) -> String {
 /// What to do about a finding.
 fn remedy(finding: &Finding) -> Option<String> {
     Some(match finding {
-        Finding::StoreUnusable { missing: true, .. } => "is it mounted? `dbbak init` makes a new store".into(),
+        Finding::StoreUnusable { missing: true, .. } => "is nfs_root right, and is it mounted? `dbbak init` makes a new store".into(),
         Finding::StoreUnusable { .. } | Finding::Unlisted { .. } => {
             "`dbbak reindex` shows what can be rebuilt of the store's lists, `dbbak reindex --exec` does it".into()
         }
@@ -185,19 +185,16 @@ fn remedy(finding: &Finding) -> Option<String> {
         Finding::ToolUnusable { role, .. } | Finding::ToolMisfit { role, .. } => {
             format!("install the right one, or set {}: PATH in the configuration", key(*role))
         }
+        Finding::EngineMissing { name, missing, .. } if missing.iter().any(|lacked| lacked.starts_with("a server of ")) => {
+            format!("the server cannot be cloned by its vendor and series, whatever is installed: leave `engine: {name}` out")
+        }
         Finding::EngineMissing { name, .. } if name == "clone" => {
             "INSTALL PLUGIN clone SONAME 'mysql_clone.so' and GRANT BACKUP_ADMIN ON *.* TO the account, where these are missing; \
              tables of other engines want `engine: dump`; `dbbak engines` tells of all engines"
                 .into()
         }
         Finding::EngineMissing { .. } => "`dbbak engines` tells of all engines".into(),
-        Finding::ServerUnreachable { access_denied: true, .. } => {
-            "check user and password in mysql_option_file, and the account's grants".into()
-        }
-        Finding::ServerUnreachable { problem, .. } if problem.contains(NO_NUMBER) => GIVE_A_NUMBER.into(),
-        Finding::ServerUnreachable { .. } => {
-            "is it running, and does mysql_option_file name its socket or host?".into()
-        }
+        Finding::ServerUnreachable { problem, .. } => server_hint(problem).into(),
         Finding::GrantsMissing { missing } => format!("GRANT {} ON *.* TO the account", missing.join(", ")),
         Finding::SelectMissing { tables } => {
             let grants: Vec<String> = tables.iter().map(|table| format!("GRANT SELECT ON {table} TO the account")).collect();

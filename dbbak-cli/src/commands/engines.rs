@@ -6,6 +6,7 @@ use serde_json::json;
 use std::fmt::Write;
 
 pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
+    context.require_option_file()?;
     let engines = context.planning().engines()?;
     if context.json {
         output::json(&json!({ "version": 1, "engines": engines }))?;

@@ -4,9 +4,12 @@ use crate::{
     CommandError,
     args::{FindArgs, FindKind},
     context::Context,
-    exit_code, output,
+    exit_code,
+    messages::{Weight, say},
+    output,
 };
 use dbbak_core::{
+    catalog::Catalog,
     find::{FindRequest, Found, Hit, HitTable, LocalFind, Unsearched, find_archived, find_local},
     model::Printable,
     run::RunError,
@@ -14,10 +17,7 @@ use dbbak_core::{
     tools::shell_quoted,
 };
 use serde_json::{Value, json};
-use std::{fmt::Write as _, io::Write as _, path::Path};
-
-/// Where the configuration is looked for when no other is named.
-const USUAL_CONFIG: &str = "~/.dbbak.yml";
+use std::{fmt::Write as _, path::Path};
 
 /// Tables of one transaction that are shown, at most.
 const TABLES_SHOWN: usize = 10;
@@ -25,13 +25,16 @@ const TABLES_SHOWN: usize = 10;
 /// Characters of a statement that are shown.
 const STATEMENT_SHOWN: usize = 300;
 
-pub(super) fn run(context: &Context, args: &FindArgs, config: &Path) -> Result<u8, CommandError> {
+pub(super) fn run(context: &Context, args: &FindArgs, config: Option<&Path>) -> Result<u8, CommandError> {
     let request = request(args);
     let catalog = match (context.trusted(), &args.local) {
         (Ok(catalog), _) => Some(catalog),
         // A search among the server's own files does not need the store.
         (Err(error), Some(_)) => {
-            let _ = writeln!(std::io::stderr(), "INCOMPLETE: the archive was not searched: {error}");
+            say(
+                Weight::Important,
+                &format!("INCOMPLETE: the archive was not searched: {}", Printable(&error.to_string())),
+            );
             None
         }
         (Err(error), None) => return Err(error.into()),
@@ -40,10 +43,15 @@ pub(super) fn run(context: &Context, args: &FindArgs, config: &Path) -> Result<u
         Some(catalog) => find_archived(&context.store, catalog, &request).map_err(RunError::from)?,
         None => Found::default(),
     };
-    if let Some(dir) = &args.local {
-        let local = LocalFind { dir, catalog: catalog.as_ref() };
-        add_local(&mut found, find_local(&context.probe, &local, &request).map_err(RunError::from)?, args.limit);
-    }
+    let own = match &args.local {
+        Some(dir) => {
+            let local = LocalFind { dir, catalog: catalog.as_ref() };
+            add_local(&mut found, find_local(&context.probe, &local, &request).map_err(RunError::from)?, args.limit);
+            Own::Searched
+        }
+        None if args.archive_only => Own::LeftOut,
+        None => search_own(context, catalog.as_ref(), &request, args.limit, &mut found),
+    };
     let command = Command { config };
     if context.json {
         output::json(&as_json(&found, command))?;
@@ -51,13 +59,68 @@ pub(super) fn run(context: &Context, args: &FindArgs, config: &Path) -> Result<u
         output::text(&as_text(&found, command, context))?;
     }
     for line in incomplete(&found.unsearched) {
-        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {}", Printable(&line));
+        say(Weight::Important, &format!("INCOMPLETE: {}", Printable(&line)));
     }
     if found.total == 0 {
-        let _ = writeln!(std::io::stderr(), "nothing found in {}", binlogs(found.searched));
+        say(Weight::Important, &format!("nothing found in {}", output::count(found.searched, "binlog")));
+    }
+    if let Some(catalog) = &catalog {
+        let weight = if found.total == 0 { Weight::Important } else { Weight::Detail };
+        say(weight, &reach(catalog, &own));
     }
     let complete = found.unsearched.is_empty() && catalog.is_some();
     Ok(if complete { exit_code::DONE } else { exit_code::INCOMPLETE })
+}
+
+/// What became of the server's binlogs that are not archived yet.
+enum Own {
+    /// They were searched too.
+    Searched,
+    /// The search was for the archive alone.
+    LeftOut,
+    /// They could not be searched.
+    Unreadable(String),
+}
+
+/// Searches the server's own binlogs, where they can be found and read: right after an accident it stands there alone.
+fn search_own(
+    context: &Context,
+    catalog: Option<&Catalog>,
+    request: &FindRequest,
+    limit: usize,
+    found: &mut Found,
+) -> Own {
+    let dir = match context.planning().binlog_dir() {
+        Ok(dir) => dir,
+        Err(problem) => return Own::Unreadable(problem),
+    };
+    match find_local(&context.probe, &LocalFind { dir: &dir, catalog }, request) {
+        Ok(local) => {
+            add_local(found, local, limit);
+            Own::Searched
+        }
+        Err(error) => Own::Unreadable(error.to_string()),
+    }
+}
+
+/// Up to where the search could see.
+fn reach(catalog: &Catalog, own: &Own) -> String {
+    let timelines = catalog.timelines();
+    let newest = timelines.iter().filter_map(|timeline| {
+        let last = timeline.files.last()?;
+        Some((last.reach()?, last.name.to_string()))
+    });
+    let archive = match newest.max() {
+        Some((reach, file)) => format!("the archive reaches up to {reach} UTC ({file})"),
+        None => "the archive holds no binlogs".to_owned(),
+    };
+    match own {
+        Own::Searched => format!("{archive}; the binlogs that are not archived yet were searched too"),
+        Own::LeftOut => format!("{archive}; what came later was not searched"),
+        Own::Unreadable(problem) => {
+            format!("{archive}; what came later was not searched: {}", Printable(problem))
+        }
+    }
 }
 
 fn request(args: &FindArgs) -> FindRequest {
@@ -75,8 +138,8 @@ fn request(args: &FindArgs) -> FindRequest {
     FindRequest {
         tables: args.table.clone(),
         kinds: args.kind.iter().map(kind).fold(Kinds::NONE, Kinds::with),
-        since: args.since,
-        until: args.until,
+        since: args.since.map(|time| time.at),
+        until: args.until.map(|time| time.at),
         min_rows: args.min_rows,
         statement: args.statement.clone(),
         gtid: args.gtid.clone(),
@@ -99,14 +162,14 @@ fn add_local(found: &mut Found, local: Found, limit: usize) {
 /// The command line that the shown commands begin with.
 #[derive(Debug, Clone, Copy)]
 struct Command<'a> {
-    config: &'a Path,
+    config: Option<&'a Path>,
 }
 
 impl Command<'_> {
     fn restore(self, hit: &Hit) -> String {
         let mut line = "dbbak".to_owned();
-        if self.config != Path::new(USUAL_CONFIG) {
-            let _ = write!(line, " --config-path {}", shell_quoted(&self.config.to_string_lossy()));
+        if let Some(config) = self.config {
+            let _ = write!(line, " --config-path {}", shell_quoted(&config.to_string_lossy()));
         }
         for argument in hit.restore_point.arguments() {
             let _ = write!(line, " {}", shell_quoted(&argument));
@@ -132,11 +195,12 @@ fn as_json(found: &Found, command: Command<'_>) -> Value {
 fn as_text(found: &Found, command: Command<'_>, context: &Context) -> String {
     let mut text = String::new();
     let shown = found.hits.len();
-    let transactions = if found.total == 1 { "transaction" } else { "transactions" };
     if shown == 0 && found.total == 0 {
         return text;
     }
-    let _ = write!(text, "{} {transactions} found in {}", found.total, binlogs(found.searched));
+    let transactions = if found.total == 1 { "transaction" } else { "transactions" };
+    let searched = output::count(found.searched, "binlog");
+    let _ = write!(text, "{} {transactions} found in {searched}", found.total);
     let _ = match (shown as u64) < found.total {
         true => writeln!(text, "; the newest {shown}, newest first (--limit 0 shows all). Times are UTC."),
         false => writeln!(text, ", newest first. Times are UTC."),
@@ -202,8 +266,11 @@ fn show(text: &mut String, hit: &Hit, command: Command<'_>, context: &Context) {
 /// What is done to a table: `shop.orders: insert 3 rows, delete 1 row`.
 fn done(table: &HitTable) -> String {
     let database = Printable(&table.database);
-    let name =
-        if table.table.is_empty() { database.to_string() } else { format!("{database}.{}", Printable(&table.table)) };
+    let name = if table.table.is_empty() {
+        format!("{database}.*")
+    } else {
+        format!("{database}.{}", Printable(&table.table))
+    };
     let what: Vec<String> = table
         .kinds
         .iter()
@@ -231,10 +298,6 @@ fn one_line(text: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
-}
-
-fn binlogs(count: usize) -> String {
-    if count == 1 { "1 binlog".to_owned() } else { format!("{count} binlogs") }
 }
 
 /// What could not be searched, the files without an index in one line.

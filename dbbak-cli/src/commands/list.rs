@@ -1,7 +1,7 @@
 //! `dbbak list`.
 
 use super::code_of;
-use crate::{CommandError, context::Context, output};
+use crate::{CommandError, args::ListArgs, context::Context, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
     catalog::{Backup, Catalog},
@@ -11,13 +11,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub(super) fn run(context: &Context) -> Result<u8, CommandError> {
+pub(super) fn run(context: &Context, args: &ListArgs) -> Result<u8, CommandError> {
     let mut catalog = context.trusted()?;
     catalog.find_binlog_orphans(&context.store)?;
     if context.json {
         output::json(&as_json(&catalog))?;
     } else {
-        output::text(&as_text(&catalog))?;
+        output::text(&as_text(&catalog, args.wide))?;
     }
     Ok(code_of(&catalog.distrusted))
 }
@@ -60,7 +60,7 @@ fn as_json(catalog: &Catalog) -> Listed {
         .map(|backup| {
             json!({
                 "backup": backup.id, "type": backup.kind(), "ts": backup.ts(), "base": backup.id.base,
-                "link": backup.link, "ended_at": backup.ended_at, "size": backup.entry.size,
+                "link": backup.link, "ended_at": backup.ended_at, "size": backup.entry.size, "stored_size": backup.entry.stored_size,
                 "from_lsn": backup.from_lsn, "to_lsn": backup.to_lsn, "engine": backup.entry.engine,
                 "tool_version": backup.entry.tool_version, "server": backup.entry.server,
                 "binlog": backup.entry.binlog, "pitr": backup.entry.pitr,
@@ -95,35 +95,42 @@ fn as_json(catalog: &Catalog) -> Listed {
     Listed { backups, binlogs: timelines, gaps, orphans, unlisted, distrusted: catalog.distrusted.clone(), version: 1 }
 }
 
-fn as_text(catalog: &Catalog) -> String {
+fn as_text(catalog: &Catalog, wide: bool) -> String {
     let mut text = String::new();
     if catalog.backups.is_empty() && !catalog.distrusted.is_empty() {
         text.push_str("No backups can be told.\n");
     } else if catalog.backups.is_empty() {
         text.push_str("No backups. Take the first with `dbbak backup-full --exec`.\n");
     } else {
-        let mut table = Table::new();
-        table.load_style(NOTHING).set_header([
+        let mut listing = Listing { catalog, wide, table: Table::new(), notes: Vec::new() };
+        let narrow = ["BACKUP", "DATA", "SIZE", "RESTORABLE UNTIL (UTC)"];
+        let all = [
             "BACKUP",
             "ENDED (UTC)",
+            "DATA",
             "SIZE",
             "FROM LSN",
             "TO LSN",
             "ENGINE",
             "SERVER",
-            "PITR UNTIL (UTC)",
-        ]);
+            "RESTORABLE UNTIL (UTC)",
+        ];
+        let header = if wide { all.to_vec() } else { narrow.to_vec() };
+        listing.table.load_style(NOTHING).set_header(header);
         let children = catalog.children();
         for backup in catalog.backups.iter().filter(|backup| backup.id.base.is_none()) {
-            rows(catalog, &children, backup, 0, &mut table);
+            listing.rows(&children, backup, 0);
         }
         // What hangs on nothing that the store holds is shown too: it is there, and it is of no use.
         let lost = |backup: &&Backup| backup.id.base.is_some() && !catalog.is_whole(backup.ts());
         for backup in catalog.backups.iter().filter(lost) {
-            row(catalog, backup, 0, &mut table);
+            listing.row(backup, 0);
         }
-        text.push_str(&table.to_string());
+        text.push_str(&listing.table.to_string());
         text.push('\n');
+        for note in listing.notes {
+            text.push_str(&format!("{note}\n"));
+        }
     }
     for entry in &catalog.lost_backups {
         text.push_str(&format!("LOST {}: {}\n", entry.id(), lost_problem()));
@@ -132,9 +139,9 @@ fn as_text(catalog: &Catalog) -> String {
         let (Some(first), Some(last)) = (timeline.files.first(), timeline.files.last()) else { continue };
         let reach = last.reach().map_or("unknown".to_owned(), |reach| reach.to_string());
         text.push_str(&format!(
-            "Binlogs of timeline {}: {} files, {} to {}, {} to {reach} UTC\n",
+            "Binlogs of timeline {}: {}, {} to {},\n  {} to {reach} UTC\n",
             timeline.id,
-            timeline.files.len(),
+            output::count(timeline.files.len(), "file"),
             first.name,
             last.name,
             first.first_event_time,
@@ -164,36 +171,72 @@ fn gaps(catalog: &Catalog) -> Vec<(String, String)> {
     gaps.map(|(timeline, gap)| (timeline, gap.to_string())).collect()
 }
 
-fn rows(catalog: &Catalog, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize, table: &mut Table) {
-    row(catalog, backup, depth, table);
-    for child in children.get(&backup.ts()).into_iter().flatten() {
-        if catalog.is_whole(child.ts()) {
-            rows(catalog, children, child, depth + 1, table);
-        }
-    }
+/// The table while it is filled.
+struct Listing<'a> {
+    catalog: &'a Catalog,
+    wide: bool,
+    table: Table,
+    /// What does not fit into a narrow table.
+    notes: Vec<String>,
 }
 
-fn row(catalog: &Catalog, backup: &Backup, depth: usize, table: &mut Table) {
-    let dash = || "-".to_owned();
-    let entry = &backup.entry;
-    let indent = "  ".repeat(depth.saturating_sub(1));
-    let branch = if depth == 0 { "" } else { "└ " };
-    let pitr = match (problem(catalog, backup), backup.coordinates()) {
-        (Some(problem), _) => problem,
-        (None, Err(reason)) => format!("none: {reason}"),
-        (None, Ok(_)) => reach(catalog, backup).map_or("not shipped yet".to_owned(), |reach| reach.to_string()),
-    };
-    table.add_row([
-        format!("{indent}{branch}{} {}", if depth == 0 { "full" } else { "incr" }, backup.ts()),
-        backup.ended_at.format("%Y-%m-%d %H:%M:%S").to_string(),
-        entry.size.map_or_else(dash, output::bytes),
-        backup.from_lsn.map_or_else(dash, |lsn| lsn.to_string()),
-        backup.to_lsn.map_or_else(dash, |lsn| lsn.to_string()),
-        match (&entry.engine, &entry.tool_version) {
-            (Some(engine), Some(version)) => format!("{engine} {version}"),
-            (engine, _) => engine.clone().unwrap_or_else(dash),
-        },
-        entry.server.as_ref().and_then(|server| server.version.clone()).unwrap_or_else(dash),
-        pitr,
-    ]);
+/// How far a narrow table shows the depth of a chain.
+const DEPTH_SHOWN: usize = 2;
+
+impl Listing<'_> {
+    fn rows(&mut self, children: &BTreeMap<Stamp, Vec<&Backup>>, backup: &Backup, depth: usize) {
+        self.row(backup, depth);
+        for child in children.get(&backup.ts()).into_iter().flatten() {
+            if self.catalog.is_whole(child.ts()) {
+                self.rows(children, child, depth + 1);
+            }
+        }
+    }
+
+    fn row(&mut self, backup: &Backup, depth: usize) {
+        let dash = || "-".to_owned();
+        let entry = &backup.entry;
+        let shown = if self.wide { depth } else { depth.min(DEPTH_SHOWN) };
+        let indent = "  ".repeat(shown.saturating_sub(1));
+        let branch = if depth == 0 { "" } else { "└ " };
+        let name = format!("{indent}{branch}{} {}", if depth == 0 { "full" } else { "incr" }, backup.ts());
+        let data = entry.size.map_or_else(dash, output::bytes);
+        let stored = entry.stored_size.map_or_else(dash, output::bytes);
+        let until = self.until(backup);
+        if !self.wide {
+            self.table.add_row([name, data, stored, until]);
+            return;
+        }
+        self.table.add_row([
+            name,
+            backup.ended_at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            data,
+            stored,
+            backup.from_lsn.map_or_else(dash, |lsn| lsn.to_string()),
+            backup.to_lsn.map_or_else(dash, |lsn| lsn.to_string()),
+            match (&entry.engine, &entry.tool_version) {
+                (Some(engine), Some(version)) => format!("{engine} {version}"),
+                (engine, _) => engine.clone().unwrap_or_else(dash),
+            },
+            entry.server.as_ref().and_then(|server| server.version.clone()).unwrap_or_else(dash),
+            until,
+        ]);
+    }
+
+    /// Up to when binlogs lead from a backup. A reason why they do not is a note of its own where the table is narrow.
+    fn until(&mut self, backup: &Backup) -> String {
+        let (short, reason) = match (problem(self.catalog, backup), backup.coordinates()) {
+            (Some(problem), _) => ("unusable", problem),
+            (None, Err(reason)) => ("as it is alone", format!("no replay can start from it: {reason}")),
+            (None, Ok(_)) => {
+                let Some(reach) = reach(self.catalog, backup) else { return "not shipped yet".into() };
+                return if self.wide { reach.to_string() } else { reach.at().format("%Y-%m-%d %H:%M:%S").to_string() };
+            }
+        };
+        if self.wide {
+            return reason;
+        }
+        self.notes.push(format!("{}: {reason}", backup.id));
+        short.to_owned()
+    }
 }

@@ -11,7 +11,9 @@ mod list;
 mod prune;
 mod reindex;
 mod restore;
+mod shell;
 mod ship;
+mod space;
 mod timeline;
 mod unlock;
 
@@ -21,7 +23,9 @@ use crate::{
     CommandError,
     args::{Cli, Command},
     context::Context,
-    exit_code, output,
+    exit_code,
+    messages::{self, Weight, say},
+    old_files, output,
 };
 use clap::Parser;
 use dbbak_core::{
@@ -31,7 +35,7 @@ use dbbak_core::{
     store::Session,
 };
 use serde::Serialize;
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::SystemTime};
 
 /// The program: reads the command line, runs the subcommand, tells what went wrong.
 pub fn main() -> ExitCode {
@@ -55,15 +59,20 @@ pub fn main() -> ExitCode {
                     exit_code: error.exit_code(),
                 });
             }
-            let _ = writeln!(std::io::stderr(), "{}", error.render());
+            say(Weight::Important, &error.render());
             ExitCode::from(error.exit_code())
         }
     }
 }
 
 fn run(cli: &Cli) -> Result<u8, CommandError> {
-    if let Command::Demo(args) = &cli.command {
-        return demo::run(args, cli.json);
+    messages::set_up(cli.quiet, cli.log_file.as_deref())
+        .map_err(|source| CommandError::LogFile { path: cli.log_file.clone().unwrap_or_default(), source })?;
+    match &cli.command {
+        Command::Demo(args) => return demo::run(args, cli.json),
+        Command::Completions(args) => return shell::completions(args),
+        Command::Man(args) => return shell::man(args),
+        _ => {}
     }
     let context = Context::load(cli)?;
     dispatch(cli, &context).map_err(|error| error.in_store(context.root()))
@@ -78,13 +87,13 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::ShipBinlogs(args) => ship::run(context, args),
         Command::Restore(args) => restore::run(context, args),
         Command::Engines => engines::run(context),
-        Command::List => list::run(context),
+        Command::List(args) => list::run(context, args),
         Command::Timeline(args) => timeline::run(context, args),
-        Command::Find(args) => find::run(context, args, &cli.config_path),
+        Command::Find(args) => find::run(context, args, cli.config_path.as_deref()),
         Command::Prune(args) => prune::run(context, args),
         Command::Reindex(args) => reindex::run(context, args),
         Command::Unlock(args) => unlock::run(context, args),
-        Command::Demo(_) => Ok(exit_code::DONE),
+        Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Ok(exit_code::DONE),
     }
 }
 
@@ -124,18 +133,42 @@ fn plan_and_run(
     }
     let session = context.lock(command)?;
     let plan = make()?;
-    let _ = write!(std::io::stderr(), "{}", output::screened(&plan.text(context.offset()).to_string()));
+    announce(context, &plan);
     advise(&plan);
-    let finished = context.run(&plan, session.as_deref()).inspect_err(|error| say_how_to_go_on(&plan, error))?;
+    let finished = context.run(&plan, session.as_deref()).inspect_err(|error| {
+        if let Some(hint) = space::lacking(context, &plan, error) {
+            say(Weight::Important, &format!("hint: {hint}"));
+        }
+        say_how_to_go_on(&plan, error);
+    })?;
     release(session)?;
     for warning in &finished.warnings {
-        let _ = writeln!(std::io::stderr(), "WARNING: {}", Printable(warning));
+        say(Weight::Important, &format!("WARNING: {}", Printable(warning)));
     }
     // Those that the plan knew of were shown with it.
     for gap in finished.incomplete.iter().filter(|gap| !plan.incomplete.contains(gap)) {
-        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {}", Printable(gap));
+        say(Weight::Important, &format!("INCOMPLETE: {}", Printable(gap)));
+    }
+    if !plan.steps.is_empty() && command != Locking::Restore {
+        old_files::remove(context.root(), SystemTime::now());
     }
     Ok(Some(Done { plan, finished }))
+}
+
+/// Says what will be done. Of a plan without steps only what somebody must know: a run every two minutes that finds nothing
+/// to do has its result to say, and that is one line.
+fn announce(context: &Context, plan: &Plan) {
+    if !plan.steps.is_empty() {
+        say(Weight::Detail, &output::screened(&plan.text(context.offset()).to_string()));
+    }
+    if plan.steps.is_empty() || messages::is_quiet() {
+        for warning in &plan.warnings {
+            say(Weight::Important, &format!("WARNING: {}", Printable(warning)));
+        }
+        for gap in &plan.incomplete {
+            say(Weight::Important, &format!("INCOMPLETE: {}", Printable(gap)));
+        }
+    }
 }
 
 /// Says how a restore that failed goes on, where it has kept what to go on from.
@@ -144,7 +177,7 @@ fn say_how_to_go_on(plan: &Plan, error: &RunError) {
     let kept = |journal: &Path| journal.exists() && plan.datadir().exists() && !unproven;
     let Some(journal) = plan.journal.as_ref().map(|journal| &journal.path).filter(|path| kept(path)) else { return };
     let dir = journal.parent().unwrap_or(journal).display();
-    let _ = writeln!(std::io::stderr(), "hint: the same command with --workdir {dir} goes on with this restore");
+    say(Weight::Important, &format!("hint: the same command with --workdir {dir} goes on with this restore"));
 }
 
 /// Says what would mend what a plan leaves incomplete.
@@ -156,7 +189,7 @@ fn advise(plan: &Plan) {
             }
             _ => continue,
         };
-        let _ = writeln!(std::io::stderr(), "hint: {hint}");
+        say(Weight::Detail, &format!("hint: {hint}"));
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context, args: &PruneArgs) -> Result<u8, CommandErro
     if context.json {
         output::json(&json!({ "version": 1, "removed": removed }))?;
     } else {
-        output::text(&format!("{} orphans removed\n", removed.len()))?;
+        output::text(&format!("{} removed\n", output::count(removed.len(), "orphan")))?;
     }
     Ok(exit_code::DONE)
 }

@@ -1,7 +1,14 @@
 //! `dbbak reindex`.
 
 use super::{code_of, plan_and_run};
-use crate::{CommandError, args::ReindexArgs, context::Context, exit_code, output};
+use crate::{
+    CommandError,
+    args::ReindexArgs,
+    context::Context,
+    exit_code,
+    messages::{Weight, say},
+    output,
+};
 use dbbak_core::{
     clock::Clock,
     record::{Damage, Rebuilt, find_damage, rebuild},
@@ -9,7 +16,7 @@ use dbbak_core::{
     store::{LockRequest, LockScope, Store, StoreError},
 };
 use serde_json::json;
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 use uuid::Uuid;
 
 pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandError> {
@@ -32,7 +39,7 @@ pub(super) fn run(context: &Context, args: &ReindexArgs) -> Result<u8, CommandEr
             let (rebuilt, left) = (&rebuilt.done, &rebuilt.left);
             output::json(&json!({ "version": 1, "backups": backups, "rebuilt": rebuilt, "unreadable": left }))?;
         } else {
-            output::text(&format!("manifest.json lists {backups} backups\n"))?;
+            output::text(&format!("manifest.json lists {}\n", output::count(backups, "backup")))?;
         }
         return Ok(code_of(&rebuilt.left));
     }
@@ -64,8 +71,9 @@ fn nothing_to_rebuild(context: &Context) -> Result<u8, CommandError> {
         )?;
     } else {
         output::text(&format!(
-            "Plan: nothing is to be rebuilt: manifest.json and what lies in the store agree ({backups} backups)\n\
-             This was a dry run. Add --exec to do it.\n"
+            "Plan: nothing is to be rebuilt: manifest.json and what lies in the store agree ({})\n\
+             This was a dry run. Add --exec to do it.\n",
+            output::count(backups, "backup")
         ))?;
     }
     Ok(exit_code::DONE)
@@ -110,10 +118,10 @@ fn lists(context: &Context, damage: &Damage) -> Result<Rebuilt, CommandError> {
         error => Err(error),
     })?;
     for line in &rebuilt.done {
-        let _ = writeln!(std::io::stderr(), "rebuilt: {line}");
+        say(Weight::Important, &format!("rebuilt: {line}"));
     }
     for line in &rebuilt.left {
-        let _ = writeln!(std::io::stderr(), "INCOMPLETE: {line}");
+        say(Weight::Important, &format!("INCOMPLETE: {line}"));
     }
     Ok(rebuilt)
 }

@@ -5,7 +5,9 @@ use crate::{
     CommandError,
     args::{CheckArg, ReplayArg, RestoreArgs},
     context::Context,
-    exit_code, output,
+    exit_code,
+    messages::{Weight, say},
+    output,
 };
 use dbbak_core::{
     model::{Goal, Target},
@@ -17,6 +19,15 @@ use uuid::Uuid;
 
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandError> {
     let target = target_of(args);
+    if let Some(time) = args.time.filter(|time| time.relative && args.exec.exec) {
+        let exact = if args.exact { " --exact" } else { "" };
+        let text = format!(
+            "--time means {} UTC; to go on with this restore later, give it as --time \"{}\"{exact}",
+            time.at.format("%Y-%m-%d %H:%M:%S"),
+            time.at.format("%Y-%m-%d %H:%M:%S%.f")
+        );
+        say(Weight::Detail, &text);
+    }
     let workdir = args.workdir.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let mut request = RestoreRequest {
         id: Uuid::new_v4(),
@@ -72,8 +83,8 @@ fn finish_of(args: &RestoreArgs) -> FinishRequest {
 /// The arguments exclude each other.
 fn target_of(args: &RestoreArgs) -> Target {
     match args {
-        _ if args.no_pitr => Target::NoPitr { at: args.time },
-        RestoreArgs { time: Some(at), .. } => Target::Time { at: *at, exact: args.exact },
+        _ if args.no_pitr => Target::NoPitr { at: args.time.map(|time| time.at) },
+        RestoreArgs { time: Some(time), .. } => Target::Time { at: time.at, exact: args.exact },
         RestoreArgs { gtid: Some(gtid), .. } => Target::Cut(Goal::After(gtid.clone())),
         RestoreArgs { before_gtid: Some(gtid), .. } => Target::Cut(Goal::Before(gtid.clone())),
         RestoreArgs { position: Some(position), .. } => Target::Cut(Goal::Position(position.clone())),

@@ -281,6 +281,13 @@ pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
+/// Removes a log that nothing was written into; that it stays is no error.
+pub(super) fn remove_empty(path: &Path) {
+    if length(path) == 0 {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// A log as text, at most its last 64 KiB; empty when it is not there.
 pub(super) fn text(path: &Path) -> Result<String, ExecuteError> {
     if length(path) == 0 {

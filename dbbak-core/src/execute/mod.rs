@@ -15,6 +15,7 @@ mod feeder;
 mod fetch;
 mod files;
 mod follow;
+mod growth;
 mod halfway;
 mod hazards;
 mod invoker;

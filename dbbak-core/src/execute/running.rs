@@ -1,6 +1,9 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
-use super::{Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, log_mask, replay};
+use super::{
+    Event, Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, growth::Growth, log_mask,
+    replay,
+};
 use crate::{
     clock::Clock,
     plan::RunTool,
@@ -157,7 +160,14 @@ impl Running<'_> {
     ) -> Result<Option<Checkpoints>, ExecuteError> {
         let log_start = files::length(&step.launch.log);
         let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
-        let exits = self.wait(&mut *process, || {})?;
+        let mut growth = Growth::new(&step.dir);
+        let exits = self.wait(&mut *process, || {
+            if step.bytes.is_some()
+                && let Some(bytes) = growth.since_last()
+            {
+                self.reporter.report(&Event::Progress { bytes });
+            }
+        })?;
         drop(process);
         let exit = match exits.first().map(|exit| exit.status) {
             Some(ExitStatus::Code(code)) => Exit::Code(code),

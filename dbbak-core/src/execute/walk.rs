@@ -164,6 +164,7 @@ impl<'a> Walk<'a> {
                     let (problem, stderr) = (replay::describe(&exits), files::tail(&launch.log));
                     return Err(ExecuteError::Flush { problem, stderr });
                 }
+                files::remove_empty(&launch.log);
             }
             Step::FetchBinlog(fetch) => match fetch::fetch_binlog(fetch, &self.running()) {
                 Err(ExecuteError::Fetch { problem, .. }) if problem.is_purged() => {

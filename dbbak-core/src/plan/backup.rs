@@ -337,6 +337,8 @@ impl Work<'_> {
             expect,
             applies: None,
             tablespaces: self.ask_tablespaces(server)?.map(KnownTablespaces::Ask),
+            // How much an incremental holds, only the tool knows.
+            bytes: parent.is_none().then(|| self.facts.sizes.get(&server.datadir)).flatten().map(|size| size.bytes),
         })
     }
 
@@ -441,6 +443,7 @@ impl Work<'_> {
             expect: self.engine.prepared(last, None),
             applies: None,
             tablespaces: self.engine.misses_dropped_tablespaces(self.version).then_some(KnownTablespaces::Asked),
+            bytes: None,
         })));
         Ok(())
     }

@@ -27,13 +27,13 @@ impl fmt::Display for PlanText<'_> {
             Summary::Nothing => writeln!(f, "Plan: {}", plan.command)?,
             Summary::Backup { id, engine, .. } => writeln!(f, "Plan: take {id} with {engine}")?,
             Summary::Ship { files: 0, .. } => writeln!(f, "Plan: nothing to archive")?,
-            Summary::Ship { files, bytes } => writeln!(f, "Plan: archive {files} binlogs, {bytes} bytes")?,
+            Summary::Ship { files, bytes } => writeln!(f, "Plan: archive {}, {bytes} bytes", count(*files, "binlog"))?,
             Summary::Restore { report } => self.restore(f, report)?,
             Summary::Reindex { files: 0, .. } => writeln!(f, "Plan: nothing to index")?,
             Summary::Reindex { files, bytes } => {
                 writeln!(f, "Plan: read {files} archived binlogs, {bytes} bytes, and index their transactions")?;
             }
-            Summary::Orphans { removed } => writeln!(f, "Plan: remove {removed} orphans")?,
+            Summary::Orphans { removed } => writeln!(f, "Plan: remove {}", count(*removed, "orphan"))?,
         }
         for reason in &plan.reasons {
             writeln!(f, "  because: {reason}")?;
@@ -141,18 +141,31 @@ impl PlanText<'_> {
     }
 }
 
+/// `1 binlog`, `2 binlogs`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 fn window_line(f: &mut fmt::Formatter<'_>, window: &ReportedWindow) -> fmt::Result {
-    let count = window.transactions.map_or("an unknown number of".to_owned(), |count| count.to_string());
+    let transactions = window.transactions.map_or("an unknown number of transactions".to_owned(), |number| {
+        count(usize::try_from(number).unwrap_or(usize::MAX), "transaction")
+    });
     writeln!(
         f,
-        "  replay {count} transactions in {} binlogs, from {} to {} (timeline {})",
-        window.files, window.from, window.cut, window.timeline
+        "  replay {transactions} in {}, from {} to {} (timeline {})",
+        count(window.files, "binlog"),
+        window.from,
+        window.cut,
+        window.timeline
     )?;
     for segment in &window.segments {
         writeln!(
             f,
-            "    timeline {}: {} to {} in {} binlogs",
-            segment.timeline, segment.from, segment.until, segment.files
+            "    timeline {}: {} to {} in {}",
+            segment.timeline,
+            segment.from,
+            segment.until,
+            count(segment.files, "binlog")
         )?;
         if let Some(lost) = &segment.left_behind {
             writeln!(f, "      without {lost}, which timeline {} never had", segment.timeline)?;

@@ -246,7 +246,7 @@ impl Step {
             }
             Step::MakeReady(ready) => format!("make {} ready to be taken into use", ready.datadir.display()),
             Step::WriteReport { path, .. } => format!("write {}", path.display()),
-            Step::RemoveStored { keys } => format!("remove {} orphans", keys.len()),
+            Step::RemoveStored { keys } => format!("remove {}", display::count(keys.len(), "orphan")),
         }
     }
 
@@ -254,6 +254,7 @@ impl Step {
     pub fn bytes(&self) -> Option<u64> {
         match self {
             Step::PassTree(pass) | Step::MendTree(pass) => pass.bytes,
+            Step::RunTool(run) => run.bytes,
             Step::FetchBinlog(fetch) => Some(fetch.size),
             Step::ShipBinlog(ship) => Some(ship.bytes.unwrap_or(ship.entry.size)),
             Step::IndexBinlog(index) => Some(index.entry.size),

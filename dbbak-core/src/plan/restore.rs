@@ -321,6 +321,7 @@ impl<'a> Restore<'a> {
                 .engine
                 .misses_dropped_tablespaces(version)
                 .then(|| KnownTablespaces::Stored(layout::server_tablespaces(&backup.id))),
+            bytes: None,
         })));
         Ok(())
     }

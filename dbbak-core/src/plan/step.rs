@@ -226,6 +226,9 @@ pub struct RunTool {
     /// Which tablespaces the server has, or had when the backup ended whose redo a prepare applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tablespaces: Option<KnownTablespaces>,
+    /// About how many bytes it writes into its directory, where that is known: progress is told by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// How it is known which tablespaces a server has or had.

@@ -32,6 +32,9 @@ pub struct ManifestEntry {
     /// Bytes of its files, uncompressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Bytes of all that it keeps in the store: every tree, as it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_size: Option<u64>,
     /// The backup that an incremental was taken on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Stamp>,
@@ -163,6 +166,7 @@ impl ManifestEntry {
             ts: id.ts,
             base: id.base,
             size,
+            stored_size: None,
             parent: None,
             from_lsn: None,
             to_lsn: None,

@@ -36,6 +36,8 @@ fn without(file: &[u8], leave: &dyn Fn(&str, &str) -> bool) -> Result<LeftOut, s
     let mut value: Value = serde_json::from_slice(file)?;
     let mut left = Vec::new();
     strip(&mut value, leave, &mut left);
+    // The order of members is the parser's affair.
+    left.sort();
     let bytes = if left.is_empty() { file.to_vec() } else { serde_json::to_vec(&value)? };
     Ok((bytes, left))
 }
@@ -83,7 +85,7 @@ mod tests {
         assert!(text.contains("max_connections") && text.contains("Europe/Berlin") && !text.contains("/far"), "{text}");
         assert_eq!(without_paths(&bytes).unwrap(), (bytes, Vec::new()));
         let (bytes, left) = without_secrets(FILE.as_bytes()).unwrap();
-        assert_eq!(names(&left), ["mysql_sensitive_variables", "authentication_ldap_simple_bind_root_pwd"]);
+        assert_eq!(names(&left), ["authentication_ldap_simple_bind_root_pwd", "mysql_sensitive_variables"]);
         assert!(!String::from_utf8(bytes).unwrap().contains("planted"));
         assert!(without_paths(b"no JSON").is_err());
     }

@@ -184,9 +184,9 @@ impl Summary {
         ));
         line(format!("At {} UTC somebody dropped shop.orders.", self.accident.format("%Y-%m-%d %H:%M:%S")));
         line(format!(
-            "The restore used {chain} backups and replayed {} transactions from {} binlogs ({:.1} s), and",
+            "The restore used {chain} backups and replayed {} transactions from {} ({:.1} s), and",
             window.and_then(|window| window.transactions).unwrap_or(0),
-            window.map_or(0, |window| window.files),
+            output::count(window.map_or(0, |window| window.files), "binlog"),
             self.restore_seconds
         ));
         line(match self.equal {

@@ -4,6 +4,7 @@ use super::{
     bars::{Range, joined},
     words,
 };
+use crate::page_file::MARKER;
 use dbbak_core::{
     catalog::{ArchivedTimeline, Hole, RestoreWindow, TimelineReport},
     model::BackupKind,
@@ -24,7 +25,7 @@ pub fn page(report: &TimelineReport, store: &str) -> String {
         page,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
+         <meta name=\"color-scheme\" content=\"light dark\">{MARKER}\
          <title>What can be restored</title>\n<style>\n{css}</style></head>\n<body>\n{HATCH}\
          <h1>What can be restored</h1>\n<p class=\"dim\">Store {}, as of {now} UTC. All times are UTC.</p>\n",
         escaped(store)

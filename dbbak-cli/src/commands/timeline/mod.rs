@@ -8,7 +8,7 @@ mod words;
 pub use html::page;
 pub use text::text;
 
-use crate::{CommandError, args::TimelineArgs, context::Context, exit_code, output};
+use crate::{CommandError, args::TimelineArgs, context::Context, exit_code, output, page_file};
 use dbbak_core::{catalog::timeline_report, clock::Clock, survey};
 use std::io::IsTerminal;
 
@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context, args: &TimelineArgs) -> Result<u8, CommandE
     let report = timeline_report(&catalog, &crossings, context.clock.now());
     if let Some(path) = &args.html {
         let page = html::page(&report, &context.root().display().to_string());
-        std::fs::write(path, page).map_err(|source| CommandError::Page { path: path.clone(), source })?;
+        page_file::write(path, &page)?;
     }
     if context.json {
         output::json(&report)?;

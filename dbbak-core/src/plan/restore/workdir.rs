@@ -10,6 +10,10 @@ use crate::{
 };
 use std::path::Path;
 
+/// A server that starts on data without a redo log makes one: 100 MiB by default on MySQL 8.0.30 and later, 96 MiB on MariaDB
+/// and MySQL 5.7. Neither a backup nor a private server has the source's size for it.
+const REDO_LOG: u64 = 100 << 20;
+
 impl<'a> Restore<'a> {
     pub(super) fn check_workdir(&self) -> Result<(), PlanError> {
         let unusable = |reason: String| Err(PlanError::WorkdirUnusable { path: self.workdir.clone(), reason });
@@ -50,9 +54,9 @@ impl<'a> Restore<'a> {
         self.workdir.ancestors().find_map(|dir| self.facts.filesystems.get(dir))
     }
 
-    /// Room for the restored data, in bytes, while it is brought up.
+    /// Room for the restored data, in bytes, while it is brought up, with the redo log that a server makes in it.
     pub(super) fn data_space(&self) -> u64 {
-        data_space(self.facts, self.chain, self.base.0)
+        data_space(self.facts, self.chain, self.base.0) + REDO_LOG
     }
 
     /// Room for a replay.

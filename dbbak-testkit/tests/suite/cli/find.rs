@@ -80,7 +80,7 @@ fn find_speaks_json_and_shows_no_secrets() {
         .filter_map(|transaction| transaction.statement)
         .collect();
     assert!(texts.iter().any(|text| text == "create user clerk identified by '***'"), "{texts:?}");
-    let limited = run(&bench, &["find", "--limit", "1"]);
+    let limited = run(&bench, &["find", "--archive-only", "--limit", "1"]);
     assert!(limited.stdout.starts_with("4 transactions found in 1 binlog; the newest 1,"), "{limited}");
 }
 
@@ -239,12 +239,28 @@ fn zstd_and_plain_and_gzip_lie_side_by_side() {
         .map(|name| name.rsplit_once('.').unwrap().1.to_owned())
         .collect();
     assert_eq!(codings, ["gz", "zst", "zst", "000004"]);
-    let json: Value = serde_json::from_str(&run(&bench, &["find", "--json"]).stdout).unwrap();
+    let json: Value = serde_json::from_str(&run(&bench, &["find", "--archive-only", "--json"]).stdout).unwrap();
     assert_eq!((&json["total"], &json["searched"]), (&8.into(), &4.into()));
     for name in bench.names_in("store/binlogs").iter().filter(|name| name.ends_with(".tx")) {
         fs::remove_file(bench.path("store/binlogs").join(name)).unwrap();
     }
     assert_eq!(run(&bench, &["reindex", "--exec"]).code(), Some(0));
-    let again: Value = serde_json::from_str(&run(&bench, &["find", "--json"]).stdout).unwrap();
+    let again: Value = serde_json::from_str(&run(&bench, &["find", "--archive-only", "--json"]).stdout).unwrap();
     assert_eq!(again, json);
+}
+
+/// Right after the accident it stands in the server's open binlog alone.
+#[test]
+fn what_is_not_archived_yet_is_found_by_itself() {
+    let bench = with_accident(Series::Mariadb1011);
+    let spoken = run(&bench, &["find", "--kind", "insert"]);
+    assert!(spoken.stdout.contains("not archived yet") && spoken.stdout.contains("mysql-bin.000002"), "{spoken}");
+    assert!(spoken.stderr.contains("the archive reaches up to 2025-10-02 02:04:00"), "{spoken}");
+    let archive = run(&bench, &["find", "--kind", "insert", "--archive-only"]);
+    assert!(!archive.stdout.contains("mysql-bin.000002"), "{archive}");
+    assert!(archive.stderr.contains("what came later was not searched"), "{archive}");
+    // A server that does not answer is no reason not to search the archive.
+    bench.configure("mysql: /nowhere/mysql\n").unwrap();
+    let spoken = run(&bench, &["find", "--kind", "drop"]);
+    assert!(spoken.code() == Some(0) && spoken.stderr.contains("what came later was not searched: "), "{spoken}");
 }

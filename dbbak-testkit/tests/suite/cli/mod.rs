@@ -4,6 +4,7 @@
 mod chains;
 mod clone;
 mod config;
+mod conveniences;
 mod find;
 mod from_server;
 mod owner;

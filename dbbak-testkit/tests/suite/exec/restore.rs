@@ -47,6 +47,7 @@ fn plan(root: &Path) -> Plan {
         expect: Expected { to_lsn: None, ..Expected::prepared(ToolKind::Xtrabackup, false, dbbak_core::model::Lsn(0)) },
         applies: None,
         tablespaces: None,
+        bytes: None,
     };
     let steps = vec![
         Step::CreateDir { path: work.clone() },

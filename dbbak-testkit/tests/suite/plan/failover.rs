@@ -94,7 +94,7 @@ fn a_target_behind_a_failover_takes_both_servers_binlogs() {
     let told = text(&plan);
     let last = &old_last(&case).name;
     assert!(told.contains("timeline t1: binlog.000002:"), "{told}");
-    assert!(told.contains(&format!("timeline t2: {last}:500 to {last}:2000 in 1 binlogs")), "{told}");
+    assert!(told.contains(&format!("timeline t2: {last}:500 to {last}:2000 in 1 binlog")), "{told}");
     let unpack = unpacked(&mut plan);
     let count = unpack.files.len();
     let (left, entered) = (&unpack.copies[count - 2], &unpack.copies[count - 1]);

@@ -87,7 +87,7 @@ fn real_purged_binlog_is_a_gap_that_is_told_and_never_crossed() {
     let across = scenario.next_second();
     let ran = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(9);
     let ran = ran.says(&format!("gap: the server no longer has {lost} to {lost}")).says("UTC");
-    assert!(ran.stdout.contains("1 binlogs archived"), "{ran}");
+    assert!(ran.stdout.contains("1 binlog archived"), "{ran}");
 
     for args in [&["--time", &across, "--exact"][..], &["--backup", &old, "--time", &across, "--exact"]] {
         let refused = scenario.try_restore(args).exits(5);

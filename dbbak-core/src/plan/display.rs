@@ -1,6 +1,6 @@
 //! Prints a plan for a person.
 
-use super::{Plan, ReportedWindow, RestoreReport, Step, Summary, error::utc};
+use super::{Plan, ReportedWindow, RestoreReport, Step, Summary, words::utc};
 use crate::facts::{EdgeFact, TransactionFact};
 use crate::model::Printable;
 use chrono::{DateTime, FixedOffset, Utc};

@@ -1,6 +1,6 @@
 //! Says why a restore is as it is, and what its user must know.
 
-use super::{Aim, NoReplay, Plan, Selection, error::utc, whereabouts::TimelineSpan};
+use super::{Aim, NoReplay, Plan, Selection, whereabouts::TimelineSpan, words::utc};
 use crate::{
     catalog::{Catalog, RunEnd},
     config::Config,

@@ -44,6 +44,7 @@ mod time_zone;
 mod touch;
 mod untold;
 mod whereabouts;
+mod words;
 
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::{parent_of, plan_backup};

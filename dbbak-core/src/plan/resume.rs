@@ -3,9 +3,9 @@
 use super::{
     CaughtUp, ExaminationReport, GoingOn, Phase, Plan, PlanError, ReplayProof, RestoreReport, RestoreRequest,
     Selection, Step,
-    error::utc,
     going_on::going_on,
     touch::{Touch, touch, works_on},
+    words::utc,
 };
 use crate::{
     facts::{Facts, JournalFact},

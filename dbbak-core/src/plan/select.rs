@@ -147,11 +147,11 @@ fn select_moment<'a>(
     let selection = match first_that_reaches(&own, reach) {
         Ok(selection) => selection,
         Err(mut reasons) => {
-            return match one_timeline(catalog, &across.reached, super::error::utc(&at))? {
+            return match one_timeline(catalog, &across.reached, super::words::utc(&at))? {
                 Some(selection) => Ok(selection),
                 None if own.is_empty() && across.refused.is_empty() => {
                     let timeline = request.timeline.clone().unwrap_or_default();
-                    Err(PlanError::NoBackupInTimeline { timeline, target: super::error::utc(&at) })
+                    Err(PlanError::NoBackupInTimeline { timeline, target: super::words::utc(&at) })
                 }
                 None => {
                     reasons.extend(across.refused.iter().cloned());
@@ -179,7 +179,7 @@ fn select_moment<'a>(
             }
         }
         if several.len() > 1 {
-            return Err(ambiguous(catalog, super::error::utc(&at), &several));
+            return Err(ambiguous(catalog, super::words::utc(&at), &several));
         }
     }
     Ok(selection)

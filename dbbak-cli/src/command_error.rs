@@ -2,7 +2,7 @@
 
 use crate::{
     exit_code,
-    hints::{clone_hints, keyring_hints, prepared_hints, reader_hints},
+    hints::{applier_hints, clone_hints, keyring_hints, prepared_hints, reader_hints},
     output,
 };
 use dbbak_core::{
@@ -299,13 +299,6 @@ fn run_hints(error: &RunError) -> Vec<String> {
     }
 }
 
-/// Whether a server says that it lacks a plugin or an engine: "Plugin 'x' is not loaded", "Unknown storage engine 'x'".
-fn lacks_plugin(problem: &str) -> bool {
-    ["is not loaded", "Unknown storage engine", "(error 1524)", "(error 1286)"]
-        .iter()
-        .any(|words| problem.contains(words))
-}
-
 fn store_hints(error: &StoreError) -> Vec<String> {
     match error {
         StoreError::NotFound { .. } => {
@@ -560,19 +553,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Store(error) => store_hints(error),
         error if error.signal().is_some() => vec!["nothing half-done is listed; the work directory of a restore was kept, anything else that was begun was removed".into()],
-        ExecuteError::Applier { log, problem, .. } if lacks_plugin(problem) => vec![
-            "the source has a plugin loaded by its option file that the private server has not: name it in server.options, \
-             as in [--plugin-load-add=NAME.so]"
-                .into(),
-            format!("the server's log is {}", log.display()),
-        ],
-        ExecuteError::Applier { log, .. } => vec![
-            format!(
-                "the restored data and the archive do not fit each other there; the server's log is {}",
-                log.display()
-            ),
-            "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
-        ],
+        ExecuteError::Applier { log, problem, .. } => applier_hints(problem, log),
         ExecuteError::CatchUp { log, .. } => vec![
             format!("the private server's log is {}", log.display()),
             "the account in the option file needs REPLICATION SLAVE there; without --catch-up-from the restore ends at the archive's end".into(),

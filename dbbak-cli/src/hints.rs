@@ -1,6 +1,7 @@
 //! What helps against errors that other programs report.
 
 use dbbak_core::tools::{ReaderError, ReaderFailure};
+use std::path::Path;
 
 /// Says where a private server is told where its keys are.
 pub(crate) fn keyring_hints(keyring: Option<&str>) -> Vec<String> {
@@ -57,5 +58,22 @@ pub(crate) fn prepared_hints() -> Vec<String> {
     vec![
         "end each with XA COMMIT or XA ROLLBACK (their transaction manager does), then take the dump again; nothing of this one is listed".into(),
         "a backup of files (--engine clone, or a backup tool) holds prepared transactions".into(),
+    ]
+}
+
+/// What helps where a private server did not apply a transaction.
+pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
+    let lacks = |words: &&str| problem.contains(*words);
+    if ["is not loaded", "Unknown storage engine", "(error 1524)", "(error 1286)"].iter().any(lacks) {
+        return vec![
+            "the source has a plugin loaded by its option file that the private server has not: name it in server.options, \
+             as in [--plugin-load-add=NAME.so]"
+                .into(),
+            format!("the server's log is {}", log.display()),
+        ];
+    }
+    vec![
+        format!("the restored data and the archive do not fit each other there; the server's log is {}", log.display()),
+        "land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
     ]
 }

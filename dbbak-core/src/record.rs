@@ -66,7 +66,7 @@ pub fn record_backup(
     // What the engine wrote stands first: a clone has no raw tree.
     let first = plan.trees.first().and_then(|tree| outcome.listings.get(tree));
     let first = first.ok_or(missing("the list of the backup's files"))?;
-    let stored = outcome.listings.values().flat_map(|tree| &tree.files).map(|file| file.size).sum();
+    let stored = stored_size(outcome);
     let entry = ManifestEntry { stored_size: Some(stored), ..entry_of(plan, id, backup, first, Digest::of(&bytes)) };
     let meta = BackupMeta::new(entry, paths(&plan.trees), tool_record(plan, id, backup));
     let bytes = meta.to_bytes();
@@ -140,9 +140,10 @@ pub fn record_trees(session: &dyn Session, plan: &RecordTrees, outcome: &Outcome
     let meta = BackupMeta::load(session, &id, entry.meta_digest.as_ref(), sums)?;
     let list = file_list(&outcome.listings)?.to_bytes();
     let files_digest = Some(Digest::of(&list));
+    let stored = stored_size(outcome);
     let final_from = plan.final_from.map(|tree| tree.as_str().to_owned());
     let meta = BackupMeta::new(
-        ManifestEntry { files_digest, ..meta.entry },
+        ManifestEntry { files_digest, stored_size: Some(stored), ..meta.entry },
         paths(&plan.trees),
         ToolRecord { final_from, ..meta.tool },
     );
@@ -150,12 +151,39 @@ pub fn record_trees(session: &dyn Session, plan: &RecordTrees, outcome: &Outcome
     supersede(session, &layout::files(&id), &list)?;
     supersede(session, &layout::meta(&id), &facts)?;
     (entry.files_digest, entry.meta_digest) = (files_digest, Some(Digest::of(&facts)));
+    entry.stored_size = Some(stored);
     manifest.save(session, version.as_ref())?;
     for key in [layout::files(&id), layout::meta(&id)] {
         // Of no use any more, and no harm.
         let _ = session.remove(&layout::previous(&key));
     }
     Ok(())
+}
+
+/// Notes in the store that a recorded backup cannot be applied: no restore and no incremental rests on it any more.
+///
+/// # Errors
+///
+/// [`RecordError`]; the backup is listed as it was then.
+pub fn record_unusable(session: &dyn Session, id: &BackupId, reason: &str) -> Result<(), RecordError> {
+    let missing = |missing| RecordError::Incomplete { missing };
+    let sums = sums(session)?;
+    let (mut manifest, version) = split(Manifest::load(session, sums)?);
+    let entry = manifest.entries.iter_mut().find(|entry| entry.id() == *id).ok_or(missing("the backup's entry"))?;
+    let meta = BackupMeta::load(session, id, entry.meta_digest.as_ref(), sums)?;
+    let marked = ManifestEntry { unusable: Some(reason.to_owned()), ..meta.entry };
+    let facts = BackupMeta::new(marked, meta.paths, meta.tool).to_bytes();
+    supersede(session, &layout::meta(id), &facts)?;
+    entry.meta_digest = Some(Digest::of(&facts));
+    entry.unusable = Some(reason.to_owned());
+    manifest.save(session, version.as_ref())?;
+    let _ = session.remove(&layout::previous(&layout::meta(id)));
+    Ok(())
+}
+
+/// What all trees of a backup take together, bytes.
+fn stored_size(outcome: &Outcome) -> u64 {
+    outcome.listings.values().flat_map(|tree| &tree.files).map(|file| file.size).sum()
 }
 
 fn supersede(session: &dyn Session, key: &StoreKey, bytes: &[u8]) -> Result<(), StoreError> {

@@ -10,9 +10,10 @@ use crate::{
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
     record::{
         RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
-        record_server_files, record_timelines, record_trees, remove_orphans,
+        record_server_files, record_timelines, record_trees, record_unusable, remove_orphans,
     },
     store::{PitrState, Session, StoreKey, StoreReader, read_version},
+    tools::ToolRunError,
 };
 use std::path::PathBuf;
 
@@ -92,6 +93,7 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
             .and_then(|()| Ok(journal.done(step, walk.outcome())?));
         if let Err(error) = result {
             journal.failed(step, &error.to_string(), is_unproven(&error));
+            mark_unusable(plan, running, &error, number);
             clean_up((plan, step), running, &error, (&walk, &journal));
             return Err(error);
         }
@@ -222,6 +224,23 @@ fn clean_up(
     for text in discard_stored(session, &own) {
         running.reporter.report(&Event::Warning { text: &text });
     }
+}
+
+/// Marks a backup that was recorded before its prepare showed that the tool has left data out: nothing may rest on it. A prepare
+/// that fails otherwise (of an option, of a full disk) says nothing of what was backed up.
+fn mark_unusable(plan: &Plan, running: &Running<'_>, error: &RunError, failed: usize) {
+    let RunError::Execute(ExecuteError::Tool { problem, .. }) = error else { return };
+    let lossy = matches!(**problem, ToolRunError::Alarms { .. } | ToolRunError::DamageReported { .. });
+    let recorded = plan.steps[..failed].iter().find_map(|step| match step {
+        Step::RecordBackup(backup) => backup.backup_id(),
+        _ => None,
+    });
+    let (true, Some(id), Some(session)) = (lossy, recorded, running.session) else { return };
+    let text = match record_unusable(session, &id, &format!("its prepare failed: {problem}")) {
+        Ok(()) => format!("{id} cannot be applied: restores pass it over, and the next backup is a full"),
+        Err(problem) => format!("{id} cannot be applied, and that could not be noted: {problem}"),
+    };
+    running.reporter.report(&Event::Warning { text: &text });
 }
 
 /// Writes into the report of a restore that its data are not what they must be.

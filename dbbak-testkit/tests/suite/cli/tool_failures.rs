@@ -99,6 +99,27 @@ fn alarm() {
     assert_snapshot!(failing(Series::Mariadb1011, "--prepare", 1, not_found(5)));
 }
 
+/// A full is recorded before its prepare; where that shows that the tool left a table out, nothing rests on it any more.
+#[test]
+fn a_full_whose_prepare_shows_a_loss_is_marked() {
+    let (bench, scenario) = with_store(Series::Mariadb1011);
+    bench.play(&scenario.fail(ShimTool::Backup, "--prepare", 1, not_found(5))).unwrap();
+    let spoken = run(&bench, &["backup-full", "--exec"]);
+    assert_eq!(spoken.code(), Some(6), "{spoken}");
+    assert!(spoken.stderr.contains("cannot be applied: restores pass it over"), "{spoken}");
+    let list = run(&bench, &["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    assert_eq!(listed["backups"][0]["whole"], false, "{list}");
+    assert_eq!(run(&bench, &["restore", "--no-pitr"]).code(), Some(5));
+    // What is rebuilt from the store says so too.
+    fs::remove_file(bench.path("store/manifest.json")).unwrap();
+    let rebuilt = run(&bench, &["reindex", "--manifest", "--exec"]);
+    assert_eq!(rebuilt.code(), Some(0), "{rebuilt}");
+    let list = run(&bench, &["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    assert_eq!(listed["backups"][0]["whole"], false, "{list}");
+}
+
 fn not_found(id: u32) -> Effect {
     let said = "was not found at ./shop/orders.ibd when restoring a (partial?) backup. All redo log for this file will be ignored!";
     Effect::Alarm { line: format!("2026-11-21  3:00:00 0 [Warning] InnoDB: Tablespace {id} {said}") }

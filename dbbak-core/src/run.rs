@@ -222,6 +222,17 @@ impl Planning<'_> {
     ///
     /// [`RunError`]; nothing was changed.
     pub fn restore(&self, request: &RestoreRequest) -> Result<Plan, RunError> {
+        match self.restore_of_what_is_trusted(request) {
+            // Where a list is damaged, that is what is wrong, and not what the rest of the store lacks.
+            Err(RunError::Plan(error)) => match Catalog::load(self.store) {
+                Ok(_) => Err(RunError::Plan(error)),
+                Err(damage) => Err(damage.into()),
+            },
+            planned => planned,
+        }
+    }
+
+    fn restore_of_what_is_trusted(&self, request: &RestoreRequest) -> Result<Plan, RunError> {
         let mut catalog = Catalog::load_trusted(self.store)?;
         for link in &request.avoid {
             catalog.pass_over(*link, "its prepare has failed");

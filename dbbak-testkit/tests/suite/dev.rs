@@ -267,8 +267,9 @@ fn programs_of_an_unpacked_server_have_scripts_of_their_own() {
     }
     std::os::unix::fs::symlink("mariadb", root.join("usr/bin/mysql")).unwrap();
     command(&root.join("usr/bin"), "mariadb-hotcopy", "true");
-    // A loader that prints what it is given.
-    command(&root.join("usr/lib64"), "ld-linux-x86-64.so.2", "echo \"$@\"");
+    // A loader that prints what it is given; the other is a link to this system's, as Debian 12 has it.
+    command(&root.join("usr/lib/x86_64-linux-gnu"), "ld-linux-x86-64.so.2", "echo \"$@\"");
+    std::os::unix::fs::symlink("/bin/false", root.join("usr/lib64/ld-linux-x86-64.so.2")).unwrap();
     said(&with_dev(&format!("write_wrappers '{}'", root.display()), dir.path(), None));
     let mut names: Vec<_> = fs::read_dir(root.join("bin"))
         .unwrap()

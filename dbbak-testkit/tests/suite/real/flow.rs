@@ -26,7 +26,7 @@ const WINDOW: &str = "
     INSERT INTO shop.t (b) VALUES ('BIG_d');
     FLUSH BINARY LOGS;
     INSERT INTO shop.t (b) VALUES ('BIG_e');
-    ALTER EVENT shop.on_event COMMENT 'changed';
+    ALTER DEFINER=root@localhost EVENT shop.on_event COMMENT 'changed';
     FLUSH BINARY LOGS;
     INSERT INTO shop.t (b) VALUES ('BIG_f');
 ";

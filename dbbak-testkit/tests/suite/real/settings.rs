@@ -12,7 +12,7 @@ fn answer(server: &Server, questions: &[&str]) -> Vec<String> {
 }
 
 /// Takes a full, has the source execute, and compares what it answers then with what servers on the restored data answer.
-fn replays(options: Options, before: &str, statements: &[&str], questions: &[&str]) {
+fn replays(options: Options, before: &str, statements: &[&str], questions: &[&str], ways: &[&str]) {
     let mut scenario = Scenario::with(options.clone(), "");
     scenario.server.sql(before);
     scenario.planted_full();
@@ -23,7 +23,7 @@ fn replays(options: Options, before: &str, statements: &[&str], questions: &[&st
     scenario.next_second();
     let wanted = answer(&scenario.server, questions);
     scenario.ship();
-    for way in ["relay", "pipe"] {
+    for way in ways {
         let restored = scenario.restore(&["--latest", "--replay", way]);
         let server = Server::on_datadir(&restored.datadir, &scenario.fresh("looking"), options.clone()).unwrap();
         assert_eq!(answer(&server, questions), wanted, "{way}");
@@ -64,7 +64,7 @@ fn real_settings_of_the_source_are_taken_over() {
         "SELECT * FROM shop.lines",
         "SELECT name, starts, time_zone FROM mysql.event",
     ];
-    replays(options, before, &statements, &questions);
+    replays(options, before, &statements, &questions, &["relay", "pipe"]);
 }
 
 #[test]
@@ -106,5 +106,7 @@ fn real_mysql_settings_of_the_source_are_taken_over() {
         "SHOW CREATE TABLE shop.parent",
         "SHOW CREATE TABLE shop.child",
     ];
-    replays(options, before, &statements, &questions);
+    replays(options.clone(), before, &statements, &questions, &["relay"]);
+    // What MySQL logs of a partial revoke goes by who ran it, which a pipe refuses.
+    replays(options, before, &statements[1..], &questions, &["pipe"]);
 }

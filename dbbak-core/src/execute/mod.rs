@@ -28,6 +28,7 @@ mod mend;
 mod outcome;
 mod pace;
 mod password;
+mod prepare_options;
 mod proof;
 mod proof_line;
 mod read_ahead;

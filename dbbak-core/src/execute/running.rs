@@ -2,7 +2,7 @@
 
 use super::{
     Event, Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, growth::Growth, log_mask,
-    replay,
+    prepare_options::write_option_files, replay,
 };
 use crate::{
     clock::Clock,
@@ -158,6 +158,9 @@ impl Running<'_> {
         step: &RunTool,
         tablespaces: impl FnOnce() -> Result<Option<TablespaceIds>, ExecuteError>,
     ) -> Result<Option<Checkpoints>, ExecuteError> {
+        if let Some(options) = &step.options {
+            write_option_files(options, self.reporter)?;
+        }
         let log_start = files::length(&step.launch.log);
         let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
         let mut growth = Growth::new(&step.dir);

@@ -8,7 +8,8 @@ use super::{
     scratch::{self, Scratch},
     select,
     step::{
-        KnownTablespaces, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool, Step, SyncSide,
+        KnownTablespaces, OptionFiles, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool,
+        Step, SyncSide,
     },
 };
 use crate::{
@@ -19,10 +20,16 @@ use crate::{
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
     store::{BackedUpServer, LockScope, layout},
     survey::client_of,
-    tools::{Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, parse_server_version, untested_series},
+    tools::{
+        Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, key_options, key_plugin, key_variables,
+        parse_server_version, untested_series,
+    },
 };
 use chrono::{DateTime, Utc};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Plans a backup.
 ///
@@ -339,6 +346,7 @@ impl Work<'_> {
             tablespaces: self.ask_tablespaces(server)?.map(KnownTablespaces::Ask),
             // How much an incremental holds, only the tool knows.
             bytes: parent.is_none().then(|| self.facts.sizes.get(&server.datadir)).flatten().map(|size| size.bytes),
+            options: None,
         })
     }
 
@@ -444,8 +452,18 @@ impl Work<'_> {
             applies: None,
             tablespaces: self.engine.misses_dropped_tablespaces(self.version).then_some(KnownTablespaces::Asked),
             bytes: None,
+            options: Some(OptionFiles { dirs: vec![copy.to_owned()], keys: self.keys() }),
         })));
         Ok(())
+    }
+
+    /// Where the prepare finds the keys: as the server itself says, and the configuration before it.
+    fn keys(&self) -> BTreeMap<String, String> {
+        let variables =
+            self.facts.server.as_ref().and_then(|server| server.as_ref().ok()).map(|server| &server.variables);
+        let mut keys = variables.map(|found| key_variables(key_plugin(found), found)).unwrap_or_default();
+        keys.extend(key_options(&self.config.server.options));
+        keys
     }
 
     /// Puts a prepared tree into the store: by a rename where nothing else needs the copy, else by copying.

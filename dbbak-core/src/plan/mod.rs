@@ -72,9 +72,9 @@ pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
-    InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, Ownership, PassTree, PersistedSettings,
-    PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, RecordTrees, Relay, RemoteClone, Replay, RunTool,
-    ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, OptionFiles, Ownership, PassTree,
+    PersistedSettings, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, RecordTrees, Relay, RemoteClone, Replay,
+    RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use whereabouts::{TimelineSpan, Whereabouts};

@@ -15,7 +15,7 @@ use super::{
     resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
-    step::{KnownTablespaces, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
+    step::{KnownTablespaces, OptionFiles, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
     time_zone, untold,
 };
 use crate::{
@@ -26,8 +26,8 @@ use crate::{
     model::{BinlogName, BinlogPosition, TreeName},
     store::{BinlogEntry, LockScope, layout},
     tools::{
-        Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, UntestedSeries, Version, parse_server_version,
-        untested_series,
+        Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, UntestedSeries, Version, key_options,
+        parse_server_version, untested_series,
     },
 };
 use chrono::{DateTime, Utc};
@@ -314,7 +314,7 @@ impl<'a> Restore<'a> {
         plan.steps.push(Step::RunTool(Box::new(RunTool {
             title: title.to_owned(),
             launch: Launch { command, log: self.workdir.join("prepare.log") },
-            dir: datadir,
+            dir: datadir.clone(),
             expect: self.engine.prepared(last, backup.to_lsn),
             applies: incremental.map(|_| backup.ts()),
             tablespaces: self
@@ -322,6 +322,10 @@ impl<'a> Restore<'a> {
                 .misses_dropped_tablespaces(version)
                 .then(|| KnownTablespaces::Stored(layout::server_tablespaces(&backup.id))),
             bytes: None,
+            options: Some(OptionFiles {
+                dirs: [Some(datadir), incremental.map(Path::to_owned)].into_iter().flatten().collect(),
+                keys: key_options(&self.config.server.options),
+            }),
         })));
         Ok(())
     }

@@ -229,6 +229,20 @@ pub struct RunTool {
     /// About how many bytes it writes into its directory, where that is known: progress is told by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// A prepare: the option files that it obeys, which are written anew before it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<OptionFiles>,
+}
+
+/// The option files of a prepare (`backup-my.cnf`). They come from the store, so that the tool is given the settings of the
+/// files' format alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptionFiles {
+    /// The directories that hold one: private copies.
+    pub dirs: Vec<PathBuf>,
+    /// Settings beside those of the format, which say where keys are: as the configuration or the server has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
 }
 
 /// How it is known which tablespaces a server has or had.

@@ -60,7 +60,7 @@ pub fn parse_keyring(stdout: &str) -> Result<Option<String>, AnswerError> {
 }
 
 /// Plugins that keep keys, by the beginning of their variables' and options' names.
-const KEY_PLUGINS: &[&str] = &[
+pub(super) const KEY_PLUGINS: &[&str] = &[
     "file_key_management",
     "hashicorp_key_management",
     "aws_key_management",

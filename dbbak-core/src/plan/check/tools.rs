@@ -6,6 +6,7 @@ use crate::{
     plan::{Plan, RunTool, Step, Summary},
     tools::ToolKind,
 };
+use std::path::Path;
 
 /// Rules 3 and 4: `--apply-log-only` stands on every XtraBackup prepare but the last, and never on mariadb-backup's; each
 /// run must leave something to count as a success.
@@ -37,6 +38,15 @@ pub(super) fn prepares(plan: &Plan, broken: Broken<'_>) {
         let between = plan.steps.iter().skip_while(|step| !runs(step, pair[0])).take_while(|step| !runs(step, pair[1]));
         if finished && !between.into_iter().any(|step| copied(&step)) {
             broken(3, format!("{} is prepared twice without an incremental", pair[1].dir.display()));
+        }
+    }
+    for run in &runs {
+        let prepares = has(&run.launch.command, "--prepare");
+        let incremental = option(&run.launch.command, "--incremental-dir").map(Path::new);
+        let wanted: Vec<&Path> = [Some(&*run.dir), incremental].into_iter().flatten().filter(|_| prepares).collect();
+        let written: Vec<&Path> = run.options.iter().flat_map(|options| &options.dirs).map(|dir| &**dir).collect();
+        if written != wanted {
+            broken(4, format!("to {} would obey other option files than those that are written for it", run.title));
         }
     }
     for run in runs {

@@ -48,6 +48,7 @@ fn plan(root: &Path) -> Plan {
         applies: None,
         tablespaces: None,
         bytes: None,
+        options: None,
     };
     let steps = vec![
         Step::CreateDir { path: work.clone() },

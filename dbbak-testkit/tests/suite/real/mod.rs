@@ -18,6 +18,7 @@ mod flow;
 mod from_server;
 mod going_on;
 mod histories;
+mod hostile_store;
 mod inside;
 mod kill;
 mod names;

@@ -311,6 +311,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::WindowDiffers { .. }
         | ExecuteError::NotABoundary { .. }
         | ExecuteError::PositionDiffers { .. }
+        | ExecuteError::UnreadGtids { .. }
         | ExecuteError::TablesDamaged { .. }
         | ExecuteError::Examination { .. }
         | ExecuteError::ServerStop { .. }

@@ -4,24 +4,24 @@ use chrono::{DateTime, Utc};
 use dbbak_core::clock::Clock;
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-/// A clock that stands still until someone waits on it or moves it.
-#[derive(Debug)]
+/// A clock that stands still until someone waits on it or moves it. Its clones go with it.
+#[derive(Debug, Clone)]
 pub struct FakeClock {
     start: DateTime<Utc>,
-    passed: Mutex<Duration>,
-    sleeps: AtomicU64,
+    passed: Arc<Mutex<Duration>>,
+    sleeps: Arc<AtomicU64>,
 }
 
 impl FakeClock {
     /// A clock that shows this moment.
     pub fn new(start: DateTime<Utc>) -> Self {
-        FakeClock { start, passed: Mutex::new(Duration::ZERO), sleeps: AtomicU64::new(0) }
+        FakeClock { start, passed: Arc::default(), sleeps: Arc::default() }
     }
 
     /// Lets time pass.

@@ -73,6 +73,16 @@ impl Script {
         self
     }
 
+    /// The same, doing this as well, behind what it does already.
+    #[must_use]
+    pub fn also(mut self, mut act: impl FnMut(&[Launch]) -> io::Result<()> + Send + 'static) -> Self {
+        let mut before = self.act.take();
+        self.does(move |members| {
+            before.as_mut().map_or(Ok(()), |before| before(members))?;
+            act(members)
+        })
+    }
+
     /// The same, never ending until it is killed.
     #[must_use]
     pub fn hangs(mut self) -> Self {

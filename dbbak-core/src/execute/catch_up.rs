@@ -5,6 +5,7 @@ use super::{
     error::ExecuteError,
     examine::{Ended, Examiner, Parts, close},
     files,
+    gtid_text::read_gtids,
     replay::describe,
     run_dir::{in_run_dir, start_server},
     running::Running,
@@ -148,23 +149,26 @@ impl Follower<'_> {
         let differs = |expected: String| Err(ExecuteError::PositionDiffers { expected, found: found.clone() });
         match self.step.examination.family {
             Family::Mysql => {
-                let set = |text: &str| text.parse::<MysqlGtidSet>().unwrap_or_default();
-                let now = set(&found);
+                let set = read_gtids::<MysqlGtidSet>;
+                let (now, before_set) = (set(&found)?, set(before)?);
                 for channel in reached {
-                    if !set(&channel.gtids).is_subset_of(&now) {
+                    if !set(&channel.gtids)?.is_subset_of(&now) {
                         return differs(channel.gtids.clone());
                     }
                 }
-                let all = channels.iter().fold(set(before), |all, channel| all.union(&set(&channel.retrieved)));
-                if !set(before).is_subset_of(&now) || !now.is_subset_of(&all) {
+                let mut all = before_set.clone();
+                for channel in channels {
+                    all = all.union(&set(&channel.retrieved)?);
+                }
+                if !before_set.is_subset_of(&now) || !now.is_subset_of(&all) {
                     return differs(format!("{before} and what was fetched"));
                 }
             }
             Family::Mariadb => {
-                let state = |text: &str| text.parse::<MariadbGtidState>().unwrap_or_default();
-                let now = state(&found);
+                let state = read_gtids::<MariadbGtidState>;
+                let now = state(&found)?;
                 for channel in reached {
-                    if !state(&channel.gtids).position().is_reached_by(&now) {
+                    if !state(&channel.gtids)?.position().is_reached_by(&now) {
                         return differs(channel.gtids.clone());
                     }
                 }

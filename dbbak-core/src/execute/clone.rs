@@ -208,7 +208,7 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         started_at: taken.times.0,
         ended_at: taken.times.1,
         from_lsn: Some(Lsn(0)),
-        to_lsn: Some(lsn),
+        to_lsn: lsn,
         binlog: status.binlog,
         binlog_head,
         binlog_prefix: None,
@@ -234,7 +234,8 @@ fn not_stopped(error: ExecuteError) -> ExecuteError {
     }
 }
 
-fn questions(step: &OpenClone, running: &Running<'_>) -> Result<(CloneStatus, Lsn), ExecuteError> {
+/// The state of the copy, and its LSN where the server tells it (MySQL 8.0.30 and later, Percona Server).
+fn questions(step: &OpenClone, running: &Running<'_>) -> Result<(CloneStatus, Option<Lsn>), ExecuteError> {
     let ask = |command: &CommandSpec| ask(command, &step.server.launch.log, running);
     // The account of the backup may not see all tables; this one sees them all, and in the state that was cloned.
     let uncloned = parse_uncloned(&ask(&step.uncloned)?).map_err(|error| unreadable(&error))?;
@@ -250,7 +251,7 @@ fn questions(step: &OpenClone, running: &Running<'_>) -> Result<(CloneStatus, Ls
     let lsn = ["innodb_redo_log_current_lsn", "innodb_lsn_current"]
         .iter()
         .find_map(|name| variables.get(*name)?.parse().ok());
-    Ok((status, lsn.unwrap_or(Lsn(0))))
+    Ok((status, lsn))
 }
 
 /// Whether a replay may start from the copy's coordinates, and the digest of their binlog's head.

@@ -286,6 +286,12 @@ pub enum ExecuteError {
         /// What the private server says.
         found: String,
     },
+    /// The private server names its GTIDs in a way that cannot be read.
+    #[error("the private server says {found:?} of its GTIDs, which cannot be read")]
+    UnreadGtids {
+        /// What it says.
+        found: String,
+    },
     /// Tables of the restored data are damaged.
     #[error("tables of the restored data are damaged: {}", tables.join("; "))]
     TablesDamaged {
@@ -389,6 +395,7 @@ impl ExecuteError {
             self,
             ExecuteError::ProofFailed { .. }
                 | ExecuteError::PositionDiffers { .. }
+                | ExecuteError::UnreadGtids { .. }
                 | ExecuteError::TablesDamaged { .. }
                 | ExecuteError::Examination { .. }
                 | ExecuteError::ServerStop { .. }

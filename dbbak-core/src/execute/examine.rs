@@ -4,6 +4,7 @@ use super::{
     Event, Process,
     error::ExecuteError,
     files,
+    gtid_text::{position_in, read_gtids, recorded_gtids},
     landmarks::Landmarks,
     relay::overlaid,
     replay::{describe, stop},
@@ -15,7 +16,7 @@ use crate::{
     plan::{DurabilityReport, Examination, ExaminationReport, Examine, Phase, PrivateServer},
     tools::{
         ALL_TABLES, AnswerError, Applier, CheckRow, CheckSays, CheckWay, Family, Launch, SET_DURABILITY, TableName,
-        ask_prepared, check_statement, parse_check_row, parse_durability, parse_prepared, parse_table, parse_tables,
+        ask_prepared, check_statement, parse_check_row, parse_durability, parse_prepared, parse_tables,
     },
 };
 use std::{
@@ -190,9 +191,9 @@ impl Examiner<'_> {
     /// is, leave none. Setting it is logged nowhere.
     fn settle_position(&self) -> Result<String, ExecuteError> {
         let found = self.position("gtid_slave_pos")?;
-        let found: MariadbGtidState = found.parse().map_err(|_| self.differs("a GTID position", &found))?;
+        let found: MariadbGtidState = read_gtids(&found)?;
         let mut settled = found.clone();
-        if let Some(Ok(base)) = self.step.base_gtid.as_deref().map(str::parse::<MariadbGtidState>) {
+        if let Some(base) = recorded_gtids::<MariadbGtidState>(self.step.base_gtid.as_deref())? {
             settled = overlaid(&settled, &base.position());
         }
         if let Some(window) = self.window {
@@ -212,9 +213,9 @@ impl Examiner<'_> {
     /// own set is added, since nothing else would.
     fn settle_executed(&self) -> Result<String, ExecuteError> {
         let found = self.position("gtid_executed")?;
-        let executed: MysqlGtidSet = found.parse().map_err(|_| self.differs("a set of GTIDs", &found))?;
+        let executed: MysqlGtidSet = read_gtids(&found)?;
         let window = self.window.map(|window| window.executed.clone()).unwrap_or_default();
-        let Some(Ok(base)) = self.step.base_gtid.as_deref().map(str::parse::<MysqlGtidSet>) else {
+        let Some(base) = recorded_gtids::<MysqlGtidSet>(self.step.base_gtid.as_deref())? else {
             // A log without GTIDs, or a backup that does not say.
             return if window.is_subset_of(&executed) {
                 Ok(found)
@@ -231,7 +232,7 @@ impl Examiner<'_> {
             let plus = if executed.is_empty() { "" } else { "+" };
             self.ask(&format!("SET GLOBAL gtid_purged='{plus}{missing}';"))?;
             let settled = self.position("gtid_executed")?;
-            if settled.parse::<MysqlGtidSet>().is_ok_and(|settled| settled == expected) {
+            if read_gtids::<MysqlGtidSet>(&settled)? == expected {
                 return Ok(settled);
             }
             return Err(self.differs(&expected.to_string(), &settled));
@@ -254,9 +255,7 @@ impl Examiner<'_> {
     /// One of the server's GTID variables, without white space.
     fn position(&self, variable: &str) -> Result<String, ExecuteError> {
         let answer = self.ask(&format!("SELECT @@GLOBAL.{variable} AS position;"))?;
-        let table = parse_table(&answer).map_err(|error| self.unread(&error))?;
-        let position = table.rows().next().and_then(|row| row.get("position")).unwrap_or_default();
-        Ok(position.split_whitespace().collect())
+        position_in(&answer).map_err(|error| self.unread(&error))
     }
 
     /// Checks every table, one after the other, in one session.

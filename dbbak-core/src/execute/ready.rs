@@ -1,6 +1,6 @@
 //! Makes a restored data directory ready to be taken into use.
 
-use super::{Outcome, Reporter, error::ExecuteError, files, unpack::copy_binlog};
+use super::{Outcome, Reporter, error::ExecuteError, files, gtid_text::read_gtids, unpack::copy_binlog};
 use crate::{
     model::{BinlogCoordinates, BinlogPosition, MariadbGtidState},
     plan::{MakeReady, PlaceBinlogs},
@@ -74,7 +74,7 @@ pub(super) fn make_ready(
         place_binlogs(history, store, reporter)?;
     }
     if let Some(path) = &step.binlog_state {
-        let reached: MariadbGtidState = gtids.parse().unwrap_or_default();
+        let reached: MariadbGtidState = read_gtids(gtids)?;
         let state = outcome.binlog_state.clone().unwrap_or_default().union(&reached);
         // One a line, the last transaction of each domain behind the others of its domain.
         let text = state.entries().fold(String::new(), |mut text, (domain, server, seq)| {

@@ -7,6 +7,7 @@ use super::{
     error::ExecuteError,
     feeder::RunningFeeder,
     files,
+    gtid_text::{position_in, read_gtids, recorded_gtids},
     halfway::Notes,
     hazards,
     landmarks::{Apart, Done, Landmarks, Marks},
@@ -18,7 +19,7 @@ use crate::{
     binlog::Accounts,
     model::{BinlogName, BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
     plan::{GoingOn, Relay, Replay},
-    tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_table, parse_worker_failures},
+    tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_worker_failures},
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -122,13 +123,12 @@ impl RelayRun<'_> {
         let found = self.position()?;
         let (equal, expected) = match self.relay.applier {
             Applier::RelayLogs { .. } => {
-                let base: MysqlGtidSet =
-                    self.relay.base_gtid.as_deref().unwrap_or_default().parse().unwrap_or_default();
-                let expected = base.union(&done.executed);
-                (found.parse::<MysqlGtidSet>().is_ok_and(|found| found == expected), expected.to_string())
+                let base: Option<MysqlGtidSet> = recorded_gtids(self.relay.base_gtid.as_deref())?;
+                let expected = base.unwrap_or_default().union(&done.executed);
+                (read_gtids::<MysqlGtidSet>(&found)? == expected, expected.to_string())
             }
             Applier::Fed => {
-                let state: MariadbGtidState = found.parse().unwrap_or_default();
+                let state: MariadbGtidState = read_gtids(&found)?;
                 let mut expected = MariadbGtidState::default();
                 done.position.iter().for_each(|(domain, (server, seq))| expected.insert(*domain, *server, *seq));
                 let is_there = |(domain, last): (&u32, &(u32, u64))| state.last_in(*domain) == Some(*last);
@@ -362,13 +362,12 @@ impl RelayRun<'_> {
     /// Compares the executed GTIDs with those of backup and window.
     fn check_executed(&self, landmarks: &Landmarks) -> Result<(), ExecuteError> {
         let found = self.position()?;
-        let executed: MysqlGtidSet = found.parse().unwrap_or_default();
+        let executed: MysqlGtidSet = read_gtids(&found)?;
         let window = &landmarks.executed;
-        let base = self.relay.base_gtid.as_deref().map(str::parse::<MysqlGtidSet>);
-        let equal = match base {
-            Some(Ok(base)) => base.union(window) == executed,
+        let equal = match recorded_gtids::<MysqlGtidSet>(self.relay.base_gtid.as_deref())? {
+            Some(base) => base.union(window) == executed,
             // A log without GTIDs, or a backup that does not say: then the server's log alone is compared.
-            _ => window.is_subset_of(&executed),
+            None => window.is_subset_of(&executed),
         };
         if equal {
             return Ok(());
@@ -380,19 +379,15 @@ impl RelayRun<'_> {
     /// The GTIDs that the server says it has.
     fn position(&self) -> Result<String, ExecuteError> {
         let answer = self.ask(self.relay.applier.ask_position())?;
-        let found = parse_table(&answer).ok().and_then(|table| {
-            let row = table.rows().next()?;
-            Some(row.get("position").unwrap_or_default().split_whitespace().collect::<String>())
-        });
-        Ok(found.unwrap_or_default())
+        position_in(&answer).map_err(|error| ExecuteError::UnreadGtids { found: error.to_string() })
     }
 
     /// Compares the GTID position with the window's end, and puts that of the backup and of transactions apart into it.
     fn settle_position(&self, landmarks: &Landmarks) -> Result<(), ExecuteError> {
         let found = self.position()?;
-        let state: MariadbGtidState = found.parse().unwrap_or_default();
+        let state: MariadbGtidState = read_gtids(&found)?;
         let mut settled = state.clone();
-        if let Some(Ok(base)) = self.relay.base_gtid.as_deref().map(str::parse::<MariadbGtidState>) {
+        if let Some(base) = recorded_gtids::<MariadbGtidState>(self.relay.base_gtid.as_deref())? {
             settled = overlaid(&settled, &base.position());
         }
         for (domain, (server, seq)) in &landmarks.position {

@@ -106,6 +106,13 @@ impl<'a> Walk<'a> {
             return Err(ExecuteError::Interrupted { signal });
         }
         effects.reporter.report(&Event::StepStarted { number, of, title: &title, bytes: step.bytes() });
+        // What tools, copies and renames write does not pass through the session: the lock is looked at here, and by a
+        // [`super::LeaseWatch`] while they run.
+        if let Some(session) = effects.session
+            && super::lease_watch::writes(session)
+        {
+            session.check_lease()?;
+        }
         let started = effects.clock.monotonic();
         self.carry_out(step)?;
         let took = effects.clock.monotonic().saturating_sub(started);

@@ -1,5 +1,6 @@
 //! Names of binlog files and places in them.
 
+use super::gtid::readable_gtids;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -47,7 +48,7 @@ pub struct BinlogCoordinates {
     /// Bytes from the start of the file: everything before is in the backup, nothing after.
     pub position: u64,
     /// The GTID set (MySQL) or GTID position (MariaDB), where the server keeps one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_gtids")]
     pub gtid: Option<String>,
 }
 

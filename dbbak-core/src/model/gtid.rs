@@ -228,6 +228,20 @@ pub(crate) fn parse_number(text: &str) -> Option<u64> {
     if digits { text.parse().ok() } else { None }
 }
 
+/// Reads the text of a set of GTIDs from a stored file, and keeps it as it stands. Text that is no set is refused: it is not
+/// the empty set, and not "unknown" either.
+///
+/// # Errors
+///
+/// When the text is no set of GTIDs.
+pub(crate) fn readable_gtids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    if let Some(text) = &text {
+        text.parse::<GtidSet>().map_err(serde::de::Error::custom)?;
+    }
+    Ok(text)
+}
+
 impl Serialize for Gtid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -18,6 +18,7 @@ mod tree_name;
 pub use backup_id::{BackupId, BackupIdError, BackupKind};
 pub use binlog_name::{BinlogCoordinates, BinlogName, BinlogNameError, BinlogPosition, BinlogPositionError};
 pub use donor::Donor;
+pub(crate) use gtid::readable_gtids;
 pub use gtid::{Gtid, GtidError, GtidSet};
 pub use gtid_mariadb::MariadbGtidState;
 pub use gtid_mysql::MysqlGtidSet;

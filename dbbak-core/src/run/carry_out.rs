@@ -4,7 +4,7 @@ use super::RunError;
 use crate::{
     clock::Clock,
     execute::{
-        Effects, Event, ExecuteError, Executor, JournalWriter, Outcome, Reporter, TreeError, Walk, discard,
+        Effects, Event, ExecuteError, Executor, JournalWriter, LeaseWatch, Outcome, Reporter, TreeError, Walk, discard,
         write_report,
     },
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
@@ -12,7 +12,7 @@ use crate::{
         RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
         record_server_files, record_timelines, record_trees, record_unusable, remove_orphans,
     },
-    store::{PitrState, Session, StoreKey, StoreReader, read_version},
+    store::{LockScope, PitrState, Session, StoreError, StoreKey, StoreReader, read_version},
     tools::ToolRunError,
 };
 use std::path::PathBuf;
@@ -74,7 +74,8 @@ fn check_before(plan: &Plan, store: &dyn StoreReader) -> Result<(), RunError> {
 pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
     let Running { store, session, executor, clock, reporter } = *running;
     check_before(plan, store)?;
-    let effects = Effects { store, session, executor, clock, reporter };
+    let watch = LeaseWatch::new(reporter, session, clock);
+    let effects = Effects { store, session, executor, clock, reporter: &watch };
     let resume = plan.journal.as_ref().and_then(|journal| journal.resume.as_ref());
     let mut walk = resume.map_or_else(|| Walk::new(effects), |resume| Walk::go_on(effects, resume));
     let mut journal = JournalWriter::begin(plan, clock)?;
@@ -88,7 +89,7 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
         let result = journal
             .begun(step)
             .and_then(|()| walk.step(step, (number + 1, plan.steps.len())))
-            .map_err(RunError::from)
+            .map_err(|error| RunError::from(watch.cause(error)))
             .and_then(|()| record(step, &walk, session, clock, &mut finished))
             .and_then(|()| Ok(journal.done(step, walk.outcome())?));
         if let Err(error) = result {
@@ -190,6 +191,16 @@ fn is_unproven(error: &RunError) -> bool {
     matches!(error, RunError::Execute(error) if error.is_unproven() && !ended(error))
 }
 
+/// Whether the run's lock for writing belongs to someone else.
+fn lost_lease(error: &RunError) -> bool {
+    let lost = |error: &StoreError| matches!(error, StoreError::LeaseLost { scope, .. } if *scope != LockScope::Read);
+    match error {
+        RunError::Execute(ExecuteError::Store(error)) | RunError::Record(RecordError::Store(error)) => lost(error),
+        RunError::Store(error) => lost(error),
+        _ => false,
+    }
+}
+
 /// Whether a restore that failed in a step may go on from what it has: a place was full, say, and has room again.
 fn can_go_on(plan: &Plan, step: &Step, error: &RunError) -> bool {
     let passing = matches!(
@@ -209,6 +220,10 @@ fn clean_up(
     (walk, journal): (&Walk<'_>, &JournalWriter<'_>),
 ) {
     let outcome = walk.outcome();
+    if lost_lease(error) {
+        // What lies there may be somebody else's by now, who removes what dead runs have left.
+        return;
+    }
     match error {
         RunError::Execute(error) if error.is_unproven() => mark_unproven(plan, running, error, outcome),
         // Whoever ends a restore, or loses the session that it runs in, keeps at least what a power cut would leave.

@@ -1,7 +1,7 @@
 //! What the binlog index says of one archived binlog.
 
 use super::{Digest, KeyPart};
-use crate::model::{BinlogName, LogTime};
+use crate::model::{BinlogName, LogTime, readable_gtids};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,10 +67,10 @@ pub struct BinlogEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tx: Option<TransactionIndexFile>,
     /// The GTIDs of everything before it, as it says itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_gtids")]
     pub gtids_before: Option<String>,
     /// The GTIDs that it adds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_gtids")]
     pub gtids_added: Option<String>,
     /// How it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -187,6 +187,11 @@ impl Questions<'_> {
         let parsed = parse_server_version(&version_text, text("version_comment").unwrap_or_default());
         let (flavor, version) = parsed
             .map_err(|error| Unanswered::Problem(ServerProblem { text: error.to_string(), access_denied: false }))?;
+        let server_id = text("server_id").map_or(Ok(0), str::parse).map_err(|_| AnswerError::BadField {
+            column: "server_id",
+            text: text("server_id").unwrap_or_default().to_owned(),
+            expected: "a number",
+        })?;
         let log_bin = text("log_bin").is_some_and(|value| value.eq_ignore_ascii_case("on") || value == "1");
         // A binlog inside InnoDB has files of another kind, with other names.
         let in_innodb = text("binlog_storage_engine").is_some();
@@ -196,7 +201,7 @@ impl Questions<'_> {
         let mut server = ServerFacts {
             flavor,
             version,
-            server_id: text("server_id").and_then(|id| id.parse().ok()).unwrap_or(0),
+            server_id,
             uuid: text("server_uuid").map(str::to_owned),
             datadir: path("datadir").unwrap_or_default(),
             log_bin,

@@ -4,7 +4,7 @@ use super::{
     answers::{AnswerError, parse_table},
     command::CommandError,
 };
-use crate::model::BinlogCoordinates;
+use crate::model::{BinlogCoordinates, MysqlGtidSet};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
 
@@ -108,7 +108,10 @@ pub fn parse_clone_status(stdout: &str) -> Result<CloneStatus, AnswerError> {
     let table = parse_table(stdout)?;
     let row = table.rows().next().ok_or(AnswerError::NoRow { question: "where the clone stands" })?;
     // The sets come in lines; a client prints the line feed as two characters that the table reader has put together.
-    let set = |column| row.get(column).unwrap_or_default().split_whitespace().collect::<String>();
+    let set = |column| {
+        let text: String = row.get(column).unwrap_or_default().split_whitespace().collect();
+        text.parse::<MysqlGtidSet>().map(|_| text.clone()).map_err(|_| bad(column, &text, "a set of GTIDs"))
+    };
     let file = row.get("file").unwrap_or_default();
     let binlog = match file {
         "" => None,
@@ -117,11 +120,11 @@ pub fn parse_clone_status(stdout: &str) -> Result<CloneStatus, AnswerError> {
             Some(BinlogCoordinates {
                 file: file.parse().map_err(|_| bad("file", file, "a binlog file's name"))?,
                 position: position.parse().map_err(|_| bad("position", position, "a number"))?,
-                gtid: Some(set("gtids")).filter(|text| !text.is_empty()),
+                gtid: Some(set("gtids")?).filter(|text| !text.is_empty()),
             })
         }
     };
-    Ok(CloneStatus { state: row.must(&["state"])?.to_owned(), binlog, executed: set("executed") })
+    Ok(CloneStatus { state: row.must(&["state"])?.to_owned(), binlog, executed: set("executed")? })
 }
 
 fn bad(column: &'static str, text: &str, expected: &'static str) -> AnswerError {

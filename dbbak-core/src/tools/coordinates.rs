@@ -1,7 +1,7 @@
 //! Reads the coordinates that a backup recorded: of its own server, of its source, of its Galera node.
 
 use super::backup_files::{BackupFileError, MetadataFile};
-use crate::model::{BinlogCoordinates, BinlogPosition};
+use crate::model::{BinlogCoordinates, BinlogPosition, GtidSet};
 use serde::{Deserialize, Serialize};
 
 /// The content of the slave info file: where the backed-up replica stood in its sources' binlogs.
@@ -58,6 +58,8 @@ pub fn parse_binlog_info(bytes: &[u8]) -> Result<BinlogCoordinates, BackupFileEr
     }
     let gtid = words.concat();
     let gtid = gtid.trim_end_matches(',');
+    // What stands in no set's form would be taken for no GTIDs by whoever compares it.
+    gtid.parse::<GtidSet>().map_err(|_| FILE.bad("GTIDs", gtid, "a set of GTIDs"))?;
     Ok(BinlogCoordinates {
         file: file.parse().map_err(|_| FILE.bad("file", file, "a binlog file's name"))?,
         position,
@@ -81,6 +83,7 @@ pub fn parse_slave_info(bytes: &[u8]) -> Result<SlaveInfo, BackupFileError> {
         if statement[0].is_word("SET") {
             let gtids = value_of(statement, &["gtid_purged", "gtid_slave_pos"]).ok_or_else(form)?;
             let gtids = gtids.split_whitespace().collect::<String>();
+            gtids.parse::<GtidSet>().map_err(|_| FILE.bad("GTIDs", &gtids, "a set of GTIDs"))?;
             if has("gtid_purged") {
                 info.gtid_purged = Some(gtids);
             } else {
@@ -220,6 +223,8 @@ mod tests {
             "mysql-bin.000003\t-57",
             "mysql-bin.000003\t0",
             "mysql-bin.000003\t57\tu:1\nmysql-bin.000004\t4",
+            "mysql-bin.000003\t57\t0-1",
+            "mysql-bin.000003\t57\t411148c1-26bf-11ea-a420-000c298780da:1-",
         ] {
             assert!(parse_binlog_info(broken.as_bytes()).is_err(), "{broken}");
         }
@@ -234,10 +239,14 @@ mod tests {
         assert_eq!(real.sources[0].position.as_ref().map(ToString::to_string), Some("src-bin.000007:4711".into()));
         assert_eq!((real.sources[1].channel.as_deref(), &real.sources[1].position), (Some("c2"), &None));
 
-        let mysql =
-            "SET GLOBAL gtid_purged='u1:1-5,\nu2:1';\nCHANGE MASTER TO MASTER_AUTO_POSITION=1 FOR CHANNEL 'c';\n";
+        let mysql = "SET GLOBAL gtid_purged='3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5,\n3e11fa47-71ca-11e1-9e33-c80aa9429563:1';\n\
+             CHANGE MASTER TO MASTER_AUTO_POSITION=1 FOR CHANNEL 'c';\n";
         let mysql = parse_slave_info(mysql.as_bytes()).unwrap();
-        assert_eq!(mysql.gtid_purged.as_deref(), Some("u1:1-5,u2:1"));
+        assert_eq!(
+            mysql.gtid_purged.as_deref(),
+            Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5,3e11fa47-71ca-11e1-9e33-c80aa9429563:1")
+        );
+        assert!(parse_slave_info(b"SET GLOBAL gtid_slave_pos='0-1';\n").is_err());
         assert_eq!(mysql.sources[0].channel.as_deref(), Some("c"));
 
         let newer = "CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='binlog.000002', SOURCE_LOG_POS=1197;\n";

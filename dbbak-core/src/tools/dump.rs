@@ -5,7 +5,7 @@ use super::{
     login::Login,
     tool::{Family, Version},
 };
-use crate::model::BinlogCoordinates;
+use crate::model::{BinlogCoordinates, GtidSet};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -187,11 +187,9 @@ fn coordinates(head: &str, tail: &str) -> Result<Option<BinlogCoordinates>, Dump
         // The last such line is the program's own: what follows it is the same in every dump.
         None => slave_position(tail).or_else(|| slave_position(head)),
     };
-    Ok(Some(BinlogCoordinates {
-        file: file.parse().map_err(|_| bad())?,
-        position,
-        gtid: gtid.filter(|text| !text.is_empty()),
-    }))
+    let gtid = gtid.filter(|text| !text.is_empty());
+    gtid.as_deref().unwrap_or_default().parse::<GtidSet>().map_err(|_| bad())?;
+    Ok(Some(BinlogCoordinates { file: file.parse().map_err(|_| bad())?, position, gtid }))
 }
 
 /// MySQL: `SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'uuid:1-5,\nuuid:1';`

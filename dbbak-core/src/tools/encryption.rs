@@ -45,7 +45,12 @@ pub(super) fn ask_encrypted(dialect: Dialect) -> &'static str {
 pub fn parse_encrypted(stdout: &str) -> Result<EncryptedSpaces, AnswerError> {
     let table = parse_table(stdout)?;
     let Some(row) = table.rows().next() else { return Ok(EncryptedSpaces::default()) };
-    let count = row.must(&["spaces"])?.parse().unwrap_or(0);
+    let count = row.must(&["spaces"])?;
+    let count = count.parse().map_err(|_| AnswerError::BadField {
+        column: "spaces",
+        text: count.to_owned(),
+        expected: "a number of tablespaces",
+    })?;
     let example = row.get("example").filter(|name| *name != "NULL").map(str::to_owned);
     Ok(EncryptedSpaces { count, example })
 }

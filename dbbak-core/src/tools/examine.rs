@@ -163,8 +163,14 @@ pub fn parse_prepared(stdout: &str) -> Result<Vec<String>, AnswerError> {
             let data = row.must(&["data"])?;
             // MySQL prints the bytes of both parts as one hexadecimal number, and how long each part is.
             let Some(digits) = data.strip_prefix("0x") else { return Ok(data.to_owned()) };
-            let length = |column| row.get(column).and_then(|text| text.parse::<usize>().ok()).unwrap_or_default();
-            let (first, second) = digits.split_at_checked(2 * length("gtrid_length")).unwrap_or((digits, ""));
+            let length = row.must(&["gtrid_length"])?;
+            let bytes = length.parse::<usize>().ok().filter(|bytes| *bytes <= digits.len() / 2);
+            let bad = || AnswerError::BadField {
+                column: "gtrid_length",
+                text: length.to_owned(),
+                expected: "a number of bytes of the name",
+            };
+            let (first, second) = bytes.and_then(|bytes| digits.split_at_checked(2 * bytes)).ok_or_else(bad)?;
             Ok(format!("X'{first}',X'{second}',{}", row.get("formatID").unwrap_or("1")))
         })
         .collect()

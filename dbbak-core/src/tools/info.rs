@@ -1,7 +1,7 @@
 //! Reads the info file of a backup: versions, options, coordinates.
 
 use super::backup_files::{BackupFileError, MetadataFile};
-use crate::model::{BinlogCoordinates, Lsn};
+use crate::model::{BinlogCoordinates, GtidSet, Lsn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -113,6 +113,7 @@ fn parse_binlog_pos(text: &str) -> Result<Option<BinlogCoordinates>, BackupFileE
         rest.trim_start().strip_prefix('\'')?.split_once('\'').map(|(value, _)| value)
     };
     let gtid = quoted("GTID of the last change").filter(|gtid| !gtid.is_empty());
+    gtid.unwrap_or_default().parse::<GtidSet>().map_err(|_| error())?;
     Ok(Some(BinlogCoordinates {
         file: quoted("filename").and_then(|file| file.parse().ok()).ok_or_else(error)?,
         position: quoted("position").and_then(|position| position.parse().ok()).ok_or_else(error)?,

@@ -59,15 +59,28 @@ fn is_run_dir(path: &Path) -> bool {
     !climbs(path) && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH_PREFIX))
 }
 
-/// Rule 2: a plan that reads or writes trees of a store says which store that is.
+/// Rule 2: a plan that touches trees says which store it is for: without that nothing tells originals from copies.
 pub(super) fn store_is_named(plan: &Plan, broken: Broken<'_>) {
-    let touches = |step: &Step| match step {
-        Step::CreateStoreDir { .. } | Step::RecordBackup(_) => true,
-        Step::PassTree(pass) | Step::MendTree(pass) => pass.verify.is_some(),
-        Step::RunTool(run) => has(&run.launch.command, "--backup"),
-        _ => false,
+    let touches = |step: &Step| {
+        matches!(
+            step,
+            Step::CreateStoreDir { .. }
+                | Step::RecordBackup(_)
+                | Step::PassTree(_)
+                | Step::MendTree(_)
+                | Step::MoveTree { .. }
+                | Step::RemoveTree { .. }
+                | Step::RunTool(_)
+                | Step::TakeClone(_)
+                | Step::InitDatadir(_)
+                | Step::TakeDump(_)
+                | Step::CutTies { .. }
+                | Step::MakeReady(_)
+                | Step::GiveDir { .. }
+        ) || step.private_server().is_some()
     };
-    if plan.store.is_none() && plan.steps.iter().any(touches) {
+    let removes = !plan.discard_dirs.is_empty() || !plan.discard_on_failure.is_empty();
+    if plan.store.is_none() && (removes || plan.steps.iter().any(touches)) {
         broken(2, "the plan does not say which store it is for".into());
     }
 }

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Steps of a full that keeps both prepared trees.
-const STEPS: usize = 17;
+pub(super) const STEPS: usize = 17;
 /// The one that records what the tool wrote.
 const RECORDED: usize = 6;
 
@@ -167,7 +167,7 @@ impl Bench {
     }
 }
 
-fn target(members: &[Launch]) -> PathBuf {
+pub(super) fn target(members: &[Launch]) -> PathBuf {
     let args = members.iter().flat_map(|launch| launch.command.masked_args());
     args.filter_map(|arg| arg.strip_prefix("--target-dir=")).next().unwrap().into()
 }
@@ -177,7 +177,7 @@ fn checkpoints(kind: &str) -> String {
 }
 
 /// A tool that leaves all that it must.
-fn takes() -> Script {
+pub(super) fn takes() -> Script {
     Script::success().says("completed OK!").does(|members| {
         let dir = target(members);
         fs::create_dir(&dir)?;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
 mod backup;
+mod lease;
 mod recorded;
 mod replay;
 mod restore;

@@ -7,12 +7,12 @@ use dbbak_core::{
     journal::{Journal, JournalHeader, Pin},
     plan::{Carried, PassTree, Plan, PlannedJournal, RestoreReport, Resume, RunTool, Step, Summary, SyncSide},
     run::{self, Finished, RunError, Running},
+    store::LocalStore,
     tools::{CommandSpec, Expected, Launch, ToolKind},
 };
 use dbbak_testkit::{
     fake_clock::FakeClock,
     fake_executor::{FakeExecutor, Script},
-    mem_store::MemStore,
 };
 use std::{collections::BTreeMap, fs, panic, path::Path};
 use uuid::Uuid;
@@ -77,7 +77,7 @@ fn plan(root: &Path) -> Plan {
         steps,
         discard_on_failure: Vec::new(),
         discard_dirs: vec![work],
-        store: None,
+        store: Some(root.join("store")),
         scratch: None,
         made_from: Vec::new(),
         remedies: Vec::new(),
@@ -86,7 +86,8 @@ fn plan(root: &Path) -> Plan {
 }
 
 fn run_plan(plan: &Plan, executor: &FakeExecutor, trouble: Trouble) -> Result<Finished, RunError> {
-    let (store, clock, watcher) = (MemStore::new(), FakeClock::default(), Watcher::new(trouble));
+    let store = LocalStore::new(plan.store.clone().unwrap());
+    let (clock, watcher) = (FakeClock::default(), Watcher::new(trouble));
     run::run(plan, &Running { store: &store, session: None, executor, clock: &clock, reporter: &watcher })
 }
 

@@ -4,7 +4,7 @@ use super::{Case, exact, restore_to, story, text};
 use dbbak_core::{
     facts::{Facts, OwnerFact},
     model::{Target, TreeName},
-    plan::{FinishRequest, Plan, ReplayWay, RestoreRequest, Step, Summary, check},
+    plan::{BackupRequest, FinishRequest, Plan, ReplayWay, RestoreRequest, Step, Summary, check},
 };
 use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
@@ -193,6 +193,34 @@ fn caught_up_from_living_servers() {
         let Summary::Restore { report } = &mut wrong.summary else { panic!() };
         report.target = Some(at("04:41"));
         assert!(dbbak_core::plan::check(&wrong).iter().any(|broken| broken.rule == 5), "a target in the past");
+    }
+}
+
+/// Without the store's path nothing tells its originals from copies: such a plan is refused, whatever it does.
+#[test]
+fn a_plan_names_its_store() {
+    let case = Case::of(story(Product::Mysql84));
+    for plan in [plan(Product::Mysql84, &exact("04:41")), case.backup(&BackupRequest::Full).unwrap()] {
+        for (number, step) in plan.steps.iter().enumerate() {
+            let touches = !matches!(
+                step,
+                Step::CreateDir { .. }
+                    | Step::KeepServerFiles { .. }
+                    | Step::ReadBackup(_)
+                    | Step::UnpackBinlogs(_)
+                    | Step::WriteReport { .. }
+                    | Step::RecordTrees(_)
+            );
+            let alone = Plan {
+                store: None,
+                steps: vec![step.clone()],
+                discard_dirs: Vec::new(),
+                discard_on_failure: Vec::new(),
+                ..plan.clone()
+            };
+            let refused = check(&alone).iter().any(|broken| broken.what.contains("which store"));
+            assert_eq!(refused, touches, "step {number}: {}", step.title());
+        }
     }
 }
 

@@ -48,7 +48,7 @@ fn entry() -> ManifestEntry {
         binlog: Some(BinlogCoordinates {
             file: "b.000001".parse().unwrap(),
             position: 157,
-            gtid: Some("u:1-5".into()),
+            gtid: Some("0-1-5".into()),
         }),
         pitr: Some(PitrState::Yes),
         server: Some(BackedUpServer { id: Some(1), ..BackedUpServer::default() }),
@@ -134,5 +134,31 @@ fn in_the_binlog_index_and_its_segments() {
         flipped[place] ^= 1;
         let error = BinlogIndex::parse(&encoded.index, Sums::Required, |_| Ok(Some(flipped.clone()))).unwrap_err();
         assert_eq!(error.key(), Some(&layout::binlog_segment(name)));
+    }
+}
+
+/// Text of GTIDs that was written so, its sums right: what is no set is not the empty set, and not "unknown" either.
+#[test]
+fn gtids_that_cannot_be_read_are_damage() {
+    for text in ["0-1", "u:1-5", "3e11fa47-71ca-11e1-9e33-c80aa9429562:5-", "none"] {
+        let unread = |error: StoreError| assert!(matches!(error, StoreError::Damaged { .. }), "{text}: {error}");
+        let coordinates = BinlogCoordinates { gtid: Some(text.into()), ..entry().binlog.unwrap() };
+        for entry in [
+            ManifestEntry { binlog: Some(coordinates.clone()), ..entry() },
+            ManifestEntry { source_binlog: Some(coordinates.clone()), ..entry() },
+        ] {
+            let manifest = Manifest { entries: vec![entry.clone()] };
+            unread(Manifest::parse(&manifest.to_bytes(), Sums::Required).unwrap_err());
+            let meta = BackupMeta::new(entry, BackupPaths::default(), ToolRecord::default());
+            unread(BackupMeta::parse(&meta.to_bytes(), &id(), None, Sums::Required).unwrap_err());
+        }
+        for entry in [
+            BinlogEntry { gtids_before: Some(text.into()), ..binlog(1) },
+            BinlogEntry { gtids_added: Some(text.into()), ..binlog(1) },
+        ] {
+            let mut index = BinlogIndex::default();
+            index.append(entry);
+            unread(BinlogIndex::parse(&index.encode().index, Sums::Required, |_| Ok(None)).unwrap_err());
+        }
     }
 }

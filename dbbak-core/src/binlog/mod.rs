@@ -8,6 +8,7 @@ mod client_lexer;
 mod compressed;
 mod ddl;
 mod decode;
+mod default_engine;
 mod directories;
 mod error;
 mod filler;
@@ -33,6 +34,7 @@ mod words;
 
 pub(crate) use ddl::defines_event;
 pub use ddl::{DdlKind, DmlKind};
+pub use default_engine::DefaultEngines;
 pub(crate) use directories::{Outside, puts_outside};
 pub use error::{BinlogError, Damage, DamageKind};
 pub(crate) use filler::fill;

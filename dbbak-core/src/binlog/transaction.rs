@@ -41,6 +41,9 @@ pub struct Transaction {
     /// Whether a part of it was taken back (`ROLLBACK TO SAVEPOINT`) and is in it all the same: the rows that it holds are more than
     /// those that stayed. Not known of a transaction that comes from an index.
     pub taken_back: bool,
+    /// Whether it ends with a logged COMMIT, and not with the commit of an engine: it changed tables without transactions alone. Not
+    /// known of a transaction that comes from an index.
+    pub plain_commit: bool,
     /// The session that ran its statements; `None` where it holds none, or comes from an index.
     pub session: Option<SessionTables>,
 }
@@ -121,6 +124,7 @@ struct Open {
     xa: Option<XaId>,
     error_code: u16,
     taken_back: bool,
+    plain_commit: bool,
 }
 
 /// Collects events until a transaction is whole.
@@ -255,7 +259,7 @@ impl Grouper {
                 None
             }
             StatementKind::Commit => {
-                self.opened(at);
+                self.opened(at).plain_commit = true;
                 Some(EndKind::Commit)
             }
             StatementKind::Rollback => {
@@ -323,6 +327,7 @@ impl Open {
             xa: None,
             error_code: 0,
             taken_back: false,
+            plain_commit: false,
         }
     }
 
@@ -352,6 +357,7 @@ impl Open {
             xa: self.xa,
             error_code: self.error_code,
             taken_back: self.taken_back,
+            plain_commit: self.plain_commit,
             session: self.contents.session.take(),
         };
         (transaction, self.contents.emptied())

@@ -14,6 +14,8 @@ pub enum Untold {
     NewNumbers,
     /// Rows were written by a logged statement that calls a function that gives another value each time.
     Values,
+    /// It is the first that writes to a table which was made without naming an engine, and that table has no transactions.
+    WithoutTransactions,
     /// A tablespace was discarded or imported: its file is in no log.
     Tablespace,
 }
@@ -72,7 +74,7 @@ fn is_word(letter: char) -> bool {
 
 /// The bare words of a statement in upper case, and whether a parenthesis opens behind each. Strings, quoted names and comments are none;
 /// an equals sign counts as one.
-fn words_of(statement: &str) -> Vec<(String, bool)> {
+pub(super) fn words_of(statement: &str) -> Vec<(String, bool)> {
     let mut words: Vec<(String, bool)> = Vec::new();
     let mut rest = statement;
     while let Some(first) = rest.chars().next() {

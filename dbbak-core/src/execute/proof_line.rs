@@ -124,6 +124,7 @@ mod tests {
             xa: None,
             error_code: 0,
             taken_back: false,
+            plain_commit: false,
             session: None,
         })
     }

@@ -69,6 +69,7 @@ mod tests {
             xa: None,
             error_code: 0,
             taken_back: false,
+            plain_commit: false,
             session: Some(SessionTables { thread, partial: false, temporary: temporary.to_vec() }),
         }
     }

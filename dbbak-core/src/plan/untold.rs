@@ -37,10 +37,20 @@ pub(super) fn of_window(edges: &EdgeFact, variables: Option<&BTreeMap<String, St
     let sysdate_is_now = variables
         .and_then(|variables| variables.get("sysdate_is_now"))
         .is_some_and(|value| value.eq_ignore_ascii_case("on"));
-    let matters = |fact: &&UntoldFact| !(fact.what == Untold::NewTimes && sysdate_is_now);
+    let engine = variables.and_then(|variables| variables.get("default_storage_engine")).map(String::as_str);
+    let transactions = ["InnoDB", "ROCKSDB", "TokuDB"]
+        .iter()
+        .any(|name| engine.is_none_or(|engine| engine.eq_ignore_ascii_case(name)));
+    let matters = |fact: &&UntoldFact| match fact.what {
+        Untold::NewTimes => !sysdate_is_now,
+        Untold::WithoutTransactions => transactions,
+        _ => true,
+    };
     let mut warnings: Vec<String> = edges.untold.iter().filter(matters).map(line).collect();
     let more = edges.untold_count.saturating_sub(edges.untold.len() as u64);
-    if more > 0 {
+    // On a server whose default engine has no transactions most of them are ordinary tables of that engine.
+    let ordinary = !transactions && edges.untold.iter().any(|fact| fact.what == Untold::WithoutTransactions);
+    if more > 0 && !ordinary {
         warnings.push(format!("{more} more transactions of the window hold something that the log does not tell"));
     }
     warnings
@@ -88,6 +98,10 @@ fn words(what: Untold) -> &'static str {
         }
         Untold::Values => {
             "it was logged as a statement that calls a function which gives another value each time: the restored rows hold others"
+        }
+        Untold::WithoutTransactions => {
+            "its table was made without naming an engine, and has no transactions: the session had set default_storage_engine, which is \
+             in no log; in the restored data the table is of the server's default engine"
         }
         Untold::Tablespace => {
             "it discards or imports a tablespace, whose file is in no log: a replay cannot do that, and what follows on the table \

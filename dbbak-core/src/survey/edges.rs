@@ -2,7 +2,7 @@
 
 use super::{LogClock, SurveyError, cut::unreadable, scanned};
 use crate::{
-    binlog::{self, Transaction},
+    binlog::{self, DefaultEngines, Transaction},
     catalog::Timeline,
     facts::{EdgeFact, TimeJump, TransactionFact, UntoldFact},
     model::{BinlogName, BinlogPosition, Goal, LogTime},
@@ -185,6 +185,7 @@ impl Looking<'_> {
         }
         fact.jumps_from = (first > window.start).then(|| self.files[first].name.clone());
         let mut newest: Option<LogTime> = None;
+        let mut engines = DefaultEngines::default();
         for place in first..window.end {
             let file = self.files[place];
             let start = if place == window.start { from.position } else { 0 };
@@ -196,7 +197,8 @@ impl Looking<'_> {
                 if transaction.start < start {
                     return ControlFlow::Continue(());
                 }
-                if let Some(what) = transaction.statement.as_deref().and_then(binlog::untold) {
+                let told = transaction.statement.as_deref().and_then(binlog::untold);
+                if let Some(what) = engines.see(transaction).or(told) {
                     fact.untold_count += 1;
                     if fact.untold.len() < UNTOLD_KEPT {
                         fact.untold.push(UntoldFact {

@@ -282,6 +282,7 @@ impl Block<'_> {
                 xa: xa.clone().map(XaId::of_index),
                 error_code: *error_code,
                 taken_back: false,
+                plain_commit: false,
                 session: None,
             })
         };

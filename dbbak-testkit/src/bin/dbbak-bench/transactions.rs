@@ -115,6 +115,7 @@ pub(crate) fn small_transaction(random: &mut Random, number: u64, at: &mut u64, 
         xa: None,
         error_code: 0,
         taken_back: false,
+        plain_commit: false,
         session: None,
     }
 }

@@ -99,3 +99,36 @@ fn real_mysql_gtid_mode_changes_in_a_window() {
         assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted, "{way}");
     }
 }
+
+/// Tables of a session's own default engine, and beside them such that are what they seem to be.
+fn tables_of_a_sessions_own_engine_are_named(options: Options) {
+    let mut scenario = Scenario::with(options, "");
+    scenario.server.sql("CREATE DATABASE shop");
+    scenario.planted_full();
+    scenario.server.sql(
+        "CREATE TABLE shop.usual (a INT PRIMARY KEY); INSERT INTO shop.usual VALUES (1);
+         CREATE TABLE shop.said (a INT PRIMARY KEY) ENGINE=MyISAM; INSERT INTO shop.said VALUES (1); CREATE TABLE shop.copied LIKE shop.said;
+         INSERT INTO shop.copied VALUES (1); SET default_storage_engine=MyISAM; CREATE TABLE shop.other (a INT PRIMARY KEY);
+         INSERT INTO shop.other VALUES (1); INSERT INTO shop.other VALUES (2)",
+    );
+    scenario.ship();
+    let restored = scenario.restore(&["--latest"]);
+    let told: Vec<&str> = restored.ran.stderr.lines().filter(|line| line.contains("default_storage_engine")).collect();
+    assert!(told.len() == 1 && told[0].contains(" on shop.other: "), "{}", restored.ran);
+}
+
+#[test]
+fn real_tables_of_a_sessions_own_engine_are_named() {
+    if require_servers() {
+        for format in ["ROW", "MIXED"] {
+            tables_of_a_sessions_own_engine_are_named(Options::default().with(format!("--binlog-format={format}")));
+        }
+    }
+}
+
+#[test]
+fn real_mysql_tables_of_a_sessions_own_engine_are_named() {
+    if require_mysql() {
+        tables_of_a_sessions_own_engine_are_named(Options::mysql());
+    }
+}

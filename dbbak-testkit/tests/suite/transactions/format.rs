@@ -90,6 +90,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             xa: None,
             error_code: flags.3,
             taken_back: false,
+            plain_commit: false,
             session: None,
         },
     )

@@ -293,7 +293,7 @@ fn store_code(error: &StoreError) -> u8 {
 fn plan_code(error: &PlanError) -> u8 {
     match error {
         PlanError::ServerUnreachable { .. } | PlanError::Tool { .. } => exit_code::TOOL,
-        PlanError::Command(_) | PlanError::NamedTool { .. } => exit_code::CONFIG,
+        PlanError::Command(_) | PlanError::NamedTool { .. } | PlanError::NoPrivateUser { .. } => exit_code::CONFIG,
         PlanError::WorkdirInUse { .. } => exit_code::LOCKED,
         _ => exit_code::NO_PLAN,
     }
@@ -314,6 +314,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::UnreadGtids { .. }
         | ExecuteError::TablesDamaged { .. }
         | ExecuteError::Examination { .. }
+        | ExecuteError::PlantedLink { .. }
         | ExecuteError::ServerStop { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
         ExecuteError::SkipNotFound { .. }

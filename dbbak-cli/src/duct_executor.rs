@@ -1,8 +1,9 @@
 //! The real executor: programs in process groups of their own, dead when dbbak dies.
 
 use dbbak_core::execute::{ExecError, Executor, ExitStatus, MemberExit, Process};
-use dbbak_core::tools::{Arg, CommandSpec, Launch, Stdin};
+use dbbak_core::tools::{Arg, CommandSpec, Launch, RunAs, Stdin};
 use duct::Expression;
+use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     ffi::OsString,
@@ -16,6 +17,29 @@ use std::{
 /// Goes on to the program only as a child of dbbak: one that died before `setpriv` had asked for the signal would never
 /// cause it.
 const IF_STILL_A_CHILD: &str = r#"[ "$PPID" = "$0" ] || exit 137; exec "$@""#;
+
+/// Covers directories in a mount namespace of its own, and goes on to the program as its user: `+ DIRECTORY SHOWN... ...`, `--`,
+/// user, group, `setpriv`, the program and its arguments. What is shown lies below the directory, and is reached from there
+/// when that is covered; what is not there yet is passed over.
+const SCREENED: &str = r#"set -eu
+umask 022
+while [ "$1" = + ]; do
+    over=$2
+    shift 2
+    cd "$over"
+    mount -t tmpfs -o mode=0711,size=1m dbbak "$over"
+    while [ "${1#/}" != "$1" ]; do
+        if [ -d "./${1#"$over"/}" ]; then
+            mkdir -p "$1"
+            mount --no-canonicalize --bind "./${1#"$over"/}" "$1"
+        fi
+        shift
+    done
+done
+uid=$2 gid=$3 setpriv=$4
+shift 4
+cd /
+exec "$setpriv" --reuid "$uid" --regid "$gid" --clear-groups --no-new-privs --pdeathsig KILL -- "$@""#;
 
 /// Runs commands through `duct`. Each member of a pipeline gets a process group of its own, so that its children die
 /// with it, and is started through `setpriv --pdeathsig KILL` where that program is present, so that it does not
@@ -53,27 +77,64 @@ impl DuctExecutor {
             Arg::Plain(text) => text.clone(),
             Arg::Secret(secret) => secret.expose().unwrap_or_default().to_owned(),
         });
+        let run_as = command.run_as.as_ref();
         let expression = match &self.setpriv {
             Some(setpriv) => {
                 let parent = std::process::id().to_string();
-                let mut words: Vec<OsString> =
-                    ["--pdeathsig", "KILL", "--", "/bin/sh", "-c", IF_STILL_A_CHILD, &parent].map(Into::into).into();
+                let mut words: Vec<OsString> = ["--pdeathsig", "KILL"].map(Into::into).into();
+                words.extend(run_as.filter(|user| user.screens.is_empty()).map(|_| "--no-new-privs".into()));
+                words.extend(["--", "/bin/sh", "-c", IF_STILL_A_CHILD, &parent].map(OsString::from));
+                words.extend(run_as.map(|user| screened(user, setpriv)).unwrap_or_default());
                 words.push(program);
                 words.extend(args.map(Into::into));
                 duct::cmd(setpriv, words)
             }
             None => duct::cmd(program, args),
         };
-        let expression = expression.unchecked().before_spawn(|command| {
+        let user = run_as.map(|user| (user.uid, user.gid, user.screens.is_empty()));
+        let may_screen = self.setpriv.is_some();
+        let expression = expression.unchecked().before_spawn(move |command| {
             command.process_group(0);
+            match user {
+                // Without root's other groups, which the standard library sees to.
+                Some((uid, gid, true)) => {
+                    command.uid(uid).gid(gid);
+                }
+                Some((_, _, false)) if !may_screen => {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "setpriv is not installed"));
+                }
+                _ => {}
+            }
             Ok(())
         });
         let expression = command.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value));
-        match &command.cwd {
-            Some(dir) => expression.dir(dir),
-            None => expression,
+        match (&command.cwd, run_as) {
+            (Some(dir), _) => expression.dir(dir),
+            // Another user may not be let into dbbak's own.
+            (None, Some(_)) => expression.dir("/"),
+            (None, None) => expression,
         }
     }
+}
+
+/// The words that cover what a program's user may not enter, in front of the program.
+fn screened(user: &RunAs, setpriv: &Path) -> Vec<OsString> {
+    if user.screens.is_empty() {
+        return Vec::new();
+    }
+    let mut words: Vec<OsString> =
+        ["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCREENED, "sh"]
+            .map(Into::into)
+            .into();
+    for screen in &user.screens {
+        words.push("+".into());
+        words.push(screen.over.clone().into());
+        words.extend(screen.shown.iter().map(|path| path.clone().into()));
+    }
+    words.push("--".into());
+    words.extend([user.uid, user.gid].map(|id| id.to_string().into()));
+    words.push(setpriv.into());
+    words
 }
 
 #[derive(Debug)]
@@ -221,6 +282,8 @@ fn open_log(log: &Path) -> Result<std::fs::File, ExecError> {
         .create(true)
         .append(true)
         .mode(0o600)
+        // A private server's user may have made a link of that name in its run directory.
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(log)
         .map_err(|source| ExecError::Log { log: log.to_owned(), source })
 }

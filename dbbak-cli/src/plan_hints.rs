@@ -160,6 +160,11 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("look at what lies there, remove the whole directory, and restore again")
         }
         PlanError::WorkdirInUse { .. } => hint("wait for its end, or end it"),
+        PlanError::ClosedToUser { dir, user, .. } => vec![
+            format!("name a --workdir or programs elsewhere, or let {user} pass: chmod o+x {}", dir.display()),
+            "server.run_as: USER in the configuration names another user; only `root` gives them all rights".into(),
+        ],
+        PlanError::NoPrivateUser { .. } => hint("server.run_as: USER in the configuration names a user of this system"),
         PlanError::NoScratch { .. } => hint("set scratch_dir to a local directory with room for a copy of the data"),
         PlanError::NotEnoughSpace { .. } => hint("free some space, or name another place with --workdir"),
         PlanError::NoBinlog => hint("set log_bin in the server's configuration and restart it"),

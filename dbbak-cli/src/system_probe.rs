@@ -1,6 +1,8 @@
 //! The real probe: looks at files, file systems and the answers of read-only commands.
 
-use dbbak_core::probe::{FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize};
+use dbbak_core::probe::{
+    Access, FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize,
+};
 use dbbak_core::tools::{Arg, QueryCommand, Stdin};
 use std::{
     fs,
@@ -62,6 +64,14 @@ impl Probe for SystemProbe {
         } else {
             PathState::Other
         })
+    }
+
+    fn access(&self, path: &Path) -> Result<Option<Access>, ProbeError> {
+        match fs::metadata(path) {
+            Ok(meta) => Ok(Some(Access { owner: meta.uid(), group: meta.gid(), mode: meta.mode() & 0o7777 })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(look(path, source)),
+        }
     }
 
     fn list_dir(&self, path: &Path) -> Result<Vec<String>, ProbeError> {

@@ -1,6 +1,6 @@
 //! The configuration: parsed from bytes, validated once, the same value for every command.
 
-use crate::model::Donor;
+use crate::model::{Donor, OwnerName};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -116,6 +116,9 @@ pub struct ServerSection {
     /// its data directory while it runs. An empty list: the program finds its keyring by itself.
     #[serde(default)]
     pub keyring_files: Option<Vec<PathBuf>>,
+    /// Whom private servers run as where dbbak is root; `root` only where it stands here.
+    #[serde(default)]
+    pub run_as: Option<OwnerName>,
     /// The zone that the server's machine runs in, as a name that the system knows (`Europe/Berlin`). Statements that were
     /// logged under `time_zone = SYSTEM` are replayed in it.
     #[serde(default)]
@@ -133,6 +136,7 @@ impl Default for ServerSection {
             config_files: Vec::new(),
             options: Vec::new(),
             keyring_files: None,
+            run_as: None,
             time_zone: None,
             start_timeout_seconds: default_start_timeout(),
         }
@@ -389,7 +393,7 @@ pub const KEYS: &[&str] = &[
 
 /// The keys of the `server` section.
 pub const SERVER_KEYS: &[&str] =
-    &["datadir", "socket", "config_files", "options", "keyring_files", "time_zone", "start_timeout_seconds"];
+    &["datadir", "socket", "config_files", "options", "keyring_files", "run_as", "time_zone", "start_timeout_seconds"];
 
 fn syntax_error(error: &serde_saphyr::Error) -> ConfigError {
     let snippet = tidy(&error.render());

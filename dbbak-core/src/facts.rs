@@ -1,8 +1,10 @@
 //! What must be known of the world before deciding, as one serialisable value.
 
 mod past;
+mod prison;
 
 pub use past::{PastFact, PastFile};
+pub use prison::{PrisonFacts, PrisonUser, lets};
 
 use crate::{
     binlog::{FileHead, LogFlavor},
@@ -79,6 +81,9 @@ pub struct Facts {
     /// What the server's binlogs hold of the place that an incremental's parent ended at; looked at before an incremental alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<PastFact>,
+    /// What decides whom private servers run as; looked at where dbbak is root and starts one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prison: Option<PrisonFacts>,
 }
 
 /// How a gap-free piece of one timeline stands to one of another server's timeline.
@@ -522,6 +527,7 @@ impl Facts {
             crossings: Vec::new(),
             journal: None,
             past: None,
+            prison: None,
             broken: Vec::new(),
         }
     }

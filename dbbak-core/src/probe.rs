@@ -27,6 +27,13 @@ pub trait Probe: Debug + Send + Sync {
     /// [`ProbeError::Io`] for everything but a missing path.
     fn path_state(&self, path: &Path) -> Result<PathState, ProbeError>;
 
+    /// Whom a path belongs to, and its mode; `None`: nothing is there. Asked where this process is root alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`] for everything but a missing path.
+    fn access(&self, path: &Path) -> Result<Option<Access>, ProbeError>;
+
     /// The names in a directory, sorted.
     ///
     /// # Errors
@@ -105,6 +112,17 @@ pub enum PathState {
     },
     /// Something else: a socket, a device.
     Other,
+}
+
+/// Whom a file or directory belongs to, and what its mode lets others do. Access control lists are not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// The owner's number.
+    pub owner: u32,
+    /// The group's number.
+    pub group: u32,
+    /// Permission bits.
+    pub mode: u32,
 }
 
 /// A file system as far as a plan needs to know it.

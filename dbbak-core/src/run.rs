@@ -151,6 +151,8 @@ impl Planning<'_> {
         if possible && asked && *request == BackupRequest::Full {
             survey::tools(facts, self.config, self.probe, &[ToolRole::Server], facts.server_family());
             survey::clone_facts(facts, self.config, self.probe)?;
+            let scratch = self.config.scratch_dir.clone().unwrap_or_else(|| self.config.nfs_root.join("tmp"));
+            survey::prison(facts, self.config, self.probe, &[&scratch.join("x")])?;
         }
         Ok(())
     }
@@ -271,6 +273,9 @@ impl Planning<'_> {
         if let Some(owner) = &asked.finish.owner {
             survey::owner(&mut facts, owner, self.probe)?;
         }
+        let scratch = self.config.scratch_dir.clone().unwrap_or_else(|| self.config.nfs_root.join("tmp"));
+        let place = request.workdir.clone().unwrap_or_else(|| scratch.join("x"));
+        survey::prison(&mut facts, self.config, self.probe, &[&place])?;
         let plan = plan_restore(self.config, &catalog, &facts, now, asked);
         let plan = checked(plan.map_err(|error| named_tool(self.config, error))?)?;
         survey::done_place(&mut facts, self.store, &plan.window_files())?;

@@ -21,7 +21,7 @@ pub const MARIADB_ROOT: &str = "DBBAK_MARIADB_ROOT";
 
 /// The directory of the MariaDB that `DBBAK_MARIADB_ROOT` names, or none for the system's.
 pub fn mariadb_root() -> Option<PathBuf> {
-    named(MARIADB_ROOT)
+    named(MARIADB_ROOT).map(|root| root.canonicalize().unwrap_or(root))
 }
 
 fn named(name: &str) -> Option<PathBuf> {
@@ -54,10 +54,17 @@ pub const MYSQL_TOOLS: [&str; 4] = ["mysqld", "mysql", "mysqlbinlog", "mysqldump
 
 /// The tests' MySQL: where `DBBAK_MYSQL_ROOT` says, else where `./dev setup` puts it.
 fn mysql_root() -> Option<PathBuf> {
-    named(MYSQL_ROOT).or_else(|| {
-        let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
-        Some(cache.join("dbbak/mysql-9.7"))
-    })
+    named(MYSQL_ROOT)
+        .or_else(|| {
+            let roots = PathBuf::from("/var/cache/dbbak-test/mysql-9.7");
+            if rustix::process::geteuid().is_root() && roots.is_dir() {
+                return Some(roots);
+            }
+            let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+            Some(cache.join("dbbak/mysql-9.7"))
+        })
+        // What a link leads to, a private server's user may reach where it may not reach the link.
+        .map(|root| root.canonicalize().unwrap_or(root))
 }
 
 /// The absolute path of a program of the tests' MySQL. One that the system has by chance is not looked for: MariaDB's go

@@ -20,6 +20,34 @@ use crate::workload::{Mix, Workload};
 /// The environment variable that, when it is set, keeps the directories of scenarios for a look after a failure.
 pub const KEEP: &str = "DBBAK_TEST_KEEP";
 
+/// Lets the user of a private server into a directory of a test's own that root has made: dbbak changes no directory that it did
+/// not make itself.
+///
+/// # Panics
+///
+/// When its mode cannot be set.
+pub fn let_in(dir: &Path) {
+    if rustix::process::geteuid().is_root() {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o711)).expect("setting a directory's mode");
+    }
+}
+
+/// Gives a file with keys to the user of root's private servers, as a server's keys belong to the server's user.
+///
+/// # Panics
+///
+/// When the system has no such user, or the file cannot be given away.
+pub fn give_keys(file: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("the system's users");
+    let id =
+        |name: &str| users.lines().find(|line| line.starts_with(&format!("{name}:")))?.split(':').nth(2)?.parse().ok();
+    let user: Option<u32> = id("mysql").or_else(|| id("nobody"));
+    std::os::unix::fs::chown(file, user, None).expect("giving a file away");
+}
+
 /// A server with a store beside it.
 ///
 /// # Panics
@@ -66,6 +94,7 @@ impl Scenario {
         let dir = tempfile::Builder::new().prefix("real-").disable_cleanup(keep).tempdir();
         let dir = dir.expect("a temporary directory");
         let root = dir.path().to_owned();
+        let_in(&root);
         let server = Server::start(&root.join("server"), options).expect("the server starts");
         let scenario = Self { server, count: AtomicU32::new(0), root, _dir: dir };
         for dir in ["scratch", "tmp"] {

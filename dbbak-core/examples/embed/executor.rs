@@ -54,6 +54,14 @@ impl Running {
         if let Some(dir) = &spec.cwd {
             command.current_dir(dir);
         }
+        match &spec.run_as {
+            // An executor that covers no directories must not start what needs them covered.
+            Some(user) if !user.screens.is_empty() => return Err(failed(io::ErrorKind::Unsupported.into())),
+            Some(user) => {
+                command.uid(user.uid).gid(user.gid).current_dir("/");
+            }
+            None => {}
+        }
         match (self.stdout.take(), &spec.stdin) {
             (Some(upstream), _) => command.stdin(upstream),
             (None, Stdin::Null) => command.stdin(Stdio::null()),

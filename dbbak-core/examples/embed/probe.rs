@@ -1,7 +1,7 @@
 //! A probe on the standard library: it looks, and changes nothing.
 
 use dbbak_core::{
-    probe::{FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize},
+    probe::{Access, FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize},
     tools::{Arg, QueryCommand},
 };
 use std::{
@@ -44,6 +44,16 @@ impl Probe for OwnProbe {
         let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
         dirs.push("/usr/sbin".into());
         names.iter().find_map(|name| dirs.iter().map(|dir| dir.join(name)).find(|path| path.is_file()))
+    }
+
+    fn access(&self, path: &Path) -> Result<Option<Access>, ProbeError> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            meta => {
+                let meta = meta.map_err(failed("look at", path))?;
+                Ok(Some(Access { owner: meta.uid(), group: meta.gid(), mode: meta.mode() & 0o7777 }))
+            }
+        }
     }
 
     fn path_state(&self, path: &Path) -> Result<PathState, ProbeError> {

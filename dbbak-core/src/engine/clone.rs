@@ -53,7 +53,8 @@ impl Engine for Clone {
     /// `program` is the client.
     fn backup_command(&self, job: &BackupJob<'_>) -> Result<CommandSpec, CommandError> {
         let login = job.config.mysql_option_file.clone().map_or(Login::Defaults, Login::OptionFile);
-        let client = Client { program: job.program.to_owned(), login, socket: job.config.server.socket.clone() };
+        let client =
+            Client { program: job.program.to_owned(), login, socket: job.config.server.socket.clone(), run_as: None };
         client.clone_local(job.target_dir)
     }
 

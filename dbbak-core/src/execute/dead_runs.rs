@@ -34,8 +34,9 @@ pub(super) fn sign(run_dir: &Path) -> Result<(), ExecuteError> {
 }
 
 /// Removes those beside a run directory whose runs are provably dead: of this user, readable by nobody else, made by a
-/// process that has gone, and named by no process that lives. Others stay.
-pub(super) fn remove_dead(run_dir: &Path) {
+/// process that has gone, and named by no process that lives. Others stay. `user`: whose they are while a private server
+/// runs, where that is another one.
+pub(super) fn remove_dead(run_dir: &Path, user: Option<u32>) {
     let Some(parent) = run_dir.parent() else { return };
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
@@ -44,20 +45,26 @@ pub(super) fn remove_dead(run_dir: &Path) {
             .to_string_lossy()
             .strip_prefix(SCRATCH_PREFIX)
             .is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        if named && path != run_dir && is_ours(&path) && is_dead(&path) {
+        if named && path != run_dir && is_ours(&path, user) && is_dead(&path) {
             // What cannot be removed is for the next run.
             let _ = files::remove_tree(&path);
         }
     }
 }
 
-fn is_ours(path: &Path) -> bool {
+fn is_ours(path: &Path, user: Option<u32>) -> bool {
     let Ok(meta) = fs::symlink_metadata(path) else { return false };
-    meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0
+    let own = meta.uid() == rustix::process::geteuid().as_raw() || Some(meta.uid()) == user;
+    meta.is_dir() && own && meta.mode() & 0o077 == 0
 }
 
 fn is_dead(path: &Path) -> bool {
-    let run = fs::read(path.join(RUN_FILE)).ok().and_then(|bytes| serde_json::from_slice::<RunFile>(&bytes).ok());
+    let file = path.join(RUN_FILE);
+    // Reading a pipe would wait for ever.
+    if !fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let run = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<RunFile>(&bytes).ok());
     let Some(RunFile { process, boot }) = run else { return false };
     if boot.is_some() && boot_id().is_some() && boot != boot_id() {
         return true;
@@ -103,7 +110,7 @@ mod tests {
         let other = made(parent.path(), "dbbak-restore-1", Some(&run(earlier, boot.clone())));
         let open = made(parent.path(), "dbbak-00000005", Some(&run(earlier, boot)));
         fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        remove_dead(&parent.path().join("dbbak-00000009"));
+        remove_dead(&parent.path().join("dbbak-00000009"), None);
         assert!(!dead.exists() && !rebooted.exists());
         assert!(living.exists() && unsigned.exists() && other.exists() && open.exists());
     }

@@ -298,6 +298,12 @@ pub enum ExecuteError {
         /// The tables, and what the server says of each.
         tables: Vec<String>,
     },
+    /// The user of a private server has made a link in its data: no server makes one.
+    #[error("a link was made in a private server's files: {}", path.display())]
+    PlantedLink {
+        /// The link.
+        path: PathBuf,
+    },
     /// The private server could not be asked at the end.
     #[error("the private server could not be examined: {problem}")]
     Examination {

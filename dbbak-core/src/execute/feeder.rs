@@ -1,7 +1,7 @@
 //! Runs the feeder: the second private server, which serves unpacked binlogs to the first one's applier.
 
 use super::{
-    Process,
+    Process, custody,
     error::ExecuteError,
     files,
     password::new_password,
@@ -62,6 +62,9 @@ impl RunningFeeder {
         files::write_private(&feeder.client_file, &login)?;
         let mut launch = feeder.launch.clone();
         launch.command = launch.command.option("--port", port);
+        if let Some(user) = &launch.command.run_as {
+            custody::give(&feeder.datadir, (user.uid, user.gid))?;
+        }
         let log_start = files::length(&launch.log);
         let mut process = running.spawn(&[launch])?;
         let deadline = running.clock.monotonic() + Duration::from_secs(seconds);

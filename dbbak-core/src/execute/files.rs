@@ -1,7 +1,8 @@
 //! Small files and directories of a run's own: private directories, logs, reports.
 #![expect(clippy::disallowed_methods, reason = "the work directory of a run is made and read here")]
 
-use super::{error::ExecuteError, tree::sync_dir};
+use super::{custody::adopt, error::ExecuteError, tree::sync_dir};
+use rustix::fs::OFlags;
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
@@ -38,6 +39,10 @@ pub(super) fn make_private(path: &Path) -> Result<(), ExecuteError> {
 
 /// Creates a directory and the parents that it lacks; it may exist if it is empty.
 pub(super) fn create_empty_dir(path: &Path) -> Result<(), ExecuteError> {
+    // A private server of another user passes what lies above.
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o751).create(parent).map_err(failed("create", parent))?;
+    }
     DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(failed("create", path))?;
     let mut entries = fs::read_dir(path).map_err(failed("read", path))?;
     match entries.next() {
@@ -53,6 +58,7 @@ pub(super) fn create_empty_dir(path: &Path) -> Result<(), ExecuteError> {
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ExecuteError> {
     let mut options = File::options();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed("create", path))?;
+    adopt(&file, path).map_err(failed("give away", path))?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
@@ -66,7 +72,10 @@ pub(super) fn copy_private(from: &Path, to: &Path) -> Result<(), ExecuteError> {
 /// Writes a file in the place of an older one, at once and durably.
 pub(super) fn write_replacing(path: &Path, bytes: &[u8]) -> Result<(), ExecuteError> {
     let staged = path.with_extension("tmp");
-    let mut file = File::create(&staged).map_err(failed("create", &staged))?;
+    // A private server's user may have made a link of that name.
+    remove_file(&staged)?;
+    let mut file = File::create_new(&staged).map_err(failed("create", &staged))?;
+    adopt(&file, &staged).map_err(failed("give away", &staged))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &staged))?;
     fs::rename(&staged, path).map_err(failed("rename", path))?;
     match path.parent() {
@@ -217,23 +226,33 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), ExecuteError> {
 
 /// Copies a file, by reflink where the file system can.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ExecuteError> {
-    reflink_copy::reflink_or_copy(from, to).map(drop).map_err(failed("copy", from))
+    reflink_copy::reflink_or_copy(from, to).map_err(failed("copy", from))?;
+    adopt(&open(to)?, to).map_err(failed("give away", to))
 }
 
 /// Creates a file that must not exist.
 pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
-    File::options().write(true).create_new(true).mode(0o640).open(path).map_err(failed("create", path))
+    let file = File::options().write(true).create_new(true).mode(0o640).open(path).map_err(failed("create", path))?;
+    adopt(&file, path).map_err(failed("give away", path))?;
+    Ok(file)
+}
+
+/// Opens a file itself, and not what a link of that name leads to.
+fn itself() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    options
 }
 
 /// Gives a file that somebody has open another text.
 pub(super) fn rewrite(path: &Path, text: &str) -> Result<(), ExecuteError> {
-    let file = File::options().write(true).truncate(true).open(path);
+    let file = itself().write(true).truncate(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed("write", path))
 }
 
 /// Cuts a file off.
 pub(super) fn truncate(path: &Path, length: u64) -> Result<(), ExecuteError> {
-    let file = File::options().write(true).open(path).map_err(failed("open", path))?;
+    let file = itself().write(true).open(path).map_err(failed("open", path))?;
     file.set_len(length).map_err(failed("cut", path))
 }
 
@@ -243,7 +262,7 @@ pub(super) fn overwrite(
     at: u64,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ExecuteError> {
-    let mut file = File::options().write(true).open(path).map_err(failed("open", path))?;
+    let mut file = itself().write(true).open(path).map_err(failed("open", path))?;
     file.seek(SeekFrom::Start(at)).and_then(|_| write(&mut file)).map_err(failed("write", path))
 }
 

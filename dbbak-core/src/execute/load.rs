@@ -1,6 +1,7 @@
 //! Makes an empty data directory, and loads a dump into it through a private server.
 
 use super::{
+    custody,
     error::ExecuteError,
     files,
     replay::{await_end, describe},
@@ -26,6 +27,11 @@ const BUFFER: usize = 1 << 18;
 ///
 /// [`ExecuteError::Initialise`] with what the program said.
 pub(super) fn init_datadir(step: &InitDatadir, running: &Running<'_>) -> Result<(), ExecuteError> {
+    if let Some(custody) = &step.custody {
+        // The program's user may not make it itself.
+        files::create_private_dir(&step.datadir)?;
+        custody::hand_over(custody)?;
+    }
     let exits = running.run(std::slice::from_ref(&step.launch))?;
     let made = files::names_in(&step.datadir.join("mysql")).is_ok_and(|names| !names.is_empty())
         || files::length(&step.datadir.join("mysql.ibd")) > 0;

@@ -6,6 +6,7 @@ mod catch_up;
 mod channels;
 mod chunks;
 mod clone;
+mod custody;
 mod dead_runs;
 mod dump;
 mod error;

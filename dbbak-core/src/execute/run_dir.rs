@@ -1,7 +1,7 @@
 //! The directory in which a private server runs.
 
 use super::{
-    Process, dead_runs,
+    Process, custody, dead_runs,
     error::ExecuteError,
     files,
     replay::{wait_until_ready, write_account},
@@ -22,15 +22,17 @@ pub(super) fn in_run_dir<T>(
     work: impl FnOnce() -> Result<T, ExecuteError>,
 ) -> Result<T, ExecuteError> {
     let persisted = persisted(server)?;
-    dead_runs::remove_dead(&server.run_dir);
+    dead_runs::remove_dead(&server.run_dir, server.custody.as_ref().map(|custody| custody.uid));
     // Whoever may write to its parent may have made one of this name: only one that is new is this run's own.
     files::create_new_dir(&server.run_dir)?;
     let result = dead_runs::sign(&server.run_dir).and_then(|()| work());
+    let taken_back = server.custody.as_ref().map_or(Ok(()), custody::take_back);
     let own = [&server.init_file, &server.client_file, &server.run_dir].map(|path| path.as_path());
     let keyring = server.keyring.iter().map(|file| file.to.as_path());
     let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
     let done = result?;
     removed?;
+    taken_back?;
     // The server's own settings for the replay are options, which end with it. Those of the source stay as they are.
     if self::persisted(server)? != persisted {
         let problem = format!("settings were persisted in the data ({PERSISTED})");
@@ -53,6 +55,10 @@ pub(super) fn start_server(server: &PrivateServer, running: &Running<'_>) -> Res
     write_account(server)?;
     for file in &server.keyring {
         files::copy_private(&file.from, &file.to)?;
+    }
+    if let Some(custody) = &server.custody {
+        custody::give(&server.run_dir, (custody.uid, custody.gid))?;
+        custody::hand_over(custody)?;
     }
     let log_start = files::length(&server.launch.log);
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;

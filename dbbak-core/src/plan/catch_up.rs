@@ -76,8 +76,12 @@ impl Restore<'_> {
             Family::Mariadb => "--gtid-ignore-duplicates=ON",
         });
         let (client, _) = self.family_tool(ToolRole::Client)?;
-        let asker =
-            Client { program: program(client)?.to_owned(), login: Login::OptionFile(login.clone()), socket: None };
+        let asker = Client {
+            program: program(client)?.to_owned(),
+            login: Login::OptionFile(login.clone()),
+            socket: None,
+            run_as: None,
+        };
         let query = if family == Family::Mysql { Query::ExecutedGtids } else { Query::BinlogGtids };
         let channels = request.catch_up.iter().enumerate().map(|(number, source)| {
             let ask = asker.query(query)?.spec().clone();

@@ -4,9 +4,10 @@ use super::{
     Plan, PlanError, Summary,
     backup::{binlog_dir, broken_warning, free_stamp, persisted, program, server_record, tool},
     keyring::keyring,
+    prisoner::{Reach, custody, imprisoned, prisoner, told},
     scratch::{self, Scratch},
     step::{
-        EndClones, InitDatadir, OpenClone, PassTree, PrivateServer, RecordBackup, RemoteClone, Step, SyncSide,
+        Custody, EndClones, InitDatadir, OpenClone, PassTree, PrivateServer, RecordBackup, RemoteClone, Step, SyncSide,
         TakeClone,
     },
 };
@@ -20,7 +21,7 @@ use crate::{
     store::{Encryption, LockScope, layout},
     survey::client_of,
     tools::{
-        Client, Dialect, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, ToolRole,
+        Client, Dialect, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole,
         carried_settings, encryption_settings, format_settings,
     },
 };
@@ -95,6 +96,12 @@ pub(super) fn plan_clone(
     let ts = free_stamp(catalog, now)?;
     let id = BackupId::full(ts);
     let Scratch { dir: scratch, same_filesystem } = scratch::backup_scratch(config, facts, root, ts)?;
+    let reach = Reach {
+        workdir: &scratch,
+        run_dir: scratch.join("r"),
+        programs: vec![program(mysqld)?, program(client_tool)?],
+    };
+    let prisoner = prisoner(config, facts, &reach)?;
     let work = Work {
         config,
         facts,
@@ -104,10 +111,12 @@ pub(super) fn plan_clone(
         client: program(client_tool)?,
         log: root.join("logs").join(format!("{id}.log")),
         scratch,
+        prisoner,
     };
     let mut plan = Plan::new("backup", now);
     plan.locks = vec![LockScope::Backups];
     plan.reasons.push(reason);
+    plan.reasons.extend(told(facts, work.prisoner.as_ref()));
     if !server.log_bin {
         plan.warnings.push("the server writes no binlog: this backup cannot start a point-in-time recovery".into());
     }
@@ -124,7 +133,9 @@ pub(super) fn plan_clone(
     }
     plan.steps.push(Step::CreateStoreDir { key: layout::backup(&id) });
     plan.steps.push(Step::CreateDir { path: work.scratch.clone() });
-    if let Some(uid) = gives_to {
+    // Where it is cloned from elsewhere, the private server makes the copy.
+    let writer = work.prisoner.as_ref().filter(|_| config.clone_donor.is_some()).map(|user| user.uid);
+    if let Some(uid) = gives_to.or(writer) {
         plan.steps.push(Step::GiveDir { path: work.scratch.clone(), uid });
     }
     plan.steps.push(Step::CreateDir { path: work.scratch.join("tmp") });
@@ -191,6 +202,8 @@ struct Work<'a> {
     log: PathBuf,
     /// The run's own directory.
     scratch: PathBuf,
+    /// Whom private servers run as, where that is not dbbak's own user.
+    prisoner: Option<RunAs>,
 }
 
 impl Work<'_> {
@@ -290,11 +303,20 @@ impl Work<'_> {
             settings: format_settings(&self.settings()),
             run_as: self.run_as(),
         };
-        Ok(InitDatadir { datadir, launch: Launch { command: command.build()?, log: self.log.clone() } })
+        Ok(InitDatadir {
+            custody: self.custody(),
+            datadir,
+            launch: Launch { command: command.build()?.run_as(self.prisoner.clone()), log: self.log.clone() },
+        })
     }
 
     fn run_as(&self) -> Option<String> {
-        self.facts.host.root.then(|| "root".to_owned())
+        (self.facts.host.root && self.prisoner.is_none()).then(|| "root".to_owned())
+    }
+
+    /// What belongs to the private servers' user while they run.
+    fn custody(&self) -> Option<Custody> {
+        custody(self.prisoner.as_ref(), &self.scratch, &["clone", "empty", "tmp", "log"])
     }
 
     /// The client of the private server.
@@ -304,6 +326,7 @@ impl Work<'_> {
             program: self.client.to_owned(),
             login: Login::OptionFile(run_dir.join("client.cnf")),
             socket: Some(run_dir.join("s")),
+            run_as: self.prisoner.clone(),
         }
     }
 
@@ -353,7 +376,7 @@ impl Work<'_> {
         let client = self.private_client();
         let account = "dbbak_clone".to_owned();
         let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
-        Ok(PrivateServer {
+        let server = PrivateServer {
             launch: Launch { command, log: self.log.clone() },
             datadir: datadir.to_owned(),
             ping: client.query(Query::Ping)?.spec().clone(),
@@ -367,7 +390,9 @@ impl Work<'_> {
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
             keyring: keyring(self.config, self.encrypted(), datadir)?,
-        })
+            custody: None,
+        };
+        Ok(imprisoned(server, self.prisoner.as_ref(), self.custody()))
     }
 
     /// Puts the copy into the store: by a rename where that is possible, else by copying.

@@ -519,6 +519,24 @@ pub enum PlanError {
         /// Why.
         reason: String,
     },
+    /// There is no user that private servers could run as.
+    #[error("there is no user that private servers could run as{}: {problem}", user.as_ref().map(|user| format!(" ({user})")).unwrap_or_default())]
+    NoPrivateUser {
+        /// Whom the configuration names.
+        user: Option<String>,
+        /// Why that is not possible.
+        problem: String,
+    },
+    /// The user that private servers run as cannot reach what they need.
+    #[error("private servers run as {user}, who may not enter {}: {} is needed", dir.display(), needed.display())]
+    ClosedToUser {
+        /// The user.
+        user: String,
+        /// The directory.
+        dir: PathBuf,
+        /// What lies below it.
+        needed: PathBuf,
+    },
     /// Restored files cannot be given to the owner asked for.
     #[error("the restored files cannot be given to {owner}: {reason}")]
     NoOwner {

@@ -4,8 +4,9 @@ use super::{
     Plan, PlanError,
     backup::program,
     keyring::{encryption_of, keyring},
+    prisoner::imprisoned,
     restore::{Restore, short, stored},
-    step::{InitDatadir, KeyringFile, LoadDump, PassTree, PrivateServer, Step},
+    step::{Custody, InitDatadir, KeyringFile, LoadDump, PassTree, PrivateServer, Step},
 };
 use crate::{
     catalog::Backup,
@@ -13,8 +14,8 @@ use crate::{
     facts::{Facts, StoredBackup},
     model::TreeName,
     tools::{
-        Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version,
-        carried_settings, encryption_settings, format_settings,
+        Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion,
+        Version, carried_settings, encryption_settings, format_settings,
     },
 };
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ impl Restore<'_> {
             server: (program(server)?, version),
             client: program(client)?,
             run_as: self.run_as(),
+            prisoner: self.prisoner.clone(),
+            custody: self.custody(),
             id: short(&self.request.id),
         };
         plan.steps.extend(job.plan()?);
@@ -65,6 +68,8 @@ struct LoadJob<'a> {
     server: (&'a Path, &'a ToolVersion),
     client: &'a Path,
     run_as: Option<String>,
+    prisoner: Option<RunAs>,
+    custody: Option<Custody>,
     id: String,
 }
 
@@ -100,7 +105,11 @@ impl LoadJob<'_> {
             Step::CreateDir { path: tmp.clone() },
             Step::InitDatadir(Box::new(InitDatadir {
                 datadir: self.datadir.clone(),
-                launch: Launch { command: initialise, log: self.workdir.join("initialise.log") },
+                custody: self.custody.clone(),
+                launch: Launch {
+                    command: initialise.run_as(self.prisoner.clone()),
+                    log: self.workdir.join("initialise.log"),
+                },
             })),
             Step::LoadDump(Box::new(self.load(&tmp, settings, log, keyring)?)),
             Step::RemoveTree { path: tmp },
@@ -154,6 +163,7 @@ impl LoadJob<'_> {
             program: self.client.to_owned(),
             login: Login::OptionFile(client_file.clone()),
             socket: Some(socket.clone()),
+            run_as: self.prisoner.clone(),
         };
         // The dump has replaced the accounts: a session that is in stays in, and nobody else gets in any more.
         let farewell = format!("SET sql_log_bin=0; DROP USER IF EXISTS '{account}'@'localhost'; SHUTDOWN;");
@@ -163,23 +173,28 @@ impl LoadJob<'_> {
             client: Launch { command: client.replay()?, log },
             farewell: farewell.clone(),
             bytes: self.stored.trees.get(&TreeName::Dump).copied().flatten(),
-            server: PrivateServer {
-                launch: Launch { command, log: self.workdir.join("server.log") },
-                datadir: self.datadir.clone(),
-                ping: client.query(Query::Ping)?.spec().clone(),
-                statements: client.statements(farewell)?,
-                run_dir,
-                socket,
-                init_file,
-                client_file,
-                account,
-                log_dir: self.workdir.join("replay-log"),
-                log_name: "replay.000001"
-                    .parse()
-                    .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-                start_timeout_seconds: self.config.server.start_timeout_seconds,
-                keyring,
-            },
+            server: imprisoned(
+                PrivateServer {
+                    launch: Launch { command, log: self.workdir.join("server.log") },
+                    datadir: self.datadir.clone(),
+                    ping: client.query(Query::Ping)?.spec().clone(),
+                    statements: client.statements(farewell)?,
+                    run_dir,
+                    socket,
+                    init_file,
+                    client_file,
+                    account,
+                    log_dir: self.workdir.join("replay-log"),
+                    log_name: "replay.000001"
+                        .parse()
+                        .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
+                    start_timeout_seconds: self.config.server.start_timeout_seconds,
+                    keyring,
+                    custody: None,
+                },
+                self.prisoner.as_ref(),
+                self.custody.clone(),
+            ),
         })
     }
 }

@@ -26,6 +26,7 @@ mod load;
 mod origin;
 mod orphans;
 mod past;
+mod prisoner;
 mod private_server;
 mod ready;
 mod reindex;
@@ -71,7 +72,7 @@ pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
 pub use start::Lead;
 pub use step::{
-    BinlogCopy, CatchUp, Channel, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
+    BinlogCopy, CatchUp, Channel, Custody, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
     InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, OptionFiles, Ownership, PassTree,
     PersistedSettings, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, RecordTrees, Relay, RemoteClone, Replay,
     RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,

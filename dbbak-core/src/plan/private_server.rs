@@ -6,10 +6,11 @@ use super::{
     batches::Division,
     gtid_mode,
     keyring::{self, encryption_of},
+    prisoner::{Reach, custody, imprisoned, prisoner, told},
     replay,
     restore::{Restore, short, stored},
     select::Window,
-    step::{KeyringFile, PrivateServer},
+    step::{Custody, KeyringFile, PrivateServer},
     time_zone, untold,
 };
 use crate::{
@@ -18,8 +19,8 @@ use crate::{
     halfway::{REPLAY_BASE, REPLAY_LOG},
     store::Encryption,
     tools::{
-        Client, Family, Launch, Login, PrivateServerCommand, Query, ToolRole, ToolVersion, Version, carried_settings,
-        encryption_settings,
+        Client, Family, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion, Version,
+        carried_settings, encryption_settings,
     },
 };
 use std::{collections::BTreeMap, path::Path};
@@ -41,7 +42,31 @@ impl<'a> Restore<'a> {
 
     /// The servers refuse to run as root without being told so.
     pub(super) fn run_as(&self) -> Option<String> {
-        self.facts.host.root.then(|| "root".to_owned())
+        (self.facts.host.root && self.prisoner.is_none()).then(|| "root".to_owned())
+    }
+
+    /// Whom private servers run as.
+    pub(super) fn find_prisoner(&self) -> Result<Option<RunAs>, PlanError> {
+        let roles = [ToolRole::Server, ToolRole::Client, ToolRole::BinlogReader];
+        let tools = roles.into_iter().filter_map(|role| self.facts.tool(role)?.path.as_deref());
+        let reach = Reach {
+            workdir: &self.workdir,
+            run_dir: self.run_dir(),
+            programs: tools.chain(self.facts.install_db.as_deref()).collect(),
+        };
+        prisoner(self.config, self.facts, &reach)
+    }
+
+    /// Says whom they run as, where dbbak is root.
+    pub(super) fn whom_servers_run_as(&self) -> Option<String> {
+        told(self.facts, self.prisoner.as_ref())
+    }
+
+    /// What belongs to their user while they run.
+    pub(super) fn custody(&self) -> Option<Custody> {
+        let names = ["data", "tmp", "load", "binlogs", "replay-log", "catch-up"];
+        let names: Vec<&str> = names.into_iter().chain(replay::OWN_DIRS).collect();
+        custody(self.prisoner.as_ref(), &self.workdir, &names)
     }
 
     pub(super) fn private_server(
@@ -101,7 +126,7 @@ impl<'a> Restore<'a> {
             "SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SET GLOBAL innodb_flush_log_at_trx_commit=1; \
              SET GLOBAL sync_binlog=1; SHUTDOWN;"
         );
-        Ok(PrivateServer {
+        let server = PrivateServer {
             launch: Launch { command, log: self.workdir.join("server.log") },
             datadir,
             ping: client.query(Query::Ping)?.spec().clone(),
@@ -115,7 +140,9 @@ impl<'a> Restore<'a> {
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
             keyring,
-        })
+            custody: None,
+        };
+        Ok(imprisoned(server, self.prisoner.as_ref(), self.custody()))
     }
 
     /// Warns of an upgrade of the server within the window.
@@ -154,7 +181,12 @@ impl<'a> Restore<'a> {
     pub(super) fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
         let (client, _) = self.family_tool(ToolRole::Client)?;
         let login = Login::OptionFile(option_file.to_owned());
-        Ok(Client { program: program(client)?.to_owned(), login, socket: Some(socket.to_owned()) })
+        Ok(Client {
+            program: program(client)?.to_owned(),
+            login,
+            socket: Some(socket.to_owned()),
+            run_as: self.prisoner.clone(),
+        })
     }
 
     /// The variables of the server that was backed up, as far as they were kept.

@@ -11,7 +11,8 @@ use crate::{
     facts::CutFact,
     model::{BinlogName, BinlogPosition, Goal, GtidSet},
     tools::{
-        Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, Version,
+        Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, RunAs,
+        Version,
     },
 };
 use std::{
@@ -183,6 +184,7 @@ pub(super) struct RelayJob<'a> {
     pub id: &'a str,
     pub server_program: &'a Path,
     pub run_as: Option<String>,
+    pub prisoner: Option<RunAs>,
     pub stop: Option<u64>,
     pub client: Client,
     pub reader: ReplayReader,
@@ -260,9 +262,11 @@ impl RelayJob<'_> {
             server_id: self.server_ids.1,
             run_as: self.run_as.clone(),
         }
-        .build()?;
+        .build()?
+        .run_as(self.prisoner.clone());
         let login = Login::OptionFile(client_file.clone());
-        let ping = Client { program: self.client.program.clone(), login, socket: None };
+        let ping =
+            Client { program: self.client.program.clone(), login, socket: None, run_as: self.client.run_as.clone() };
         Ok(Feeder {
             launch: Launch { command, log: self.workdir.join("feeder.log") },
             datadir,

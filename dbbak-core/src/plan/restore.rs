@@ -26,7 +26,7 @@ use crate::{
     model::{BinlogName, BinlogPosition, TreeName},
     store::{BinlogEntry, LockScope, layout},
     tools::{
-        Dialect, Family, Launch, ReplayReader, ToolRole, ToolVersion, UntestedSeries, Version, key_options,
+        Dialect, Family, Launch, ReplayReader, RunAs, ToolRole, ToolVersion, UntestedSeries, Version, key_options,
         parse_server_version, untested_series,
     },
 };
@@ -65,6 +65,7 @@ pub fn plan_restore(
     if selection.window.is_none() {
         restore.check_space(restore.data_space())?;
     }
+    plan.reasons.extend(restore.whom_servers_run_as());
     restore.bring_up(&mut plan)?;
     restore.cut_ties(&mut plan);
     let mut not_in_log = Vec::new();
@@ -146,6 +147,8 @@ pub(super) struct Restore<'a> {
     base: (TreeName, bool),
     /// The family of the server that was backed up.
     pub(super) family: Family,
+    /// Whom private servers run as, where that is not dbbak's own user.
+    pub(super) prisoner: Option<RunAs>,
 }
 
 impl<'a> Restore<'a> {
@@ -173,8 +176,11 @@ impl<'a> Restore<'a> {
         };
         let family = family_of(full).unwrap_or(engine.tool().family());
         let window = selection.window.as_ref();
-        let restore = Restore { family, config, catalog, facts, request, chain, window, workdir, engine, base };
+        let prisoner = None;
+        let mut restore =
+            Restore { family, config, catalog, facts, request, chain, window, workdir, engine, base, prisoner };
         restore.check_workdir()?;
+        restore.prisoner = restore.find_prisoner()?;
         Ok(restore)
     }
 
@@ -423,6 +429,7 @@ impl<'a> Restore<'a> {
                 copies,
                 server_program: program(mysqld)?,
                 run_as: self.run_as(),
+                prisoner: self.prisoner.clone(),
                 stop,
                 client: client.clone(),
                 reader: reader.clone(),
@@ -439,7 +446,7 @@ impl<'a> Restore<'a> {
             plan.steps.push(Step::CreateDir { path: path.clone() });
         }
         let examination = Some(self.examination(client.clone(), self.early_check()));
-        let (reader, client) = (reader.build()?, client.replay()?);
+        let (reader, client) = (reader.build()?.run_as(self.prisoner.clone()), client.replay()?);
         plan.steps.push(Step::Replay(Box::new(Replay {
             server,
             relay,

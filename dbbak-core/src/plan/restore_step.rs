@@ -323,6 +323,22 @@ pub struct PrivateServer {
     /// What lies in its data directory while it runs, and tells it where its keys are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keyring: Vec<KeyringFile>,
+    /// What is its user's while it runs, where that is not dbbak's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody: Option<Custody>,
+}
+
+/// What belongs to a private server's user while the server runs, and comes back when it has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Custody {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+    /// The directory that it all lies in. It stays dbbak's; its group is the user's, so that the server can pass it.
+    pub dir: PathBuf,
+    /// What the server reads and writes, with all that lies in it; what is not there is passed over.
+    pub trees: Vec<PathBuf>,
 }
 
 /// A file that tells a server where its keys are. It holds none, but may hold what unlocks them.

@@ -1,7 +1,7 @@
 //! The closed vocabulary of steps that plans are made of.
 
 pub use super::restore_step::{
-    BinlogCopy, CatchUp, Channel, Examination, Examine, Feeder, GoingOn, KeyringFile, MakeReady, Ownership,
+    BinlogCopy, CatchUp, Channel, Custody, Examination, Examine, Feeder, GoingOn, KeyringFile, MakeReady, Ownership,
     PlaceBinlogs, PrivateServer, Relay, Replay, UnpackBinlogs,
 };
 use crate::{
@@ -385,6 +385,9 @@ pub struct InitDatadir {
     pub datadir: PathBuf,
     /// The program.
     pub launch: Launch,
+    /// What is its user's while it works, where that is not dbbak's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custody: Option<Custody>,
 }
 
 /// The loading of a dump.

@@ -16,6 +16,12 @@ use std::{io::Read, path::Path};
 ///
 /// When `/etc/passwd` or `/etc/group` cannot be read, or `getent` cannot be started.
 pub fn owner(facts: &mut Facts, owner: &OwnerName, probe: &dyn Probe) -> Result<(), SurveyError> {
+    facts.owner = Some(look_up_in(owner, probe)?);
+    Ok(())
+}
+
+/// The numbers of an owner, or why they are not known.
+pub(super) fn look_up_in(owner: &OwnerName, probe: &dyn Probe) -> Result<Result<OwnerFact, String>, SurveyError> {
     let mut users = read(probe, "/etc/passwd")?;
     let mut groups = read(probe, "/etc/group")?;
     if let Some(getent) = probe.find_program(&["getent"]) {
@@ -36,8 +42,7 @@ pub fn owner(facts: &mut Facts, owner: &OwnerName, probe: &dyn Probe) -> Result<
             complete(&mut groups, "group", group)?;
         }
     }
-    facts.owner = Some(look_up(owner, &users, &groups));
-    Ok(())
+    Ok(look_up(owner, &users, &groups))
 }
 
 fn read(probe: &dyn Probe, path: &str) -> Result<String, SurveyError> {

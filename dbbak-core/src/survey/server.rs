@@ -25,6 +25,7 @@ pub fn client_of(config: &Config, program: &Path) -> Client {
         program: program.to_owned(),
         login: config.mysql_option_file.clone().map_or(Login::Defaults, Login::OptionFile),
         socket: config.server.socket.clone(),
+        run_as: None,
     }
 }
 

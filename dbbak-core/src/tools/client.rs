@@ -7,6 +7,7 @@ use super::{
     encryption::ask_encrypted,
     examine::ask_prepared,
     login::Login,
+    run_as::RunAs,
     secrets::masked,
     stderr_scan::FailureClass,
     tablespace_ids::{ask_tablespaces, ask_without_tablespace},
@@ -27,6 +28,9 @@ pub struct Client {
     pub login: Login,
     /// The server's socket, where the option file does not name it.
     pub socket: Option<PathBuf>,
+    /// Whom the program runs as; `None` for dbbak's own user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
 }
 
 /// The questions that dbbak asks a server. None of them changes anything.
@@ -263,7 +267,7 @@ impl Client {
     }
 
     fn login(&self) -> Result<CommandSpec, CommandError> {
-        let spec = self.login.command(&self.program)?;
+        let spec = self.login.command(&self.program)?.run_as(self.run_as.clone());
         match &self.socket {
             Some(socket) => spec.path_option("--socket", socket),
             None => Ok(spec),
@@ -339,7 +343,12 @@ mod tests {
     use insta::assert_snapshot;
 
     fn client(program: &str) -> Client {
-        Client { program: program.into(), login: Login::OptionFile("/etc/dbbak/backup.cnf".into()), socket: None }
+        Client {
+            program: program.into(),
+            login: Login::OptionFile("/etc/dbbak/backup.cnf".into()),
+            socket: None,
+            run_as: None,
+        }
     }
 
     fn dialect(family: Family, version: &str) -> Dialect {

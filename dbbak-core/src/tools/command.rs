@@ -1,5 +1,6 @@
 //! Holds a command as data: what to run, never the running of it.
 
+use super::run_as::RunAs;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
 use std::{
     borrow::Cow,
@@ -31,6 +32,9 @@ pub struct CommandSpec {
     /// What the command reads.
     #[serde(default)]
     pub stdin: Stdin,
+    /// Whom it runs as; `None` for the caller's own user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
 }
 
 /// What a command finds on its standard input.
@@ -253,6 +257,7 @@ impl CommandSpec {
             env: BTreeMap::from([("LC_ALL".into(), "C".into()), ("TZ".into(), "UTC".into())]),
             cwd: None,
             stdin: Stdin::Null,
+            run_as: None,
         }
     }
 
@@ -309,6 +314,15 @@ impl CommandSpec {
         self
     }
 
+    /// Sets whom it runs as.
+    pub fn run_as(mut self, user: Option<RunAs>) -> Self {
+        if let Some(dir) = user.as_ref().and_then(|user| user.tmpdir.to_str()) {
+            self.env.insert("TMPDIR".into(), dir.into());
+        }
+        self.run_as = user;
+        self
+    }
+
     /// The arguments as they may be shown: secrets are masked.
     pub fn masked_args(&self) -> impl Iterator<Item = &str> {
         self.args.iter().map(Arg::masked)
@@ -353,6 +367,11 @@ impl QueryCommand {
 /// One line as in that file, and status 2 for what it does not know.
 pub fn account_query(getent: &Path, database: &str, name: &str) -> QueryCommand {
     QueryCommand::of(CommandSpec::new(getent).args([database, "--", name]))
+}
+
+/// Asks whether the system lets this process have a mount namespace of its own, in which nothing is changed.
+pub fn namespace_query(unshare: &Path) -> QueryCommand {
+    QueryCommand::of(CommandSpec::new(unshare).args(["--mount", "--propagation", "private", "--", "true"]))
 }
 
 impl fmt::Display for QueryCommand {

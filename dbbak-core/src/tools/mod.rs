@@ -38,6 +38,7 @@ mod prepare_options;
 mod recorded;
 mod remote_clone;
 mod remote_reader;
+mod run_as;
 mod secrets;
 mod settings;
 mod stderr_scan;
@@ -66,8 +67,8 @@ pub use clone::{
     parse_uncloned,
 };
 pub use command::{
-    Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, account_query, help_query, shell_quoted,
-    version_query,
+    Arg, CommandError, CommandSpec, MASK, QueryCommand, Secret, Stdin, account_query, help_query, namespace_query,
+    shell_quoted, version_query,
 };
 pub use coordinates::{GaleraInfo, SlaveInfo, SourcePosition, parse_binlog_info, parse_galera_info, parse_slave_info};
 pub use dump::{DumpCommand, DumpError, DumpFacts, DumpScan, DumpWay};
@@ -99,6 +100,7 @@ pub use prepare_options::{PrepareOptions, key_options, key_variables, prepare_op
 pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};
 pub use remote_reader::{RemoteReader, delivered_size, judge_head_reader};
+pub use run_as::{RunAs, Screen};
 pub use secrets::{is_secret_name, is_secret_option, masked, masked_file, masked_statement, shown_value};
 pub use settings::{
     CHANNELS, Fate, Row as SettingRow, ToldSetting, fate_of, rows as setting_rows, told_settings, unknown_settings,

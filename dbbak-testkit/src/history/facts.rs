@@ -6,8 +6,8 @@ use dbbak_core::{
     catalog::{Backup, Catalog, Timeline},
     config::Config,
     facts::{
-        CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, PastFact, PastFile, ServerFacts,
-        SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
+        CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, OwnerFact, PastFact, PastFile,
+        PrisonFacts, PrisonUser, ServerFacts, SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
     },
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, TreeName},
     plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
@@ -81,6 +81,10 @@ impl History {
             uid: Some(1000),
             temp_dir: "/tmp".into(),
         });
+        // Looked at where dbbak is root alone; a test may make it that.
+        let owner = OwnerFact { uid: 105, gid: 112 };
+        let user = Ok(PrisonUser { name: "mysql".into(), owner, why: "no other user is known of the data".into() });
+        facts.prison = Some(PrisonFacts { user, access: BTreeMap::new(), screens: false });
         facts.tools = self.product.tools();
         facts.server = Some(Ok(self.server()));
         for (path, device, network) in [(ROOT, 1, true), (SCRATCH, 2, false), (DATADIR, 3, false)] {

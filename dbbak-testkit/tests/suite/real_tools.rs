@@ -142,7 +142,7 @@ fn real_server_answers_every_question() {
     let server = MariadbServer::start(dir.path(), Options::default()).unwrap();
     server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT) ENGINE=InnoDB; INSERT INTO d.t VALUES (1)");
     let login = Login::OptionFile(server.backup_option_file());
-    let client = Client { program: program("mariadb"), login, socket: None };
+    let client = Client { program: program("mariadb"), login, socket: None, run_as: None };
     let variables = parse_variables(&ask(&client, Query::Variables)).unwrap();
     let (flavor, version) = parse_server_version(&variables["version"], &variables["version_comment"]).unwrap();
     assert_eq!(flavor, Flavor::Mariadb);
@@ -237,8 +237,12 @@ fn real_private_server_takes_a_replay_and_logs_it() {
     server.sql("INSERT INTO d.t VALUES (1, x'00')");
     server.sql("FLUSH BINARY LOGS");
     server.sql("SET binlog_format=STATEMENT; INSERT INTO d.t VALUES (2, 'a\\r\\nb')");
-    let client =
-        Client { program: program("mariadb"), login: Login::OptionFile(server.root_option_file()), socket: None };
+    let client = Client {
+        program: program("mariadb"),
+        login: Login::OptionFile(server.root_option_file()),
+        socket: None,
+        run_as: None,
+    };
     let variables = parse_variables(&ask(&client, Query::Variables)).unwrap();
     let rows = server.value("SELECT MD5(GROUP_CONCAT(a, HEX(b) ORDER BY a)) FROM d.t");
     let logs: Vec<PathBuf> = parse_binary_logs(&ask(&client, Query::BinaryLogs))

@@ -154,7 +154,7 @@ impl<'a> DemoServer<'a> {
     /// The client, as root.
     pub(super) fn client(&self) -> Client {
         let login = Login::OptionFile(self.option_file.clone());
-        Client { program: self.programs.client.clone(), login, socket: Some(self.dir.join("s")) }
+        Client { program: self.programs.client.clone(), login, socket: Some(self.dir.join("s")), run_as: None }
     }
 
     /// Runs statements and returns what the client printed.

@@ -103,6 +103,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         statements: CommandSpec::new("/bin/statements"),
         start_timeout_seconds: 60,
         keyring: Vec::new(),
+        custody: None,
     };
     let replay = Replay {
         server,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dbbak_testkit::looking::files_below;
 use dbbak_testkit::real::{encryption_plugins, require_mysql, require_servers};
-use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::scenario::{Scenario, give_keys, let_in};
 use dbbak_testkit::server::{Checksums, Options, Server, mysql_with_manifest};
 use tempfile::TempDir;
 
@@ -46,6 +46,7 @@ fn real_mysql_encrypted_tables_need_their_keyring() {
         return;
     }
     let dir = TempDir::new().unwrap();
+    let_in(dir.path());
     let keys = dir.path().join("keyring");
     let place = format!(r#"{{"path": "{}", "read_only": false}}"#, keys.display());
     let source = mysql_with_manifest(&dir.path().join("source"), COMPONENT, &place).unwrap();
@@ -75,6 +76,7 @@ fn real_mysql_encrypted_tables_need_their_keyring() {
     check_says(&scenario, "a private server would not find the keys");
 
     let (manifest, config) = (dir.path().join("mysqld.my"), dir.path().join("component_keyring_file.cnf"));
+    give_keys(&keys);
     fs::write(&manifest, COMPONENT).unwrap();
     fs::write(&config, &place).unwrap();
     let keyring = format!("keyring_files: [{}, {}]", manifest.display(), config.display());
@@ -131,6 +133,7 @@ fn real_encrypted_tables_need_their_keys() {
     let keys = tempfile::NamedTempFile::new().unwrap();
     let key = "a7addd9adea9978fda19f21e6be987880e68ac92632ca052e5bb42b1a506939a";
     fs::write(keys.path(), format!("1;{key}\n")).unwrap();
+    give_keys(keys.path());
     let key_options = [
         format!("--plugin-dir={}", plugins.display()),
         "--plugin-load-add=file_key_management".to_owned(),

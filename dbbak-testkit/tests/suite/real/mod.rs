@@ -25,6 +25,7 @@ mod names;
 mod odd_statements;
 mod past;
 mod pitr;
+mod prison;
 mod proof;
 mod reading;
 mod ready;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dbbak_testkit::looking::files_below;
 use dbbak_testkit::real::{find_mysql_program, require_xtrabackup};
-use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::scenario::{Scenario, give_keys, let_in};
 use dbbak_testkit::server::{Options, Server, mysql_with_manifest};
 use tempfile::TempDir;
 
@@ -277,6 +277,7 @@ fn real_mysql_xtrabackup_encrypted_tables_need_their_keyring() {
         return;
     }
     let dir = TempDir::new().unwrap();
+    let_in(dir.path());
     let keys = dir.path().join("keyring");
     let place = format!(r#"{{"path": "{}", "read_only": false}}"#, keys.display());
     let source = mysql_with_manifest(&dir.path().join("source"), COMPONENT, &place).unwrap();
@@ -299,6 +300,7 @@ fn real_mysql_xtrabackup_encrypted_tables_need_their_keyring() {
     assert!(scenario.listed().is_empty());
 
     let (manifest, file) = (dir.path().join("mysqld.my"), dir.path().join("component_keyring_file.cnf"));
+    give_keys(&keys);
     fs::write(&manifest, COMPONENT).unwrap();
     fs::write(&file, &place).unwrap();
     let keyring = format!("keyring_files: [{}, {}]", manifest.display(), file.display());

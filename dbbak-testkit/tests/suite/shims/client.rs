@@ -12,7 +12,7 @@ use std::{
 };
 
 fn client(bench: &Bench) -> Client {
-    Client { program: bench.shims.client.clone(), login: Login::Defaults, socket: None }
+    Client { program: bench.shims.client.clone(), login: Login::Defaults, socket: None, run_as: None }
 }
 
 fn ask(bench: &Bench, query: Query) -> String {

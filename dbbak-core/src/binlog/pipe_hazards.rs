@@ -2,6 +2,7 @@
 
 use super::client_lexer::{self, Reading};
 use super::compressed::{open as open_compressed, open_payload};
+use super::ddl::defines_event;
 use super::error::{BinlogError, Damage};
 use super::head::{Opened, open};
 use super::header::event_type;
@@ -30,8 +31,11 @@ pub struct PipeHazard {
 /// What becomes of statements that go by the account that ran them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accounts {
-    /// The client's account would be taken: they are no safe text.
-    Lost,
+    /// The client's account would be taken, and its server for the one that they come from: they are no safe text.
+    Lost {
+        /// The id of that server, which is the source's own where that is known.
+        server_id: Option<u32>,
+    },
     /// Whoever replays them sees to it.
     Kept,
 }
@@ -73,7 +77,7 @@ pub fn pipe_hazard(
         if at >= from {
             let found = match event.header.event_type {
                 event_type::TRANSACTION_PAYLOAD => payload(&mut event.body, &mut session),
-                kind => look(kind, &mut event.body, &mut session),
+                kind => look(kind, event.header.server_id, &mut event.body, &mut session),
             };
             match found {
                 Some(Ok(())) => {}
@@ -114,7 +118,7 @@ fn payload(body: &mut Body<'_, '_>, session: &mut Session) -> Looked {
             Frame::End => return Some(Ok(())),
             Frame::Damaged(_) => return None,
         };
-        if let Err(problem) = look(event.header.event_type, &mut event.body, session)? {
+        if let Err(problem) = look(event.header.event_type, event.header.server_id, &mut event.body, session)? {
             return Some(Err(problem));
         }
         if event.finish().ok()?.is_some() {
@@ -123,7 +127,7 @@ fn payload(body: &mut Body<'_, '_>, session: &mut Session) -> Looked {
     }
 }
 
-fn look<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Looked {
+fn look<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut Session) -> Looked {
     let problem = match kind {
         event_type::TABLE_MAP => {
             body.skip(6 + 2)?;
@@ -132,7 +136,7 @@ fn look<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Look
             line_in("a schema's name", &database).or(line_in("a table's name", &name(body)?))
         }
         event_type::QUERY | event_type::EXECUTE_LOAD_QUERY | event_type::QUERY_COMPRESSED => {
-            return query(kind, body, session);
+            return query(kind, server_id, body, session);
         }
         event_type::USER_VAR => {
             let length = body.u32()? as usize;
@@ -161,7 +165,7 @@ fn look<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Look
 /// MariaDB's note of the oldest binlog that a recovery needs.
 const BINLOG_CHECKPOINT: u8 = 161;
 
-fn query<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Looked {
+fn query<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut Session) -> Looked {
     // Session, execution time.
     body.skip(4 + 4)?;
     let database = usize::from(body.u8()?);
@@ -198,9 +202,19 @@ fn query<S: Source + Read>(kind: u8, body: &mut S, session: &mut Session) -> Loo
     if let Err(doubt) = client_lexer::check(&text, session.reading()) {
         return Some(Err((format!("a statement could end elsewhere for the client: {doubt}"), Some(told()))));
     }
+    if let Accounts::Lost { server_id: Some(own) } = session.accounts
+        && own != server_id
+        && defines_event(&told())
+    {
+        // Whoever applied it has disabled the event, and noted whose it is.
+        let problem = format!(
+            "a statement makes or changes an event of server {server_id}, which a client would take for its own server's"
+        );
+        return Some(Err((problem, Some(told()))));
+    }
     Some(match status.invoker {
         // A reader prints nothing of it: the client's own account would be taken.
-        Some((user, host)) if session.accounts == Accounts::Lost && !names_definer(&told()) => {
+        Some((user, host)) if session.accounts != Accounts::Kept && !names_definer(&told()) => {
             let account = format!("{user}@{host}");
             let problem = format!("a statement goes by the account that ran it, {}", Printable(&account));
             Err((problem, Some(told())))

@@ -44,6 +44,8 @@ pub struct Transaction {
     /// Whether it ends with a logged COMMIT, and not with the commit of an engine: it changed tables without transactions alone. Not
     /// known of a transaction that comes from an index.
     pub plain_commit: bool,
+    /// The id of the server that first logged it; 0 where it comes from an index.
+    pub server_id: u32,
     /// The session that ran its statements; `None` where it holds none, or comes from an index.
     pub session: Option<SessionTables>,
 }
@@ -125,6 +127,7 @@ struct Open {
     error_code: u16,
     taken_back: bool,
     plain_commit: bool,
+    server_id: u32,
 }
 
 /// Collects events until a transaction is whole.
@@ -215,6 +218,7 @@ impl Grouper {
         };
         if let Some(open) = &mut self.open {
             open.time.header_max = open.time.header_max.max(header.time);
+            open.server_id = header.server_id;
         }
         let Some((end_kind, open)) = finished.and_then(|end_kind| Some((end_kind, self.open.take()?))) else {
             return Ok(None);
@@ -328,6 +332,7 @@ impl Open {
             error_code: 0,
             taken_back: false,
             plain_commit: false,
+            server_id: 0,
         }
     }
 
@@ -358,6 +363,7 @@ impl Open {
             error_code: self.error_code,
             taken_back: self.taken_back,
             plain_commit: self.plain_commit,
+            server_id: self.server_id,
             session: self.contents.session.take(),
         };
         (transaction, self.contents.emptied())

@@ -19,9 +19,11 @@ const SHOWN: usize = 100;
 /// [`ExecuteError::PipeHazard`] with the first event that is not safe; [`ExecuteError::ArchivedBinlog`] where a file cannot
 /// be read.
 pub(super) fn check_window(step: &UnpackBinlogs) -> Result<(), ExecuteError> {
+    // The private server has this id.
+    let server_id = step.files.last().and_then(|file| file.source.as_ref()).and_then(|source| source.server_id);
     for (place, name) in step.names().iter().enumerate() {
         let (start, stop) = step.span_of(place);
-        check_file(&step.dir, name, (start, stop), Accounts::Lost)?;
+        check_file(&step.dir, name, (start, stop), Accounts::Lost { server_id })?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What stands along a window: where it ends, and the transactions that a replay must stop at.
 
+use super::origins::Origins;
 use crate::{
     binlog::{EndKind, Transaction, defines_event},
     model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet},
@@ -41,6 +42,8 @@ pub(super) struct Landmarks {
     name_used_again: bool,
     /// MySQL: the file that is read last, as far as it holds single statements alone.
     statements: Statements,
+    /// Who wrote the file that is read.
+    origins: Origins,
 }
 
 /// The window's transactions of a file that holds nothing but single statements.
@@ -60,11 +63,18 @@ struct Statements {
 const MOST_STATEMENTS: usize = 200;
 
 impl Statements {
-    fn see(&mut self, file: &BinlogName, transaction: &Transaction, before: Option<&BinlogPosition>) {
+    /// `for_the_applier`: nobody else can do what it says.
+    fn see(
+        &mut self,
+        file: &BinlogName,
+        (transaction, for_the_applier): (&Transaction, bool),
+        before: Option<&BinlogPosition>,
+    ) {
         if self.file.as_ref() != Some(file) {
             *self = Statements { file: Some(file.clone()), all: Some(Vec::new()), before: before.cloned() };
         }
         let single = matches!(transaction.end_kind, EndKind::Ddl | EndKind::Statement) && !transaction.has_rows;
+        let single = single && !for_the_applier;
         // A temporary table is of one session, and each goes through the pipe in one of its own.
         let single = single && transaction.session.as_ref().is_none_or(|session| session.temporary.is_empty());
         let mysql = matches!(transaction.gtid, Some(Gtid::Mysql { .. }) | None);
@@ -141,8 +151,9 @@ impl Landmarks {
         }
     }
 
-    /// The next file begins, with this history.
-    pub(super) fn begin(&mut self, entry: &BinlogEntry) {
+    /// The next file begins, with this history, written by this server.
+    pub(super) fn begin(&mut self, entry: &BinlogEntry, origins: Origins) {
+        self.origins = origins;
         if let Some(Ok(GtidSet::Mariadb(state))) = entry.gtids_before.as_deref().map(str::parse) {
             self.state = Some(state);
         }
@@ -173,7 +184,9 @@ impl Landmarks {
         }
         let (start, end) = (transaction.start, transaction.end);
         let event = transaction.end_kind == EndKind::Ddl && transaction.statement.as_deref().is_some_and(defines_event);
-        if skipped || event {
+        // The source has disabled what it applied itself, as any applier does.
+        let foreign_event = event && self.origins.is_foreign(transaction);
+        if skipped || (event && !foreign_event) {
             self.skipped = transaction.gtid.clone().filter(|_| skipped);
             self.apart.extend(transaction.gtid.clone().filter(|gtid| matches!(gtid, Gtid::Mariadb { .. })));
             self.batch.apart.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped });
@@ -184,7 +197,7 @@ impl Landmarks {
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);
         self.newest = self.newest.max(time);
         self.note_done(&end);
-        self.statements.see(file, transaction, self.batch.end.as_ref());
+        self.statements.see(file, (transaction, foreign_event && !skipped), self.batch.end.as_ref());
         self.batch.end = Some(end);
         if self.hindrance.is_none()
             && let Some(hindrance) = hindrance(transaction)
@@ -285,6 +298,7 @@ mod tests {
             error_code: 0,
             taken_back: false,
             plain_commit: false,
+            server_id: 0,
             session: None,
         }
     }
@@ -316,6 +330,24 @@ mod tests {
         // Nothing else in the batch.
         let found = marks(&[&[], &[ALONE]]);
         assert_eq!((found.apart.len(), found.for_the_applier()), (1, None));
+    }
+
+    /// A client would leave an event enabled that the source, as a replica, had disabled.
+    #[test]
+    fn an_event_of_another_server_is_for_the_applier() {
+        let name: BinlogName = "b.000001".parse().unwrap();
+        let apart = |server_id, known: Option<u32>, uuid: Option<&str>| {
+            let mut landmarks = Landmarks::new(&[], None);
+            landmarks.origins = Origins::known(known, uuid);
+            let statement = Some("CREATE DEFINER=`a`@`b` EVENT e ON SCHEDULE EVERY 1 DAY DO SET @a = 1".to_owned());
+            landmarks.pass(&name, &Transaction { server_id, statement, ..transaction(1, EndKind::Ddl, false) });
+            landmarks.file(&name);
+            landmarks.end_batch().apart.len()
+        };
+        assert_eq!(apart(1, Some(1), None), 1, "its own");
+        assert_eq!(apart(11, Some(1), None), 0, "another server's");
+        assert_eq!(apart(11, None, None), 1, "nobody knows");
+        assert_eq!(apart(11, Some(1), Some("00000000-0000-0000-0000-000000000001")), 1, "its id was changed");
     }
 
     #[test]

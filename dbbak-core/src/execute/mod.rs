@@ -28,6 +28,7 @@ mod load;
 mod log_mask;
 mod lost_tables;
 mod mend;
+mod origins;
 mod outcome;
 mod pace;
 mod password;

@@ -4,6 +4,7 @@ use super::{
     error::ExecuteError,
     files,
     landmarks::{Landmarks, Marks},
+    origins::Origins,
     proof_line::{FAILED, expected_line, filled, is_failed, line_of, merged, same},
     temporaries::Temporaries,
 };
@@ -83,8 +84,8 @@ impl ExpectedLog {
     }
 
     /// Takes the next file of the window.
-    pub(super) fn begin(&mut self, entry: &BinlogEntry) {
-        self.landmarks.begin(entry);
+    pub(super) fn begin(&mut self, entry: &BinlogEntry, origins: Origins) {
+        self.landmarks.begin(entry, origins);
     }
 
     /// Takes a transaction of the history, be it in the window or before it.

@@ -125,6 +125,7 @@ mod tests {
             error_code: 0,
             taken_back: false,
             plain_commit: false,
+            server_id: 0,
             session: None,
         })
     }

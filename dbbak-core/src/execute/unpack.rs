@@ -1,6 +1,6 @@
 //! Takes binlogs out of the archive while verifying them, and notes what a replay of them must log.
 
-use super::{Event, Reporter, error::ExecuteError, files, proof::ExpectedLog};
+use super::{Event, Reporter, error::ExecuteError, files, origins::Origins, proof::ExpectedLog};
 use crate::{
     binlog::{self, FileHead, Outside, Transaction, puts_outside},
     model::BinlogName,
@@ -29,7 +29,7 @@ pub(super) fn unpack_file(
     let (Some(entry), Some(name)) = (step.files.get(place), names.get(place)) else {
         return Err(ExecuteError::BadPlan { problem: format!("the window has no file {}", place + 1) });
     };
-    expected.begin(entry);
+    expected.begin(entry, Origins::of(step, place));
     let found =
         copy_binlog(entry, (&step.dir, name), step.span_of(place), store, reporter, &mut |transaction, inside| {
             expected.remember(transaction);

@@ -283,6 +283,7 @@ impl Block<'_> {
                 error_code: *error_code,
                 taken_back: false,
                 plain_commit: false,
+                server_id: 0,
                 session: None,
             })
         };

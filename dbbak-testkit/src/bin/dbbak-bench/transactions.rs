@@ -116,6 +116,7 @@ pub(crate) fn small_transaction(random: &mut Random, number: u64, at: &mut u64, 
         error_code: 0,
         taken_back: false,
         plain_commit: false,
+        server_id: 0,
         session: None,
     }
 }

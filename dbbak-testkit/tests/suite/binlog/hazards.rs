@@ -15,7 +15,7 @@ fn writer(vendor: Vendor) -> BinlogWriter {
 }
 
 fn found(writer: &BinlogWriter) -> Option<PipeHazard> {
-    pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Lost).unwrap()
+    pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Lost { server_id: None }).unwrap()
 }
 
 /// An innocent transaction, and the place where the next event begins.
@@ -40,8 +40,11 @@ fn names_of_tables_must_not_end_a_line() {
             assert_eq!(hazard.at, at, "{hazard:?}");
             assert!(!hazard.problem.contains(|sign: char| sign.is_control()), "{hazard:?}");
             // Outside of the part that is replayed it does no harm.
-            assert_eq!(pipe_hazard(&mut writer.bytes(), (4, at), Accounts::Lost).unwrap(), None);
-            assert_eq!(pipe_hazard(&mut writer.bytes(), (end, u64::MAX), Accounts::Lost).unwrap(), None);
+            assert_eq!(pipe_hazard(&mut writer.bytes(), (4, at), Accounts::Lost { server_id: None }).unwrap(), None);
+            assert_eq!(
+                pipe_hazard(&mut writer.bytes(), (end, u64::MAX), Accounts::Lost { server_id: None }).unwrap(),
+                None
+            );
         }
     }
 }
@@ -131,4 +134,15 @@ fn statements_that_go_by_who_ran_them_are_not_for_another_account() {
     ] {
         assert_eq!(found(&invoked(text)), None);
     }
+}
+
+#[test]
+fn an_event_of_another_server_is_not_for_a_client() {
+    let mut writer = writer(Vendor::Mysql);
+    writer.query("a", "CREATE DEFINER=`app`@`localhost` EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1");
+    let look = |server_id| pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Lost { server_id }).unwrap();
+    assert_eq!(look(Some(writer.server_id)), None);
+    assert_eq!(look(None), None);
+    let hazard = look(Some(writer.server_id + 1)).unwrap();
+    assert!(hazard.problem.contains("makes or changes an event of server 1,"), "{hazard:?}");
 }

@@ -23,6 +23,7 @@ mod inside;
 mod kill;
 mod names;
 mod odd_statements;
+mod other_servers_events;
 mod past;
 mod pitr;
 mod prison;

@@ -91,6 +91,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             error_code: flags.3,
             taken_back: false,
             plain_commit: false,
+            server_id: 0,
             session: None,
         },
     )

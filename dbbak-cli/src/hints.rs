@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The first number of an error in a server's or client's words: `ERROR 1045 (28000): ...`, `Error_code: 1032`, `errno 1146`.
 fn error_number(text: &str) -> Option<u32> {
-    ["ERROR ", "Error_code: ", "error code ", "errno ", "Errno: ", "MY-"].iter().find_map(|word| {
+    ["ERROR ", "Error_code: ", "error code ", "errno ", "Errno: ", "MY-", "(error "].iter().find_map(|word| {
         let rest = &text[text.find(word)? + word.len()..];
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         rest[..digits].parse().ok()
@@ -62,6 +62,11 @@ pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
         Some(1032) => {
             "the row is not there: no backup holds the rows of a MEMORY table, so leave transactions that change such rows out with \
              --skip-gtid (`dbbak find --table` names them); of another table, the restored data and the archive do not fit each other there"
+        }
+        // XAER_NOTA
+        Some(1397) => {
+            "the XA transaction is not prepared in the restored data: MySQL may roll one of another format id than 1 back when it is \
+             started on a backup; take an older backup, with which its XA PREPARE is replayed"
         }
         Some(1062 | 1050 | 1051 | 1146 | 1007 | 1008 | 1054 | 1091 | 1060 | 1061 | 1396) => {
             "the restored data and the archive do not fit each other there"
@@ -292,6 +297,7 @@ mod tests {
             ("Error 'x', Error_code: 1032; handler error HA_ERR_KEY_NOT_FOUND", "MEMORY"),
             ("Error 'Plugin 'ed25519' is not loaded' on query, Error_code: 1524", "plugin"),
             ("The table 't' is full, Error_code: 1114", "space"),
+            ("Error 'XAER_NOTA: Unknown XID' on query. Default database: '' (error 1397)", "not prepared"),
             ("something new", "does not say why"),
         ] {
             let hints = applier_hints(problem, Path::new("/w/log"));

@@ -13,7 +13,7 @@ use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::{Digest, Encryption, StoreKey},
-    tools::{DumpFinding, Family, Flavor, Grants, ToolRole, ToolVersion, UnclonedTable, Version},
+    tools::{DumpFinding, Family, Flavor, Grants, Standing, ToolRole, ToolVersion, UnclonedTable, Version},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,9 @@ pub struct Facts {
     /// Tables that have lost their tablespace on the server, as `database.table`; asked for before a backup alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<String>,
+    /// What stands on the server and is in no backup; asked for before a backup alone.
+    #[serde(default, skip_serializing_if = "Standing::is_empty")]
+    pub standing: Standing,
     /// What the server's binlogs hold of the place that an incremental's parent ended at; looked at before an incremental alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<PastFact>,
@@ -474,6 +477,9 @@ pub struct StoredBackup {
     /// Tables that had lost their tablespace on the server already, as `database.table`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<String>,
+    /// What stood on the server when it was backed up.
+    #[serde(default, skip_serializing_if = "Standing::is_empty")]
+    pub standing: Standing,
     /// Settings that a server needs to start on it, from the tool's own `backup-my.cnf`.
     pub settings: BTreeMap<String, String>,
     /// Copies of the server's option files that were kept with it.
@@ -529,6 +535,7 @@ impl Facts {
             past: None,
             prison: None,
             broken: Vec::new(),
+            standing: Standing::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
         Manifest, ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord,
         backup_dirs, binlog_files, classify, layout, sums_of,
     },
-    tools::{PERSISTED, TablespaceIds, masked_file},
+    tools::{PERSISTED, Standing, TablespaceIds, masked_file},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -249,6 +249,22 @@ pub fn record_broken_tables(session: &dyn Session, to: &StoreKey, tables: &[Stri
     }
     let json = serde_json::to_vec(tables).map_err(|_| RecordError::Incomplete { missing: "broken tables" })?;
     let key = to.join_text("broken.json").map_err(|_| RecordError::Incomplete { missing: "a file's name" })?;
+    publish(session, &key, &json)?;
+    Ok(())
+}
+
+/// Keeps with a backup what stood on the server; nothing where nothing is known.
+///
+/// # Errors
+///
+/// When the store cannot be written.
+pub fn record_standing(session: &dyn Session, to: &StoreKey, standing: &Standing) -> Result<(), RecordError> {
+    if standing.is_empty() {
+        return Ok(());
+    }
+    let json =
+        serde_json::to_vec(standing).map_err(|_| RecordError::Incomplete { missing: "what stood on the server" })?;
+    let key = to.join_text("standing.json").map_err(|_| RecordError::Incomplete { missing: "a file's name" })?;
     publish(session, &key, &json)?;
     Ok(())
 }

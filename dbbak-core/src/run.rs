@@ -99,6 +99,7 @@ impl Planning<'_> {
             survey::past(&mut facts, self.config, &catalog.binlogs, self.probe, parent);
         }
         survey::broken_tables(&mut facts, self.config, self.probe)?;
+        survey::standing(&mut facts, self.config, self.probe)?;
         self.clone_facts(&mut facts, request)?;
         self.dump_facts(&mut facts, request)?;
         survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;

@@ -2,7 +2,7 @@
 
 use super::files;
 use crate::{
-    binlog::{self, DdlKind, TableChange, Transaction},
+    binlog::{self, DdlKind, EndKind, TableChange, Transaction},
     model::{BinlogName, BinlogPosition, Gtid},
 };
 use std::{fmt, io::BufReader, ops::ControlFlow, path::Path};
@@ -33,7 +33,10 @@ impl Blamed {
             drops_several: transaction.tables.len() > 1
                 && transaction.tables.iter().all(|table| table.ddl == Some(DdlKind::DropTable)),
             gtid: transaction.gtid.clone(),
-            does: transaction.tables.iter().take(MOST_TABLES).map(words).collect(),
+            does: xa_words(transaction)
+                .into_iter()
+                .chain(transaction.tables.iter().take(MOST_TABLES).map(words))
+                .collect(),
             more: transaction.more_tables || transaction.tables.len() > MOST_TABLES,
         }
     }
@@ -49,6 +52,16 @@ impl fmt::Display for Blamed {
             return Ok(());
         }
         write!(f, " ({}{})", self.does.join(", "), if self.more { ", ..." } else { "" })
+    }
+}
+
+/// What is done to an XA transaction that was prepared before.
+fn xa_words(transaction: &Transaction) -> Option<String> {
+    let xa = transaction.xa.as_ref()?;
+    match transaction.end_kind {
+        EndKind::XaCommit => Some(format!("XA COMMIT {xa}")),
+        EndKind::XaRollback => Some(format!("XA ROLLBACK {xa}")),
+        _ => None,
     }
 }
 

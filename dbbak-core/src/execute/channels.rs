@@ -14,12 +14,16 @@ impl Examiner<'_> {
     ///
     /// When the server cannot be asked, or has channels all the same.
     pub(super) fn forget_channels(&self) -> Result<Vec<HeldChannel>, ExecuteError> {
+        let recorded = &self.step.standing.channels;
         if self.step.family == Family::Mariadb {
-            return Ok(Vec::new());
+            self.tell_channels(recorded);
+            return Ok(recorded.clone());
         }
         let held = self.channels(NO_DIRECTORIES)?;
         if held.is_empty() {
-            return Ok(held);
+            // A dump has none.
+            self.tell_channels(recorded);
+            return Ok(recorded.clone());
         }
         let new_word = "--skip-replica-start";
         let new_words =
@@ -47,8 +51,10 @@ impl Examiner<'_> {
         if self.step.family == Family::Mysql {
             self.ask(NO_DIRECTORIES)?;
         }
-        let Some(json) = files::read_file(&self.notes())? else { return Ok(Vec::new()) };
-        let held: Vec<HeldChannel> = serde_json::from_slice(&json).unwrap_or_default();
+        let held = match files::read_file(&self.notes())? {
+            Some(json) => serde_json::from_slice(&json).unwrap_or_default(),
+            None => self.step.standing.channels.clone(),
+        };
         self.tell_channels(&held);
         Ok(held)
     }
@@ -60,7 +66,7 @@ impl Examiner<'_> {
     fn tell_channels(&self, held: &[HeldChannel]) {
         for channel in held {
             let text = format!(
-                "the source replicated from {channel}: the restored server has forgotten that, and replicates from nobody by \
+                "the source replicated from {channel}: the restored server does not know of that, and replicates from nobody by \
                  itself; coordinates.json says where it stood"
             );
             self.running.reporter.report(&Event::Warning { text: &text });

@@ -16,7 +16,8 @@ use crate::{
     plan::{DurabilityReport, Examination, ExaminationReport, Examine, Phase, PrivateServer},
     tools::{
         ALL_TABLES, AnswerError, Applier, CheckRow, CheckSays, CheckWay, Family, Launch, SET_DURABILITY, TableName,
-        ask_prepared, check_statement, parse_check_row, parse_durability, parse_prepared, parse_tables,
+        ask_prepared, check_statement, lost_prepared, may_be_lost, parse_check_row, parse_durability, parse_prepared,
+        parse_tables,
     },
 };
 use std::{
@@ -163,6 +164,7 @@ impl Examiner<'_> {
             );
             self.running.reporter.report(&Event::Warning { text: &text });
         }
+        self.compare_prepared(&mut report);
         parts.done("compare the GTIDs, look for prepared XA transactions");
         if self.step.check != CheckWay::None {
             self.check_tables(process, &mut report)?;
@@ -170,6 +172,30 @@ impl Examiner<'_> {
         }
         report.durability = Some(self.settle_durability()?);
         Ok(report)
+    }
+
+    /// Compares what is prepared with what stood prepared at the backup, and what the window made of it. MySQL loses some at a restart.
+    fn compare_prepared(&self, report: &mut ExaminationReport) {
+        let (left, ended) = self.window.map(Landmarks::xa).unwrap_or_default();
+        let recorded = self.step.standing.prepared.as_deref().unwrap_or_default();
+        report.lost_prepared = lost_prepared(recorded, (&left, &ended), &report.prepared);
+        if !report.lost_prepared.is_empty() {
+            let text = format!(
+                "XA transactions that stood prepared on the source are not prepared in the restored data, and their changes are not \
+                 in them: {}",
+                report.lost_prepared.join("; ")
+            );
+            self.running.reporter.report(&Event::Warning { text: &text });
+        }
+        let doubtful = may_be_lost(self.step.family, &report.prepared);
+        if !doubtful.is_empty() {
+            let text = format!(
+                "MySQL may roll prepared XA transactions of another format than 1 back when it is started again; end them in its first \
+                 start on these data: {}",
+                doubtful.join("; ")
+            );
+            self.running.reporter.report(&Event::Warning { text: &text });
+        }
     }
 
     /// From here on a commit is as durable as on any server: what is dropped with the account, and what the shutdown

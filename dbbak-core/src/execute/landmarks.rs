@@ -5,6 +5,7 @@ use crate::{
     binlog::{EndKind, Transaction, defines_event},
     model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet},
     store::BinlogEntry,
+    tools::xa_name,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -44,6 +45,10 @@ pub(super) struct Landmarks {
     statements: Statements,
     /// Who wrote the file that is read.
     origins: Origins,
+    /// XA transactions that the window prepares and does not end.
+    xa_left: BTreeSet<String>,
+    /// XA transactions that the window ends and did not prepare.
+    xa_ended: BTreeSet<String>,
 }
 
 /// The window's transactions of a file that holds nothing but single statements.
@@ -182,6 +187,9 @@ impl Landmarks {
                 Gtid::Mysql { uuid, tag, gno } => self.executed.insert(*uuid, tag.as_deref(), *gno, *gno),
             }
         }
+        if !skipped {
+            self.note_xa(transaction);
+        }
         let (start, end) = (transaction.start, transaction.end);
         let event = transaction.end_kind == EndKind::Ddl && transaction.statement.as_deref().is_some_and(defines_event);
         // The source has disabled what it applied itself, as any applier does.
@@ -205,6 +213,20 @@ impl Landmarks {
             self.hindrance = Some(format!("{hindrance} at {file}:{start}"));
         }
         skipped
+    }
+
+    fn note_xa(&mut self, transaction: &Transaction) {
+        let Some(name) = transaction.xa.as_ref().map(|xa| xa_name(xa.as_str())) else { return };
+        match transaction.end_kind {
+            EndKind::XaPrepare => drop(self.xa_left.insert(name)),
+            EndKind::XaCommit | EndKind::XaRollback if !self.xa_left.remove(&name) => drop(self.xa_ended.insert(name)),
+            _ => {}
+        }
+    }
+
+    /// The XA transactions that the window leaves prepared, and those that it ends and were prepared before it.
+    pub(super) fn xa(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        (self.xa_left.clone(), self.xa_ended.clone())
     }
 
     /// A source may log two groups of one GTID.

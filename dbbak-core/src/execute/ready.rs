@@ -46,7 +46,7 @@ pub(super) fn make_ready(
         timeline: step.at.as_ref().and_then(|(timeline, _)| timeline.as_deref()),
         binlog: step.at.as_ref().map(|(_, at)| at),
         gtids,
-        channels: outcome.examination.as_ref().map_or(&[], |examination| &examination.channels),
+        channels: outcome.examination.as_ref().map_or(&step.channels, |examination| &examination.channels),
         source: step.source.as_ref(),
     };
     let json = serde_json::to_vec_pretty(&coordinates)

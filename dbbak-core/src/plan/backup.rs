@@ -7,6 +7,7 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
+    standing::{broken_warning, prepared_warning},
     step::{
         KnownTablespaces, OptionFiles, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool,
         Step, SyncSide,
@@ -173,11 +174,13 @@ fn by_engine(
         tablespaces: work.ask_tablespaces(server)?,
     }));
     plan.warnings.extend(broken_warning(facts));
+    plan.warnings.extend(prepared_warning(facts, server.family()));
     // What the tool wrote is recorded before anything is made of it: a full that is there is not thrown away because of that.
     plan.steps.push(work.list(TreeName::Raw, "list and sync the backup"));
     plan.steps.push(Step::KeepServerFiles {
         variables: server.variables.clone(),
         broken: facts.broken.clone(),
+        standing: facts.standing.clone(),
         files: config.server.config_files.clone(),
         persisted: persisted(server),
         to: layout::server(&id),
@@ -526,20 +529,6 @@ fn no_engine(tool: &ToolFact, version: &ToolVersion) -> PlanError {
         path: tool.path.clone(),
         problem: format!("it is {} {}, which takes no backups", version.kind, version.full),
     }
-}
-
-/// Tells of tables that a backup can hold only as they are: without their rows.
-pub(super) fn broken_warning(facts: &Facts) -> Option<String> {
-    const NAMED: usize = 10;
-    if facts.broken.is_empty() {
-        return None;
-    }
-    let more = facts.broken.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(format!(
-        "tables have lost their tablespace on the server already (discarded, or the file is gone), and the backup holds them as they are: {}{more}",
-        facts.broken.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
-    ))
 }
 
 /// The settings that a server has persisted, if any.

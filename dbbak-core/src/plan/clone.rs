@@ -2,10 +2,11 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, broken_warning, free_stamp, persisted, program, server_record, tool},
+    backup::{binlog_dir, free_stamp, persisted, program, server_record, tool},
     keyring::keyring,
     prisoner::{Reach, custody, imprisoned, prisoner, told},
     scratch::{self, Scratch},
+    standing::{broken_warning, prepared_warning},
     step::{
         Custody, EndClones, InitDatadir, OpenClone, PassTree, PrivateServer, RecordBackup, RemoteClone, Step, SyncSide,
         TakeClone,
@@ -149,8 +150,10 @@ pub(super) fn plan_clone(
     work.keep(&mut plan, &root.join(id.to_string()).join(TreeName::PreparedFinal.as_str()), same_filesystem);
     plan.steps.push(Step::RemoveTree { path: work.scratch.clone() });
     plan.warnings.extend(broken_warning(facts));
+    plan.warnings.extend(prepared_warning(facts, server.family()));
     plan.steps.push(Step::KeepServerFiles {
         broken: facts.broken.clone(),
+        standing: facts.standing.clone(),
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
         persisted: persisted(server),

@@ -160,6 +160,7 @@ pub(super) fn plan_dump(
     plan.steps.push(list(&dir, config));
     plan.steps.push(Step::KeepServerFiles {
         broken: Vec::new(),
+        standing: facts.standing.clone(),
         variables: server.variables.clone(),
         files: config.server.config_files.clone(),
         persisted: persisted(server),

@@ -5,19 +5,34 @@ use super::{
     restore::{PRIVATE_SERVER_ID, Restore},
     step::{Examination, Examine, Step},
 };
-use crate::tools::{CheckWay, Client, Family};
+use crate::tools::{CHANNELS, CheckWay, Client, Family, Standing, ToolRole};
 
 impl Restore<'_> {
     /// What the private server is asked before it is shut down.
     pub(super) fn examination(&self, client: Client, check: CheckWay) -> Examination {
         let base_gtid = self.base_gtid();
-        Examination { client, family: self.family, check, base_gtid, broken: self.broken() }
+        Examination { client, family: self.family, check, base_gtid, broken: self.broken(), standing: self.standing() }
     }
 
     /// Tables that had lost their tablespace on the source already when the chain's last backup was taken.
     pub(super) fn broken(&self) -> Vec<String> {
         let last = self.chain.last().and_then(|backup| self.facts.stored.get(&backup.id.to_string()));
         last.map(|stored| stored.broken.clone()).unwrap_or_default()
+    }
+
+    /// What stood on the source when the chain's last backup was taken.
+    pub(super) fn standing(&self) -> Standing {
+        let last = self.chain.last().and_then(|backup| self.facts.stored.get(&backup.id.to_string()));
+        last.map(|stored| stored.standing.clone()).unwrap_or_default()
+    }
+
+    /// How many channels the source had, where its backup says so.
+    fn held_channels(&self) -> Option<usize> {
+        if self.family != Family::Mysql {
+            return None;
+        }
+        let known = self.last_variables().and_then(|variables| variables.get(CHANNELS)?.parse().ok());
+        known.or_else(|| Some(self.standing().channels.len()).filter(|count| *count > 0))
     }
 
     /// How the tables are checked before anything is caught up: at the end alone where something is.
@@ -31,13 +46,21 @@ impl Restore<'_> {
         if plan.steps.iter().any(|step| matches!(step, Step::Replay(_))) {
             return Ok(());
         }
-        if self.request.finish.check == CheckWay::None && self.request.finish.catch_up.is_empty() {
+        let unasked = self.request.finish.check == CheckWay::None && self.request.finish.catch_up.is_empty();
+        let held = self.held_channels();
+        let forgets = unasked && held.is_some_and(|count| count > 0) && self.family_tool(ToolRole::Server).is_ok();
+        if forgets {
+            plan.reasons.push(
+                "the source replicated, and MySQL's channels lie in tables: a server is started on the restored data to forget them".into(),
+            );
+        }
+        if unasked && !forgets {
             plan.warnings.push(
                 "no server is started on the restored data: nothing is known of their tables, and MariaDB's GTID position \
                  is not set (--check none)"
                     .into(),
             );
-            if self.family == Family::Mysql {
+            if self.family == Family::Mysql && held != Some(0) {
                 plan.warnings.push(
                     "where the source was a replica, the restored data hold its channels: start a server on them with \
                      skip_replica_start=ON, and RESET REPLICA ALL (--check none)"

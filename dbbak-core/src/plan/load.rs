@@ -15,7 +15,7 @@ use crate::{
     model::TreeName,
     tools::{
         Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion,
-        Version, carried_settings, encryption_settings, format_settings,
+        Version, carried_settings, encryption_settings, format_settings, give_back_events,
     },
 };
 use std::path::{Path, PathBuf};
@@ -134,6 +134,9 @@ impl LoadJob<'_> {
         log: PathBuf,
         keyring: Vec<KeyringFile>,
     ) -> Result<LoadDump, PlanError> {
+        // The events that it makes keep the id as that of the server that made them.
+        let own_id =
+            self.backup.server().and_then(|server| server.id).filter(|id| *id != 0).unwrap_or(PRIVATE_SERVER_ID);
         let (run_dir, account) = (self.run_dir.clone(), format!("dbbak_{}", self.id));
         let (socket, init_file, client_file) =
             (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
@@ -149,7 +152,7 @@ impl LoadJob<'_> {
             init_file: Some(init_file.clone()),
             log_bin: None,
             log_size: 1 << 30,
-            server_id: PRIVATE_SERVER_ID,
+            server_id: own_id,
             settings,
             time_zone: None,
             run_as: self.run_as.clone(),
@@ -166,7 +169,8 @@ impl LoadJob<'_> {
             run_as: self.prisoner.clone(),
         };
         // The dump has replaced the accounts: a session that is in stays in, and nobody else gets in any more.
-        let farewell = format!("SET sql_log_bin=0; DROP USER IF EXISTS '{account}'@'localhost'; SHUTDOWN;");
+        let events = give_back_events(self.family, &self.stored.standing.events, own_id);
+        let farewell = format!("SET sql_log_bin=0; {events}DROP USER IF EXISTS '{account}'@'localhost'; SHUTDOWN;");
         let dir = self.root.join(self.backup.id.to_string()).join(TreeName::Dump.as_str());
         Ok(LoadDump {
             dir,

@@ -39,6 +39,7 @@ mod resume;
 mod scratch;
 mod select;
 mod ship;
+mod standing;
 mod start;
 mod step;
 mod time_zone;

@@ -95,6 +95,7 @@ impl Restore<'_> {
             at: self.ends_at(),
             base_gtid: self.base_gtid(),
             source: self.chain.last().and_then(|last| last.entry.source_binlog.clone()),
+            channels: self.standing().channels,
             settings,
             binlog_state,
             history,

@@ -176,7 +176,10 @@ pub struct ExaminationReport {
     pub remarks: Vec<String>,
     /// XA transactions that are prepared and not ended, as `XA COMMIT` and `XA ROLLBACK` take them.
     pub prepared: Vec<String>,
-    /// Channels of replication that the data held, and where they stood at the end of the backup: the server has forgotten
+    /// XA transactions that must be prepared and are not: the server has lost them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_prepared: Vec<String>,
+    /// Channels of replication that the source had, and where they stood at the end of the backup: the server has forgotten
     /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<HeldChannel>,

@@ -4,7 +4,7 @@ use super::Batch;
 use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Gtid, SourceAddress},
     store::{BinlogEntry, StoreKey},
-    tools::{Applier, CheckWay, Client, CommandSpec, Family, Launch, ReplayReader},
+    tools::{Applier, CheckWay, Client, CommandSpec, Family, HeldChannel, Launch, ReplayReader, Standing},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -204,6 +204,9 @@ pub struct MakeReady {
     /// Where a replica stood in its source's binlogs when the backup ended, where the backup recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<BinlogCoordinates>,
+    /// The channels that the source replicated on, where no server was asked for those of the data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<HeldChannel>,
     /// What was kept of the source's settings, and where it goes.
     pub settings: BTreeMap<StoreKey, PathBuf>,
     /// MariaDB: the file from which the server learns which GTIDs stand in its history.
@@ -245,6 +248,9 @@ pub struct Examination {
     /// Tables that had lost their tablespace on the source already, as `database.table`: what is said of them is told, and no damage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<String>,
+    /// What stood on the source when it was backed up.
+    #[serde(default, skip_serializing_if = "Standing::is_empty")]
+    pub standing: Standing,
 }
 
 /// A replay by the private server's own applier.

@@ -7,7 +7,7 @@ pub use super::restore_step::{
 use crate::{
     model::{BackupId, BinlogName, TreeName},
     store::{BackedUpServer, BinlogEntry, Codec, Digest, KeyPart, StoreKey},
-    tools::{Client, CommandSpec, DumpFinding, Expected, Launch},
+    tools::{Client, CommandSpec, DumpFinding, Expected, Launch, Standing},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -82,6 +82,9 @@ pub enum Step {
         /// Tables that have lost their tablespace on the server, as `database.table`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         broken: Vec<String>,
+        /// What stood on the server before the backup was taken.
+        #[serde(default, skip_serializing_if = "Standing::is_empty")]
+        standing: Standing,
         /// Option files to copy.
         files: Vec<PathBuf>,
         /// MySQL: the settings that it has persisted.

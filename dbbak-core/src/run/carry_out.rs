@@ -10,7 +10,7 @@ use crate::{
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
     record::{
         RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
-        record_server_files, record_timelines, record_trees, record_unusable, remove_orphans,
+        record_server_files, record_standing, record_timelines, record_trees, record_unusable, remove_orphans,
     },
     store::{LockScope, PitrState, Session, StoreError, StoreKey, StoreReader, read_version},
     tools::ToolRunError,
@@ -114,7 +114,7 @@ fn record(
     let locked = || session.ok_or(RecordError::Incomplete { missing: "the lock" });
     let outcome = walk.outcome();
     match step {
-        Step::KeepServerFiles { variables, broken, to, .. } => {
+        Step::KeepServerFiles { variables, broken, standing, to, .. } => {
             let tablespaces = outcome.backup.as_ref().and_then(|backup| backup.tablespaces.as_ref());
             let persisted = outcome.persisted.as_deref();
             let problems =
@@ -124,6 +124,7 @@ fn record(
                 .warnings
                 .extend(all.map(|problem| format!("not all of the server's settings were kept: {problem}")));
             record_broken_tables(locked()?, to, broken)?;
+            record_standing(locked()?, to, standing)?;
         }
         Step::RecordTrees(plan) => record_trees(locked()?, plan, outcome)?,
         Step::RecordBackup(plan) => {

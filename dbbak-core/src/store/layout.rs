@@ -76,6 +76,11 @@ pub fn server_broken(id: &BackupId) -> StoreKey {
     below(&server(id), "broken.json")
 }
 
+/// What stood on the server when it was backed up and is in none of its files.
+pub fn server_standing(id: &BackupId) -> StoreKey {
+    below(&server(id), "standing.json")
+}
+
 /// The copy of one of the server's option files.
 pub fn server_option_file(id: &BackupId, name: &KeyPart) -> StoreKey {
     server(id).child(name)

@@ -16,6 +16,7 @@ mod prison;
 mod remote;
 mod server;
 mod source;
+mod standing;
 mod stored;
 mod tools;
 
@@ -32,6 +33,7 @@ pub use prison::prison;
 pub use remote::{reader_of, remote_binlogs};
 pub use server::{client_of, clone_facts, dump_facts, encryption, live_server, server};
 pub use source::{listed_in, source_binlogs};
+pub use standing::standing;
 pub use stored::stored_chain;
 pub use tools::{install_db, tools};
 

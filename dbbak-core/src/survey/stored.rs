@@ -9,7 +9,7 @@ use crate::{
         BackupMeta, BackupPaths, EntryKind, FileList, StoreError, StoreKey, StoreReader, Sums, ToolRecord, layout,
         read_version, salvage_store_file, sums_of,
     },
-    tools::{MetadataFile, parse_backup_cnf, parse_isl, parse_tablespaces},
+    tools::{MetadataFile, Standing, parse_backup_cnf, parse_isl, parse_tablespaces},
 };
 use std::{collections::BTreeMap, path::Path};
 
@@ -70,6 +70,7 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
             server_files: server_files(store, backup)?,
             variables: variables(store, backup)?,
             broken: broken(store, backup)?,
+            standing: standing(store, backup)?,
             spoilt,
         };
         facts.stored.insert(backup.id.to_string(), stored);
@@ -137,7 +138,11 @@ fn settings(store: &dyn StoreReader, backup: &Backup) -> Result<BTreeMap<String,
 fn server_files(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<StoreKey>, SurveyError> {
     let kept = store.list(&layout::server(&backup.id))?.into_iter();
     // The numbers of tablespaces serve the prepare alone.
-    let own = [layout::server_tablespaces(&backup.id), layout::server_broken(&backup.id)];
+    let own = [
+        layout::server_tablespaces(&backup.id),
+        layout::server_broken(&backup.id),
+        layout::server_standing(&backup.id),
+    ];
     Ok(kept.filter(|info| !info.is_prefix && !own.contains(&info.key)).map(|info| info.key).collect())
 }
 
@@ -154,6 +159,14 @@ fn broken(store: &dyn StoreReader, backup: &Backup) -> Result<Vec<String>, Surve
     match read(store, &layout::server_broken(&backup.id))? {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| bad(backup, "server/broken.json", &error)),
         None => Ok(Vec::new()),
+    }
+}
+
+/// What stood on the server when it was backed up.
+fn standing(store: &dyn StoreReader, backup: &Backup) -> Result<Standing, SurveyError> {
+    match read(store, &layout::server_standing(&backup.id))? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| bad(backup, "server/standing.json", &error)),
+        None => Ok(Standing::default()),
     }
 }
 

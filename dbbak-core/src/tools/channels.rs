@@ -1,4 +1,4 @@
-//! The channels of replication that restored MySQL data hold: what they are asked for, and how they are forgotten.
+//! The channels of replication of a server, and of restored MySQL data: what they are asked for, and how they are forgotten.
 
 use super::answers::{AnswerError, parse_table};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,32 @@ pub fn parse_held_channels(stdout: &str) -> Result<Vec<HeldChannel>, AnswerError
     parse_table(stdout)?.rows().map(channel).collect()
 }
 
+/// Reads `SHOW REPLICA STATUS`, `SHOW SLAVE STATUS` or `SHOW ALL SLAVES STATUS`: the channels of a living server, and what it had
+/// applied on each.
+///
+/// # Errors
+///
+/// [`AnswerError`].
+pub fn parse_status_of_channels(stdout: &str) -> Result<Vec<HeldChannel>, AnswerError> {
+    if stdout.is_empty() {
+        return Ok(Vec::new());
+    }
+    let channel = |row: super::answers::Row<'_>| {
+        let gtids = row.any(&["Auto_Position", "Using_Gtid"]).unwrap_or_default();
+        let file = row.any(&["Relay_Source_Log_File", "Relay_Master_Log_File"]).unwrap_or_default();
+        let position = row.any(&["Exec_Source_Log_Pos", "Exec_Master_Log_Pos"]);
+        Ok(HeldChannel {
+            channel: row.any(&["Channel_Name", "Connection_name"]).unwrap_or_default().to_owned(),
+            host: row.must(&["Source_Host", "Master_Host"])?.to_owned(),
+            port: row.any(&["Source_Port", "Master_Port"]).and_then(|port| port.parse().ok()),
+            auto_position: !matches!(gtids, "" | "0" | "No"),
+            file: file.to_owned(),
+            position: position.and_then(|position| position.parse().ok()),
+        })
+    };
+    parse_table(stdout)?.rows().map(channel).collect()
+}
+
 /// Has the server forget all channels. MySQL before 8.0.22 knows the old word alone.
 pub fn forget_channels(new_words: bool) -> &'static str {
     if new_words { "RESET REPLICA ALL;" } else { "RESET SLAVE ALL;" }
@@ -76,6 +102,21 @@ pub fn forget_channels(new_words: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_where_a_living_replica_stands() {
+        let mariadb = "Connection_name\tSlave_SQL_State\tMaster_Host\tMaster_Port\tRelay_Master_Log_File\tExec_Master_Log_Pos\t\
+                       Using_Gtid\nwest\t\tdb2\t3307\tbin.000009\t4711\tNo\n\t\tdb3\t3306\tbin.000001\t4\tSlave_Pos\n";
+        let found = parse_status_of_channels(mariadb).unwrap();
+        assert_eq!(found[0].to_string(), "db2:3307 (channel \"west\", up to bin.000009:4711)");
+        assert!(!found[0].auto_position && found[1].auto_position);
+        let mysql = "Source_Host\tSource_Port\tRelay_Source_Log_File\tExec_Source_Log_Pos\tAuto_Position\tChannel_Name\n\
+                     db1\t3306\tbinlog.000002\t158\t0\teast\n";
+        let found = parse_status_of_channels(mysql).unwrap();
+        assert_eq!(found[0].to_string(), "db1:3306 (channel \"east\", up to binlog.000002:158)");
+        assert!(!found[0].auto_position);
+        assert_eq!(parse_status_of_channels("").unwrap(), []);
+    }
 
     #[test]
     fn reads_the_channels_of_a_replica() {

@@ -9,6 +9,7 @@ use super::{
     login::Login,
     run_as::RunAs,
     secrets::masked,
+    standing::FOREIGN_EVENTS,
     stderr_scan::FailureClass,
     tablespace_ids::{ask_tablespaces, ask_without_tablespace},
     tool::{Family, Version},
@@ -80,6 +81,8 @@ pub enum Query {
     Keyring,
     /// XA transactions that are prepared: `parse_prepared`. Needs XA_RECOVER_ADMIN on MySQL 8.0 and later.
     Prepared(Family),
+    /// Events that other servers made: `parse_foreign_events`. Shows those of databases in which the account has EVENT.
+    ForeignEvents,
     /// InnoDB's tablespaces (MySQL 8.0.14 and later, MariaDB): `parse_tablespaces_asked`. Needs PROCESS.
     Tablespaces(Family),
     /// InnoDB's tables without their tablespace (the same servers): `parse_tablespaces_asked`. Needs PROCESS.
@@ -155,6 +158,7 @@ impl Query {
             }
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
+            Query::ForeignEvents => FOREIGN_EVENTS,
             Query::Tablespaces(family) => ask_tablespaces(family),
             Query::WithoutTablespace(family) => ask_without_tablespace(family),
             Query::DumpFindings(dialect) => ask_dump_findings(dialect),
@@ -405,6 +409,7 @@ mod tests {
             Query::DumpFindings(Dialect { family: Family::Mariadb, version: Version::new(10, 11, 9) }),
             Query::ExecutedGtids,
             Query::BinlogGtids,
+            Query::ForeignEvents,
         ] {
             let sql = query.sql();
             assert!((sql.starts_with("SHOW ") || sql.starts_with("SELECT ")) && !sql.contains(';'), "{sql}");

@@ -4,6 +4,7 @@ use super::{
     answers::{AnswerError, parse_table},
     applier::quoted,
 };
+use serde::{Deserialize, Serialize};
 
 /// Asks MySQL for the events that an account owns: [`parse_owned_events`].
 pub fn ask_owned_events(account: &str) -> String {
@@ -15,10 +16,10 @@ pub fn ask_owned_events(account: &str) -> String {
 }
 
 /// An event as MySQL has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnedEvent {
-    db: String,
-    name: String,
+    pub(super) db: String,
+    pub(super) name: String,
     status: String,
     mode: String,
     zone: String,

@@ -41,6 +41,7 @@ mod remote_reader;
 mod run_as;
 mod secrets;
 mod settings;
+mod standing;
 mod stderr_scan;
 mod success;
 mod tablespace_ids;
@@ -59,7 +60,9 @@ pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_serv
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
 pub use catch_up::{ChannelStatus, SourceLogin, ask_channels, forget_channel, parse_channels, stop_channels, wait_for};
-pub use channels::{HELD_CHANNELS, HeldChannel, NO_DIRECTORIES, forget_channels, parse_held_channels};
+pub use channels::{
+    HELD_CHANNELS, HeldChannel, NO_DIRECTORIES, forget_channels, parse_held_channels, parse_status_of_channels,
+};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
 pub use clone::{
@@ -104,6 +107,9 @@ pub use run_as::{RunAs, Screen};
 pub use secrets::{is_secret_name, is_secret_option, masked, masked_file, masked_statement, shown_value};
 pub use settings::{
     CHANNELS, Fate, Row as SettingRow, ToldSetting, fate_of, rows as setting_rows, told_settings, unknown_settings,
+};
+pub use standing::{
+    ForeignEvent, Standing, give_back_events, lost_prepared, may_be_lost, parse_foreign_events, xa_name,
 };
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};

@@ -13,7 +13,7 @@ use dbbak_core::{
     plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::{BinlogEntry, layout},
-    tools::Grants,
+    tools::{Grants, Standing},
 };
 use std::{
     collections::BTreeMap,
@@ -117,6 +117,7 @@ impl History {
                 list_digest: None,
                 outside_paths: Vec::new(),
                 broken: Vec::new(),
+                standing: Standing::default(),
                 settings: BTreeMap::from([("innodb_page_size".into(), "16384".into())]),
                 server_files: vec![
                     layout::server(&backup.id).child(&"etc__mysql__my.cnf".parse().expect("a name")),

@@ -112,6 +112,13 @@ fn real_mysql_inside_no_channel_and_no_directory_of_the_source() {
     let scenario = a_replica(far);
     let source = &scenario.server;
     is_no_replica(&scenario, &scenario.restore(&["--no-pitr"]));
+    let unchecked = scenario.restore(&["--no-pitr", "--check", "none"]);
+    assert!(
+        unchecked.ran.stderr.contains("a server is started on the restored data to forget them"),
+        "{}",
+        unchecked.ran
+    );
+    is_no_replica(&scenario, &unchecked);
 
     let own = |transaction: &str| format!("{}:{transaction}", source.value("SELECT @@server_uuid"));
     let last = || {
@@ -148,4 +155,44 @@ fn real_mysql_inside_no_channel_and_no_directory_of_the_source() {
     let refused = scenario.try_restore(&["--latest"]).exits(5);
     assert!(refused.stderr.contains(&space) && refused.stderr.contains("far.ibd"), "{refused}");
     scenario.restore(&["--latest", "--skip-gtid", &space]);
+}
+
+/// MariaDB's channels are in files that no backup holds: where they stood is kept beside it.
+#[test]
+fn real_inside_channels_are_kept_with_a_backup() {
+    if !require_servers() {
+        return;
+    }
+    let scenario = Scenario::new();
+    scenario.server.sql(
+        "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, SLAVE MONITOR ON *.* TO 'dbbak'@'localhost';
+         CHANGE MASTER 'west' TO MASTER_HOST='127.0.0.2', MASTER_PORT=2, MASTER_USER='r', MASTER_LOG_FILE='bin.000007', MASTER_LOG_POS=4711;
+         CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY) ENGINE=InnoDB",
+    );
+    let holds = |args: &[&str]| {
+        let restored = scenario.restore(args);
+        let said = &restored.ran.stderr;
+        let coordinates = &restored.report.ready.as_ref().unwrap().coordinates;
+        let coordinates: serde_json::Value = serde_json::from_slice(&fs::read(coordinates).unwrap()).unwrap();
+        let west = &coordinates["channels"][0];
+        assert_eq!(
+            (&west["channel"], &west["file"], &west["position"]),
+            (&"west".into(), &"bin.000007".into(), &4711.into())
+        );
+        // Any server makes an empty list of its channels.
+        let ties = files_below(&restored.datadir).into_iter().filter(|path| fs::metadata(path).unwrap().len() > 0);
+        let mut ties = ties.filter(|path| path.file_name().unwrap().to_string_lossy().contains("master"));
+        assert_eq!(ties.next(), None);
+        assert!(
+            args.contains(&"none") || said.contains("the source replicated from 127.0.0.2:2 (channel \"west\""),
+            "{said}"
+        );
+    };
+    scenario.full();
+    holds(&["--no-pitr", "--check", "none"]);
+    scenario.server.sql("INSERT INTO shop.t VALUES (1)");
+    scenario.ship();
+    holds(&["--latest"]);
+    scenario.backup(&["backup-full", "--engine", "dump"]);
+    holds(&["--no-pitr"]);
 }

@@ -1,0 +1,34 @@
+//! Asks the server for what stands on it and is in no backup: prepared XA transactions, channels of replication, whose its events are.
+
+use super::{
+    SurveyError,
+    server::{Questions, Unanswered, client_of},
+};
+use crate::{
+    config::Config,
+    facts::Facts,
+    probe::Probe,
+    tools::{Dialect, Query, Standing, ToolRole, parse_foreign_events, parse_prepared, parse_status_of_channels},
+};
+
+/// Asks the server that answered. What it does not say is not known.
+///
+/// # Errors
+///
+/// When the client cannot be started.
+pub fn standing(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result<(), SurveyError> {
+    let Some(program) = facts.tool(ToolRole::Client).and_then(|tool| tool.path.clone()) else { return Ok(()) };
+    let Some(Ok(server)) = &facts.server else { return Ok(()) };
+    let questions = Questions { client: client_of(config, &program), probe };
+    let ask = |query| match questions.ask(query) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Unanswered::Problem(_)) => Ok(None),
+        Err(Unanswered::Survey(error)) => Err(error),
+    };
+    let dialect = Dialect { family: server.family(), version: server.version };
+    let prepared = ask(Query::Prepared(dialect.family))?.and_then(|answer| parse_prepared(&answer).ok());
+    let channels = ask(Query::ReplicaStatus(dialect))?.and_then(|answer| parse_status_of_channels(&answer).ok());
+    let events = ask(Query::ForeignEvents)?.and_then(|answer| parse_foreign_events(&answer).ok());
+    facts.standing = Standing { prepared, channels: channels.unwrap_or_default(), events: events.unwrap_or_default() };
+    Ok(())
+}

@@ -2,7 +2,9 @@
 
 use crate::{
     exit_code,
-    hints::{applier_hints, cascade_hint, clone_hints, lost_hints, prepared_hints, reader_hints, store_hints},
+    hints::{
+        applier_hints, cascade_hint, clone_hints, lacking_hints, lost_hints, prepared_hints, reader_hints, store_hints,
+    },
     output,
     plan_hints::plan_hints,
 };
@@ -320,6 +322,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         ExecuteError::SkipNotFound { .. }
         | ExecuteError::ServerIdTaken { .. }
         | ExecuteError::PipeHazard { .. }
+        | ExecuteError::Lacks { .. }
         | ExecuteError::PutsOutside { .. } => exit_code::NO_PLAN,
         ExecuteError::Tree(_) | ExecuteError::Io { .. } => exit_code::STORE,
         ExecuteError::BadPlan { .. } => exit_code::BUG,
@@ -343,13 +346,6 @@ fn run_hints(error: &RunError) -> Vec<String> {
         RunError::Outdated { .. } => vec!["nothing was changed: make the plan again".into()],
         _ => Vec::new(),
     }
-}
-
-/// Whether a server says that it lacks a plugin or an engine: "Plugin 'x' is not loaded", "Unknown storage engine 'x'".
-fn lacks_plugin(problem: &str) -> bool {
-    ["is not loaded", "Unknown storage engine", "(error 1524)", "(error 1286)"]
-        .iter()
-        .any(|words| problem.contains(words))
 }
 
 /// What the server says when it cannot clone itself.
@@ -407,12 +403,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Store(error) => store_hints(error),
         error if error.signal().is_some() => vec!["nothing half-done is listed; the work directory of a restore was kept, anything else that was begun was removed".into()],
-        ExecuteError::Applier { log, problem, .. } if lacks_plugin(problem) => vec![
-            "the source has a plugin loaded by its option file that the private server has not: name it in server.options, \
-             as in [--plugin-load-add=NAME.so]"
-                .into(),
-            format!("the server's log is {}", log.display()),
-        ],
+        ExecuteError::Lacks { library, .. } => lacking_hints(library.as_deref()),
         ExecuteError::Applier { log, problem, .. } => applier_hints(problem, log),
         ExecuteError::CatchUp { log, .. } => vec![
             format!("the private server's log is {}", log.display()),

@@ -53,6 +53,17 @@ pub(crate) fn server_hint(problem: &str) -> &'static str {
     }
 }
 
+/// What helps where the private server lacks an engine or a plugin.
+pub(crate) fn lacking_hints(library: Option<&str>) -> Vec<String> {
+    let library = library.unwrap_or("NAME");
+    vec![
+        format!(
+            "give it to the private server: server.options: [--plugin-load-add={library}.so], and plugin-dir=PATH where it lies elsewhere"
+        ),
+        "to go without it: land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
+    ]
+}
+
 /// Reads why the private server's applier stopped, and says what to do about that.
 pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
     let lower = problem.to_ascii_lowercase();

@@ -53,21 +53,27 @@ fn leads_out(path: &str) -> bool {
     path.starts_with('/') || path.split('/').any(|part| part == "..")
 }
 
-enum Token {
+pub(super) enum Token {
     /// A bare word, in upper case.
     Word(String),
     /// What stood between quotes `'` or `"`.
     Text(String),
-    /// A sign, or a name between backticks.
-    Other,
+    /// A name between backticks.
+    Name(String),
+    /// A sign.
+    Sign(char),
 }
 
 /// The words of a statement, comments left out; what a `/*! ... */` comment holds is read as statement.
-struct Tokens<'t> {
+pub(super) struct Tokens<'t> {
     rest: &'t str,
 }
 
-impl Tokens<'_> {
+impl<'t> Tokens<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Tokens { rest: text }
+    }
+
     /// The text behind one of the first words, and behind one of the second ones where there are any, with a sign between or
     /// none.
     fn path_behind(&mut self, first: &[&str], second: &[&str]) -> Option<String> {
@@ -79,7 +85,7 @@ impl Tokens<'_> {
                 if !second.is_empty() {
                     next = self.next()?;
                 }
-                if matches!(next, Token::Other) {
+                if matches!(next, Token::Sign(_) | Token::Name(_)) {
                     next = self.next()?;
                 }
                 if let Token::Text(path) = next {
@@ -140,17 +146,14 @@ impl Iterator for Tokens<'_> {
         self.skip_blank();
         let first = self.rest.chars().next()?;
         match first {
-            '`' => {
-                self.quoted(first);
-                Some(Token::Other)
-            }
+            '`' => Some(Token::Name(self.quoted(first))),
             '\'' | '"' => Some(Token::Text(self.quoted(first))),
             _ => {
                 let is_word = |char: char| char.is_alphanumeric() || matches!(char, '_' | '$');
                 let end = self.rest.find(|char| !is_word(char)).unwrap_or(self.rest.len());
                 let end = if end == 0 { first.len_utf8() } else { end };
                 let (word, rest) = self.rest.split_at(end);
-                let token = if is_word(first) { Token::Word(word.to_ascii_uppercase()) } else { Token::Other };
+                let token = if is_word(first) { Token::Word(word.to_ascii_uppercase()) } else { Token::Sign(first) };
                 self.rest = rest;
                 Some(token)
             }

@@ -298,6 +298,21 @@ pub enum ExecuteError {
         /// The tables, and what the server says of each.
         tables: Vec<String>,
     },
+    /// A statement of the window names an engine or plugin that the private server has not.
+    #[error(
+        "transaction {transaction} names the {what} {}, which the private server has not",
+        crate::model::Printable(name)
+    )]
+    Lacks {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The transaction.
+        transaction: String,
+        /// The library that the source had it from, where that is known.
+        library: Option<String>,
+    },
     /// The user of a private server has made a link in its data: no server makes one.
     #[error("a link was made in a private server's files: {}", path.display())]
     PlantedLink {

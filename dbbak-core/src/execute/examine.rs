@@ -379,7 +379,7 @@ impl Examiner<'_> {
         })
     }
 
-    fn unread(&self, error: &AnswerError) -> ExecuteError {
+    pub(super) fn unread(&self, error: &AnswerError) -> ExecuteError {
         let problem = format!("its answer cannot be read: {error}");
         ExecuteError::Examination { problem, stderr: Vec::new(), log: self.server.launch.log.clone() }
     }

@@ -2,7 +2,7 @@
 
 use super::origins::Origins;
 use crate::{
-    binlog::{EndKind, Transaction, defines_event},
+    binlog::{EndKind, Transaction, defines_event, demands},
     model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet},
     store::BinlogEntry,
     tools::xa_name,
@@ -19,6 +19,8 @@ pub(super) struct Landmarks {
     awaited: BTreeSet<Gtid>,
     /// What stands in the batch that is being read.
     batch: Marks,
+    /// What the window's statements name that a server may lack, in upper case.
+    named: BTreeSet<(Lack, String)>,
     /// The transaction that was left out last.
     skipped: Option<Gtid>,
     /// MariaDB: the transactions that the server's own applier must not apply.
@@ -64,6 +66,9 @@ struct Statements {
     before: Option<BinlogPosition>,
 }
 
+/// A statement of so many bytes may have been cut off (8 KiB are kept, less what stands in the way of a sign's end).
+const SURELY_WHOLE: usize = (8 << 10) - 8;
+
 /// The most statements of a file that go through the pipe one by one.
 const MOST_STATEMENTS: usize = 200;
 
@@ -108,9 +113,22 @@ pub(super) struct Marks {
     pub(super) done: Option<Done>,
     /// Why a replay that dies in this batch or a later one cannot go on.
     pub(super) hindrance: Option<String>,
+    /// What its statements name that a server may lack: name, and the first transaction that does.
+    pub(super) demands: Vec<(Lack, String, String)>,
     /// The files that MySQL may cut off or remove while it looks through them: those that prepare an XA transaction under a name that was
     /// used before, and a last one of single statements.
     pub(super) may_be_cut: BTreeSet<BinlogName>,
+}
+
+/// What a server may lack that a statement names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lack {
+    /// A storage engine.
+    Engine,
+    /// An authentication plugin.
+    Login,
+    /// Any storage engine: the statement is too long to be read to its end.
+    AnyEngine,
 }
 
 /// What a dead replay had done.
@@ -201,6 +219,9 @@ impl Landmarks {
         } else if let Some(Gtid::Mariadb { domain, server, seq }) = &transaction.gtid {
             self.applied.insert(*domain, (*server, *seq));
         }
+        if !skipped {
+            self.note_demands(file, transaction);
+        }
         let end = BinlogPosition { file: file.clone(), position: end };
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);
         self.newest = self.newest.max(time);
@@ -227,6 +248,21 @@ impl Landmarks {
     /// The XA transactions that the window leaves prepared, and those that it ends and were prepared before it.
     pub(super) fn xa(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         (self.xa_left.clone(), self.xa_ended.clone())
+    }
+
+    /// Notes what a statement names that a server may lack. One that failed at its source made nothing.
+    fn note_demands(&mut self, file: &BinlogName, transaction: &Transaction) {
+        let Some(statement) = transaction.statement.as_deref().filter(|_| transaction.error_code == 0) else { return };
+        let found = demands(statement, statement.len() < SURELY_WHOLE);
+        let engines = found.engines.into_iter().map(|name| (Lack::Engine, name));
+        let logins = found.logins.into_iter().map(|name| (Lack::Login, name));
+        let any = found.cut.then(|| (Lack::AnyEngine, String::new()));
+        for (lack, name) in engines.chain(logins).chain(any) {
+            if self.named.insert((lack, name.to_ascii_uppercase())) {
+                let gtid = transaction.gtid.as_ref().map(|gtid| format!("{gtid} at ")).unwrap_or_default();
+                self.batch.demands.push((lack, name, format!("{gtid}{file}:{}", transaction.start)));
+            }
+        }
     }
 
     /// A source may log two groups of one GTID.

@@ -22,6 +22,7 @@ mod halfway;
 mod hazards;
 mod invoker;
 mod journal;
+mod lacking;
 mod landmarks;
 mod lease_watch;
 mod load;

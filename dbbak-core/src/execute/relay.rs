@@ -10,6 +10,7 @@ use super::{
     gtid_text::{position_in, read_gtids, recorded_gtids},
     halfway::Notes,
     hazards,
+    lacking::Lacking,
     landmarks::{Apart, Done, Landmarks, Marks},
     relay_logs::RelayLogs,
     replay::{pipe, server_died},
@@ -39,6 +40,8 @@ pub(super) struct RelayRun<'a> {
     /// The files of the batch that is applied.
     pub(super) files: Vec<BinlogName>,
     pub(super) notes: Arc<Notes>,
+    /// What the private server has, once it was asked.
+    pub(super) lacking: Option<Lacking<'a>>,
 }
 
 impl RelayRun<'_> {
@@ -163,6 +166,7 @@ impl RelayRun<'_> {
                 files::remove_file(&self.relay.binlogs.join(file.as_str()))?;
             }
             let Some(next) = ahead.next()? else { break };
+            self.lacking.as_ref().map_or(Ok(()), |lacking| lacking.check(&next))?;
             self.prepare(&next)?;
             if let Applier::RelayLogs { .. } = self.relay.applier {
                 self.tell(Applier::read_index())?;

@@ -10,6 +10,7 @@ use super::{
     follow::{Begin, Follower},
     halfway::{Notes, list_what_is_left},
     hazards,
+    lacking::Lacking,
     landmarks::Marks,
     password::new_password,
     relay::RelayRun,
@@ -92,7 +93,7 @@ fn replay_on(
         None => Notes::begin(server, first.hindrance.clone())?,
         Some(_) => Notes::take_over(server)?,
     });
-    let run = |relay| RelayRun { step, relay, running, files: Vec::new(), notes: Arc::clone(&notes) };
+    let run = |relay| RelayRun { step, relay, running, files: Vec::new(), notes: Arc::clone(&notes), lacking: None };
     let mut relay = step.relay.as_deref().map(run);
     if let Some(relay) = &mut relay {
         relay.prepare(&first)?;
@@ -104,7 +105,12 @@ fn replay_on(
     let mut channels = Vec::new();
     let given = forget_channels(step, running).and_then(|found| {
         channels = found;
-        relay.as_ref().map_or(Ok(()), |relay| relay.begin(&first))
+        let lacking = Lacking::of(step, running)?;
+        lacking.check(&first)?;
+        relay.as_mut().map_or(Ok(()), |relay| {
+            relay.lacking = Some(lacking);
+            relay.begin(&first)
+        })
     });
     let begin = given.and_then(|()| match (&step.going_on, &relay) {
         (None, _) => Ok(Begin::fresh(unpack)),

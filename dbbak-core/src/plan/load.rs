@@ -15,7 +15,7 @@ use crate::{
     model::TreeName,
     tools::{
         Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion,
-        Version, carried_settings, encryption_settings, format_settings, give_back_events,
+        Version, carried_settings, encryption_settings, format_settings, give_back_events, plugin_options,
     },
 };
 use std::path::{Path, PathBuf};
@@ -159,7 +159,10 @@ impl LoadJob<'_> {
             buffer_pool: Some(self.config.prepare_memory),
             redo_log: None,
             relay: None,
-            extra: self.config.server.options.clone(),
+            extra: plugin_options(&self.stored.variables, &self.config.server.options)
+                .into_iter()
+                .chain(self.config.server.options.iter().cloned())
+                .collect(),
         }
         .build()?;
         let client = Client {

@@ -19,8 +19,8 @@ use crate::{
     halfway::{REPLAY_BASE, REPLAY_LOG},
     store::Encryption,
     tools::{
-        Client, Family, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion, Version,
-        carried_settings, encryption_settings,
+        ACTIVE_PLUGINS, Client, Family, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion,
+        Version, carried_settings, encryption_settings, plugin_options,
     },
 };
 use std::{collections::BTreeMap, path::Path};
@@ -116,7 +116,7 @@ impl<'a> Restore<'a> {
             relay: relay
                 .zip(log)
                 .map(|(window, log)| replay::relay_settings(family, &self.workdir, window, log.relay_space)),
-            extra: self.config.server.options.clone(),
+            extra: self.plugins(&stored.variables),
         }
         .build()?;
         let account = format!("dbbak_{id}");
@@ -143,6 +143,19 @@ impl<'a> Restore<'a> {
             custody: None,
         };
         Ok(imprisoned(server, self.prisoner.as_ref(), self.custody()))
+    }
+
+    /// The options of private servers: what loads the source's plugins, and the configuration's.
+    pub(super) fn plugins(&self, variables: &BTreeMap<String, String>) -> Vec<String> {
+        let own = &self.config.server.options;
+        plugin_options(variables, own).into_iter().chain(own.iter().cloned()).collect()
+    }
+
+    /// The source's plugins from libraries: name and library.
+    pub(super) fn source_plugins(&self) -> BTreeMap<String, String> {
+        let kept = self.last_variables().and_then(|variables| variables.get(ACTIVE_PLUGINS));
+        let found = kept.iter().flat_map(|kept| kept.split(',')).filter_map(|plugin| plugin.split_once(':'));
+        found.map(|(name, library)| (name.to_owned(), library.to_owned())).collect()
     }
 
     /// Warns of an upgrade of the server within the window.

@@ -456,6 +456,7 @@ impl<'a> Restore<'a> {
             cut,
             bytes,
             examination,
+            source_plugins: self.source_plugins(),
             going_on: None,
         })));
         for path in [dir, load_dir, tmp_dir].into_iter().chain(own_dirs) {

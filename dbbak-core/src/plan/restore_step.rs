@@ -110,6 +110,9 @@ pub struct Replay {
     /// What the server is asked before it is shut down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examination: Option<Examination>,
+    /// The plugins that the source had from libraries: name and library. What of them is permitted, the server loads.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_plugins: BTreeMap<String, String>,
     /// What a dead run had applied of it, where this one goes on behind that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub going_on: Option<GoingOn>,

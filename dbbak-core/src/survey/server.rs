@@ -8,10 +8,11 @@ use crate::{
     probe::{Probe, QueryOutput},
     store::Encryption,
     tools::{
-        AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query, ToolRole, encrypted_logs,
-        encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock,
-        parse_clone_plugin, parse_dump_findings, parse_encrypted, parse_grants, parse_keyring, parse_prepared,
-        parse_server_version, parse_status, parse_table, parse_uncloned, parse_variables,
+        ACTIVE_PLUGINS, ActivePlugins, AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query,
+        ToolRole, encrypted_logs, encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status,
+        parse_client_error, parse_clock, parse_clone_plugin, parse_dump_findings, parse_encrypted, parse_grants,
+        parse_keyring, parse_prepared, parse_server_version, parse_status, parse_table, parse_uncloned,
+        parse_variables,
     },
 };
 use std::{
@@ -240,6 +241,8 @@ impl Questions<'_> {
             let filters = filters.into_iter().filter(|(_, names)| !names.is_empty());
             found.extend(filters.map(|(name, names)| (name.to_owned(), names.join(","))));
         }
+        let plugins = self.ask(Query::Plugins).ok().and_then(|answer| ActivePlugins::parse(&answer).ok());
+        found.extend(plugins.map(|plugins| (ACTIVE_PLUGINS.to_owned(), plugins.kept())));
         let channels = self.ask(Query::ReplicaStatus(dialect)).ok().and_then(|answer| parse_table(&answer).ok());
         found.extend(channels.map(|table| (CHANNELS.to_owned(), table.rows().count().to_string())));
         found

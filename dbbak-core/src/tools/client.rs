@@ -7,6 +7,7 @@ use super::{
     encryption::ask_encrypted,
     examine::ask_prepared,
     login::Login,
+    plugins::ASK_PLUGINS,
     run_as::RunAs,
     secrets::masked,
     standing::FOREIGN_EVENTS,
@@ -93,6 +94,8 @@ pub enum Query {
     CurrentUser,
     /// MySQL 8.0 and later: the settings that are persisted, the column `name`. Needs SELECT on it.
     Persisted,
+    /// The active plugins: [`ActivePlugins::parse`](super::ActivePlugins::parse). Needs no privilege.
+    Plugins,
     /// MySQL 8.0 and later: files of tables that lie outside of the data directory, the column `path`. Needs PROCESS.
     OutsideFiles,
 }
@@ -132,6 +135,7 @@ impl Query {
     pub fn sql(self) -> &'static str {
         match self {
             Query::Variables => "SHOW GLOBAL VARIABLES",
+            Query::Plugins => ASK_PLUGINS,
             Query::SysdateIsNow => {
                 "SELECT 'sysdate_is_now' AS Variable_name, IF(SLEEP(0.01) = 0 AND SYSDATE(6) = NOW(6), 'ON', 'OFF') AS Value"
             }

@@ -114,6 +114,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         cut: place(bytes.len() as u64),
         bytes: bytes.len() as u64,
         examination: None,
+        source_plugins: Default::default(),
         going_on: None,
     };
     Bench { dir, store, unpack, replay }

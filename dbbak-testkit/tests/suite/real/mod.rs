@@ -26,6 +26,7 @@ mod odd_statements;
 mod other_servers_events;
 mod past;
 mod pitr;
+mod plugins;
 mod prepared;
 mod prison;
 mod proof;

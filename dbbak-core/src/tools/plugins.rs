@@ -1,0 +1,142 @@
+//! Which plugins a private server loads because its source had them, and which names a server knows.
+
+use super::answers::{AnswerError, parse_table};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The name under which a server's active plugins from libraries are kept beside its variables: `NAME:LIBRARY`, with commas between.
+pub const ACTIVE_PLUGINS: &str = "active_plugins";
+
+/// Asks for the active plugins: name, kind, and library where it has one. Needs no privilege.
+pub const ASK_PLUGINS: &str = "SELECT PLUGIN_NAME AS name, PLUGIN_TYPE AS kind, COALESCE(PLUGIN_LIBRARY, '') AS soname \
+                               FROM information_schema.PLUGINS WHERE PLUGIN_STATUS = 'ACTIVE' ORDER BY 1, 2";
+
+/// Libraries of the vendors' that a private server loads where its source had them: engines that keep rows in the data directory, or
+/// nowhere, ways to log in, types of columns, and parsers of full texts. Not here is what reaches other servers or files elsewhere
+/// (FEDERATED, CONNECT, Spider, S3, Sphinx), and what only watches (audit, checks of passwords).
+const PERMITTED: &[&str] = &[
+    "auth_ed25519",
+    "auth_pam",
+    "auth_pam_v1",
+    "auth_parsec",
+    "auth_socket",
+    "authentication_fido",
+    "authentication_kerberos",
+    "authentication_ldap_sasl",
+    "authentication_ldap_simple",
+    "authentication_openid_connect",
+    "authentication_pam",
+    "authentication_webauthn",
+    "auth_pam_compat",
+    "ha_archive",
+    "ha_blackhole",
+    "ha_example",
+    "ha_mroonga",
+    "ha_oqgraph",
+    "ha_rocksdb",
+    "libpluginmecab",
+    "mysql_native_password",
+    "mysql_no_login",
+    "type_mysql_json",
+    "type_mysql_timestamp",
+];
+
+/// A server's active plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActivePlugins {
+    /// Names of storage engines, in upper case.
+    engines: BTreeSet<String>,
+    /// Names of authentication plugins, in upper case.
+    logins: BTreeSet<String>,
+    /// Those from libraries: name, and the library without its suffix.
+    loaded: Vec<(String, String)>,
+}
+
+impl ActivePlugins {
+    /// Reads the answer to [`ASK_PLUGINS`].
+    ///
+    /// # Errors
+    ///
+    /// When it is no answer to that.
+    pub fn parse(answer: &str) -> Result<Self, AnswerError> {
+        let mut found = ActivePlugins::default();
+        for row in parse_table(answer)?.rows() {
+            let (name, kind) = (row.get("name").unwrap_or_default(), row.get("kind").unwrap_or_default());
+            match kind {
+                "STORAGE ENGINE" => drop(found.engines.insert(name.to_ascii_uppercase())),
+                "AUTHENTICATION" => drop(found.logins.insert(name.to_ascii_uppercase())),
+                _ => {}
+            }
+            let library = row.get("soname").map(stem).filter(|library| !library.is_empty());
+            found.loaded.extend(library.map(|library| (name.to_owned(), library.to_owned())));
+        }
+        Ok(found)
+    }
+
+    /// Those from libraries, as they are kept.
+    pub fn kept(&self) -> String {
+        let plugins: Vec<String> = self.loaded.iter().map(|(name, library)| format!("{name}:{library}")).collect();
+        plugins.join(",")
+    }
+
+    /// Whether a statement may name a storage engine so.
+    pub fn has_engine(&self, name: &str) -> bool {
+        let name = name.to_ascii_uppercase();
+        let name = match name.as_str() {
+            "HEAP" => "MEMORY",
+            "MERGE" => "MRG_MYISAM",
+            "MARIA" => "ARIA",
+            "NDB" => "NDBCLUSTER",
+            "INNOBASE" => "INNODB",
+            name => name,
+        };
+        self.engines.contains(name)
+    }
+
+    /// Whether an account may log in by a plugin of that name.
+    pub fn has_login(&self, name: &str) -> bool {
+        self.logins.contains(&name.to_ascii_uppercase())
+    }
+}
+
+fn stem(library: &str) -> &str {
+    library.strip_suffix(".so").or_else(|| library.strip_suffix(".dll")).unwrap_or(library)
+}
+
+/// The options that load what the source had loaded, of what is permitted: what was kept is never an option itself. What the options
+/// name already is left out.
+pub fn plugin_options(variables: &BTreeMap<String, String>, options: &[String]) -> Vec<String> {
+    let kept = variables.get(ACTIVE_PLUGINS).map(String::as_str).unwrap_or_default();
+    let libraries: BTreeSet<&str> = kept.split(',').filter_map(|plugin| Some(plugin.split_once(':')?.1)).collect();
+    let permitted = PERMITTED.iter().filter(|library| libraries.contains(*library));
+    let named = |library: &str| options.iter().any(|option| option.contains("plugin") && option.contains(library));
+    permitted.filter(|library| !named(library)).map(|library| format!("--plugin-load-add={library}.so")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_permitted_is_loaded() {
+        let answer = "name\tkind\tsoname\nARCHIVE\tSTORAGE ENGINE\tha_archive.so\nFEDERATED\tSTORAGE ENGINE\tha_federatedx.so\n\
+                      InnoDB\tSTORAGE ENGINE\t\nMRG_MyISAM\tSTORAGE ENGINE\t\nauth_socket\tAUTHENTICATION\tauth_socket.so\n\
+                      SERVER_AUDIT\tAUDIT\tserver_audit.so\nmysql_native_password\tAUTHENTICATION\t\n";
+        let found = ActivePlugins::parse(answer).unwrap();
+        let kept = "ARCHIVE:ha_archive,FEDERATED:ha_federatedx,auth_socket:auth_socket,SERVER_AUDIT:server_audit";
+        assert_eq!(found.kept(), kept);
+        assert!(found.has_engine("archive") && found.has_engine("INNODB") && found.has_engine("Merge"));
+        assert!(!found.has_engine("BLACKHOLE") && !found.has_engine("auth_socket"));
+        assert!(found.has_login("AUTH_SOCKET") && !found.has_login("ed25519"));
+        let variables = BTreeMap::from([(ACTIVE_PLUGINS.to_owned(), kept.to_owned())]);
+        assert_eq!(
+            plugin_options(&variables, &[]),
+            ["--plugin-load-add=auth_socket.so", "--plugin-load-add=ha_archive.so"]
+        );
+        let own = ["--plugin_load_add=ha_archive.so".to_owned()];
+        assert_eq!(plugin_options(&variables, &own), ["--plugin-load-add=auth_socket.so"]);
+        // A store can name nothing that is not known here.
+        let hostile = "X:ha_archive --init-file=/x,Y:../../tmp/evil,Z:evil.so;,:,ARCHIVE";
+        let variables = BTreeMap::from([(ACTIVE_PLUGINS.to_owned(), hostile.to_owned())]);
+        assert_eq!(plugin_options(&variables, &[]), [""; 0]);
+    }
+}

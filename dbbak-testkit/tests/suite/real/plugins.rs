@@ -1,0 +1,83 @@
+//! Engines and ways to log in that a server loads by its option file: a private server has them too, or says that it lacks them.
+
+use dbbak_testkit::{
+    real::{mariadb_root, require_mysql, require_servers},
+    scenario::Scenario,
+    server::{Options, Server},
+};
+use std::path::PathBuf;
+
+/// The rows that a statement brings of restored data.
+#[track_caller]
+fn rows_of(scenario: &Scenario, datadir: &std::path::Path, extra: &str, sql: &str) -> Vec<Vec<String>> {
+    let vendor = scenario.server.options().vendor;
+    let options = Options { vendor, log_bin: None, ..Options::default() }.with(extra);
+    let mut server = Server::on_datadir(datadir, &scenario.fresh("look"), options).unwrap();
+    let rows = server.sql(sql);
+    server.stop().unwrap();
+    rows
+}
+
+/// Distributions keep MariaDB's engines in the package of the whole server, which would start one: an unpacked MariaDB has them.
+#[test]
+fn real_plugins_of_the_option_file_are_loaded() {
+    if !require_servers() {
+        return;
+    }
+    let root = mariadb_root().unwrap_or_default();
+    let dirs = [root.join("usr/lib/mysql/plugin"), "/usr/lib/mysql/plugin".into()];
+    let dirs: Vec<PathBuf> = dirs.into_iter().filter(|dir| dir.join("ha_archive.so").is_file()).collect();
+    let Some(dir) = dirs.first() else { return };
+    let dir_option = format!("--plugin-dir={}", dir.display());
+    let load = "--plugin-load-add=ha_archive";
+    let options = Options::default().with(&dir_option).with(load).with("--plugin-load-add=ha_blackhole");
+    let scenario = Scenario::with(options.with("--sql-mode="), "");
+    // One of them stands in the data too.
+    scenario.server.sql(
+        "INSTALL SONAME 'ha_blackhole'; CREATE DATABASE shop;
+         CREATE TABLE shop.before_it (a INT, b TEXT) ENGINE=ARCHIVE; INSERT INTO shop.before_it VALUES (1, 'x')",
+    );
+    scenario.full();
+    scenario.server.sql(
+        "INSERT INTO shop.before_it VALUES (2, 'y'); CREATE TABLE shop.late (a INT, b TEXT) ENGINE=ARCHIVE;
+         INSERT INTO shop.late VALUES (3, 'z'); CREATE TABLE shop.hole (a INT) ENGINE=BLACKHOLE; INSERT INTO shop.hole VALUES (1)",
+    );
+    scenario.ship();
+    let sql = "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop' ORDER BY 1;
+               SELECT * FROM shop.before_it UNION ALL SELECT * FROM shop.late ORDER BY 1";
+    let wanted = scenario.server.sql(sql);
+    assert!(wanted.iter().flatten().any(|cell| cell == "ARCHIVE"), "{wanted:?}");
+    for way in ["relay", "pipe"] {
+        let restored = scenario.restore(&["--latest", "--replay", way]);
+        assert_eq!(rows_of(&scenario, &restored.datadir, load, sql), wanted, "{way}");
+    }
+    scenario.nothing_survives();
+}
+
+#[test]
+fn real_mysql_plugins_of_the_option_file_are_loaded_or_named() {
+    if !require_mysql() {
+        return;
+    }
+    let options = Options::mysql().with("--plugin-load-add=auth_socket.so").with("--federated").with("--sql-mode=");
+    let scenario = Scenario::with(options, "");
+    scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'; CREATE DATABASE shop");
+    scenario.backup(&["backup-full", "--engine", "clone"]);
+    scenario.server.sql("CREATE USER a@localhost IDENTIFIED WITH auth_socket; CREATE TABLE shop.t (a INT PRIMARY KEY)");
+    scenario.ship();
+    let sql = "SELECT user, plugin FROM mysql.user WHERE user = 'a'";
+    let wanted = scenario.server.sql(sql);
+    for way in ["relay", "pipe"] {
+        let restored = scenario.restore(&["--latest", "--replay", way]);
+        assert_eq!(rows_of(&scenario, &restored.datadir, "--plugin-load-add=auth_socket.so", sql), wanted, "{way}");
+    }
+    // An engine that reaches other servers is not loaded; without it the table would be one of InnoDB.
+    scenario.server.sql("CREATE TABLE shop.far (a INT) ENGINE=FEDERATED CONNECTION='mysql://u@127.0.0.1:1/a/b'");
+    scenario.ship();
+    for way in ["relay", "pipe"] {
+        let refused = scenario.try_restore(&["--latest", "--replay", way]).exits(5);
+        assert!(refused.stderr.contains("names the storage engine FEDERATED"), "{refused}");
+        assert!(refused.stderr.contains("--plugin-load-add="), "{refused}");
+    }
+    scenario.nothing_survives();
+}

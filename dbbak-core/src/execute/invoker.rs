@@ -1,9 +1,9 @@
-//! Has a statement that makes or changes an event run as who ran it at the source.
+//! Has a statement that makes or changes an event, or grants something, run as who ran it at the source.
 
 use super::{error::ExecuteError, files, landmarks::Apart, relay::RelayRun};
 use crate::{
     binlog::{Invoked, invoked},
-    tools::{Applier, ask_owned_events, give_events, parse_owned_events, take_server_id},
+    tools::{Applier, ask_owned_events, give_events, give_grants, parse_owned_events, take_server_id},
 };
 
 impl RelayRun<'_> {
@@ -35,7 +35,9 @@ impl RelayRun<'_> {
                     Some(invoker) => {
                         let events = parse_owned_events(&self.ask(&ask_owned_events(account))?);
                         let events = events.map_err(|error| self.unread(&error.to_string()))?;
-                        events.iter().try_for_each(|event| self.tell(&event.give_to(invoker)))
+                        events.iter().try_for_each(|event| self.tell(&event.give_to(invoker)))?;
+                        // A last binlog of single statements comes here whatever they are.
+                        self.tell(&give_grants(account, invoker))
                     }
                 });
                 given.and_then(|()| self.tell(&take_server_id(self.relay.server_id)))

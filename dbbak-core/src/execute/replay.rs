@@ -205,7 +205,8 @@ pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> 
         "SET sql_log_bin=0;\n\
          DROP USER IF EXISTS '{account}'@'localhost';\n\
          CREATE USER '{account}'@'localhost' IDENTIFIED BY '{password}';\n\
-         GRANT ALL PRIVILEGES ON *.* TO '{account}'@'localhost' WITH GRANT OPTION;\n"
+         GRANT ALL PRIVILEGES ON *.* TO '{account}'@'localhost' WITH GRANT OPTION;\n\
+         GRANT PROXY ON ''@'' TO '{account}'@'localhost' WITH GRANT OPTION;\n"
     );
     files::write_private(&server.init_file, &statements)?;
     let socket = server.socket.display();

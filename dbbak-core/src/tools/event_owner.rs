@@ -1,4 +1,4 @@
-//! Statements that give an event of the event scheduler to the account that made or changed it at the source.
+//! Statements that give an event of the event scheduler, or a grant, to the account that made or changed it at the source.
 
 use super::{
     answers::{AnswerError, parse_table},
@@ -84,6 +84,16 @@ pub fn give_events(account: &str, own_id: u32, (invoker, server_id): (Option<(&s
     sql
 }
 
+/// Has MySQL take another account for the one that made grants, and logs nothing.
+pub fn give_grants(account: &str, (user, host): (&str, &str)) -> String {
+    let (old, new) = (quoted(&format!("{account}@localhost")), quoted(&format!("{user}@{host}")));
+    let give = |table: &str| {
+        // The stamp of the grant stays as it is.
+        format!(" UPDATE mysql.{table} SET Grantor={new}, Timestamp=Timestamp WHERE Grantor={old};")
+    };
+    format!("SET sql_log_bin=0;{}{}{}", give("tables_priv"), give("procs_priv"), give("proxies_priv"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +115,11 @@ mod tests {
              definer='dbbak_1@localhost';"
         );
         assert!(!give_events("dbbak_1", 42, (None, 11)).contains("definer"));
+        let grants = give_grants("dbbak_1", ("it's", "%"));
+        assert_eq!(
+            grants.matches("SET Grantor='it''s@%', Timestamp=Timestamp WHERE Grantor='dbbak_1@localhost';").count(),
+            3
+        );
+        assert!(grants.starts_with("SET sql_log_bin=0; UPDATE mysql.tables_priv"), "{grants}");
     }
 }

@@ -81,7 +81,7 @@ pub use encryption::{
     EncryptedSpaces, encrypted_logs, encrypts_tables, is_component_config, key_plugin, names_keyring, parse_encrypted,
     parse_keyring,
 };
-pub use event_owner::{OwnedEvent, ask_owned_events, give_events, parse_owned_events, take_server_id};
+pub use event_owner::{OwnedEvent, ask_owned_events, give_events, give_grants, parse_owned_events, take_server_id};
 pub use examine::{
     ALL_TABLES, CheckRow, CheckSays, CheckWay, PERSISTED, SET_DURABILITY, ShutdownLog, TableName, ask_prepared,
     check_statement, judge_shutdown, parse_check_row, parse_durability, parse_prepared, parse_tables,

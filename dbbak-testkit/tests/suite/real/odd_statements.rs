@@ -3,11 +3,29 @@
 use dbbak_testkit::{
     real::{require_mysql, require_servers},
     scenario::Scenario,
-    server::{Options, Vendor},
+    server::{Options, Server, Vendor},
 };
 
-/// Runs statements, of which some fail, and compares a restore by the applier with the source.
-fn replays(options: Options, before: &str, statements: &[&str], questions: &[&str]) -> Scenario {
+/// Whatever a server holds names no account, role, event, database or table of dbbak's runs.
+#[track_caller]
+fn no_trace(server: &Server) {
+    let vendor = server.options().vendor;
+    let program = vendor.program(if vendor == Vendor::Mysql { "mysqldump" } else { "mariadb-dump" }).unwrap();
+    let dump = |databases: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.arg(format!("--defaults-file={}", server.root_option_file().display()));
+        command.args(["--routines", "--events", "--skip-extended-insert"]).args(databases);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(text.lines().find(|line| line.contains("dbbak_")), None);
+    };
+    dump(&["--all-databases"]);
+    dump(&["mysql"]);
+}
+
+/// Runs statements, of which some fail, and compares a restore by the applier with the source. Returns the server on what was restored.
+fn replays(options: Options, before: &str, statements: &[&str], questions: &[&str]) -> (Scenario, Server) {
     let mut scenario = Scenario::with(options, "");
     scenario.server.sql(before);
     scenario.planted_full();
@@ -15,19 +33,17 @@ fn replays(options: Options, before: &str, statements: &[&str], questions: &[&st
         // What fails here is logged with its error, or without.
         drop(scenario.server.try_sql(statement));
     }
-    let ask = |server: &dbbak_testkit::server::Server| -> Vec<String> {
+    let ask = |server: &Server| -> Vec<String> {
         questions.iter().flat_map(|question| server.sql(question)).map(|row| row.join("\t")).collect()
     };
     let (wanted, sums) = (ask(&scenario.server), scenario.server.checksums("shop").unwrap());
     scenario.ship();
     let restored = scenario.restore(&["--latest"]);
     let looking = scenario.fresh("looking");
-    let server =
-        dbbak_testkit::server::Server::on_datadir(&restored.datadir, &looking, scenario.server.options().clone())
-            .unwrap();
+    let server = Server::on_datadir(&restored.datadir, &looking, scenario.server.options().clone()).unwrap();
     assert_eq!(ask(&server), wanted);
     assert_eq!(server.checksums("shop").unwrap(), sums);
-    scenario
+    (scenario, server)
 }
 
 const BEFORE: &str = "CREATE DATABASE shop; CREATE TABLE shop.i (id INT PRIMARY KEY, v INT) ENGINE=InnoDB;
@@ -46,10 +62,22 @@ fn statements_that_failed_in_part(format: &str) {
          ROLLBACK TO s; INSERT INTO shop.i VALUES (4, 1); COMMIT",
         "INSERT INTO shop.m VALUES (8, 1), (8, 2)",
         "INSERT INTO shop.i VALUES (9, 1)",
+        "GRANT SELECT, UPDATE (v) ON shop.i TO u2; CREATE ROLE r1; GRANT r1 TO u2; CREATE EVENT shop.e ON SCHEDULE EVERY 1 DAY DO SELECT 1;
+         ALTER EVENT shop.e COMMENT 'c'; CREATE PROCEDURE shop.p() SELECT 1; GRANT EXECUTE ON PROCEDURE shop.p TO u2",
     ];
-    let questions = ["SHOW TABLES FROM shop", "SELECT user FROM mysql.user WHERE user LIKE 'u_' ORDER BY 1"];
+    let questions = [
+        "SHOW TABLES FROM shop",
+        "SELECT user FROM mysql.user WHERE user LIKE 'u_' ORDER BY 1",
+        "SELECT * FROM mysql.tables_priv ORDER BY db, user, table_name",
+        "SELECT * FROM mysql.procs_priv",
+        "SELECT * FROM mysql.roles_mapping ORDER BY user, role",
+        "SELECT event_name, definer, originator FROM information_schema.events",
+    ];
     let options = Options::default().with(format!("--binlog-format={format}"));
-    replays(options, BEFORE, &statements, &questions).nothing_survives();
+    let (scenario, server) = replays(options, BEFORE, &statements, &questions);
+    no_trace(&server);
+    drop(server);
+    scenario.nothing_survives();
 }
 
 #[test]
@@ -72,8 +100,23 @@ fn real_mysql_a_last_binlog_of_single_statements_is_replayed() {
         "INSERT INTO shop.t VALUES (1)",
         "FLUSH BINARY LOGS",
         "ANALYZE TABLE shop.t; CREATE TABLE shop.m (a INT) ENGINE=MyISAM; ANALYZE TABLE shop.m",
+        // Whose grants they are goes by who made them.
+        "GRANT SELECT, UPDATE (a) ON shop.t TO u; GRANT EXECUTE ON PROCEDURE shop.p TO u; CREATE ROLE r; GRANT r TO u;
+         GRANT PROXY ON u TO v; CREATE PROCEDURE shop.q() SELECT 2; CREATE VIEW shop.w AS SELECT * FROM shop.t; GRANT SELECT ON shop.w TO v",
     ];
-    replays(Options::mysql(), before, &statements, &["SHOW TABLES FROM shop"]);
+    let before = format!("{before}; CREATE PROCEDURE shop.p() SELECT 1; CREATE USER u, v");
+    let questions = [
+        "SHOW TABLES FROM shop",
+        "SELECT * FROM mysql.tables_priv ORDER BY db, user, table_name",
+        "SELECT * FROM mysql.columns_priv",
+        "SELECT * FROM mysql.procs_priv",
+        "SELECT * FROM mysql.proxies_priv ORDER BY user",
+        "SELECT * FROM mysql.role_edges",
+        "SELECT user, host FROM mysql.user ORDER BY 1",
+        "SELECT routine_name, definer FROM information_schema.routines WHERE routine_schema = 'shop' ORDER BY 1",
+    ];
+    let (_scenario, server) = replays(Options::mysql(), &before, &statements, &questions);
+    no_trace(&server);
 }
 
 /// The ordinary way to GTIDs, and back.

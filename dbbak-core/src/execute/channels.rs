@@ -64,7 +64,8 @@ impl Examiner<'_> {
     }
 
     fn tell_channels(&self, held: &[HeldChannel]) {
-        for channel in held {
+        // Those of a group have no source of their own.
+        for channel in held.iter().filter(|channel| !channel.channel.starts_with("group_replication_")) {
             let text = format!(
                 "the source replicated from {channel}: the restored server does not know of that, and replicates from nobody by \
                  itself; coordinates.json says where it stood"

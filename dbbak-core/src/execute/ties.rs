@@ -4,7 +4,9 @@ use super::{Event, Reporter, error::ExecuteError, files};
 use crate::{
     plan::PersistedSettings,
     store::{StoreKey, StoreReader, read_version},
-    tools::{PERSISTED, inward_index, is_log_index, is_tie, without_paths, without_secrets},
+    tools::{
+        JOINS_AT_START, PERSISTED, inward_index, is_log_index, is_tie, out_of_group, without_paths, without_secrets,
+    },
 };
 use std::path::Path;
 
@@ -59,7 +61,15 @@ fn bring_persisted(
                     "the source had persisted {name} = {value:?} (SET PERSIST): it is not given back, since it leads to the source's files"
                 ));
             }
-            files::write_replacing(&path, &bytes)
+            // A member joins its group by itself when it starts, from wherever it was restored to.
+            let out = out_of_group(&bytes).ok().flatten();
+            if out.is_some() {
+                warn(format!(
+                    "the source was a member of a replication group: {JOINS_AT_START} is OFF among the persisted settings, so that the \
+                     restored server joins nobody by itself (RESET PERSIST {JOINS_AT_START})"
+                ));
+            }
+            files::write_replacing(&path, out.as_deref().unwrap_or(&bytes))
         }
         Err(error) => {
             warn(format!("the settings that the source had persisted ({PERSISTED}) are not given back: {error}"));

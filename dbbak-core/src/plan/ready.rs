@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     store::BinlogEntry,
-    tools::{Family, PERSISTED},
+    tools::{Family, JOINS_AT_START, PERSISTED},
 };
 use std::{
     collections::BTreeMap,
@@ -36,6 +36,13 @@ impl Restore<'_> {
         if kept.is_some() {
             plan.reasons.push(format!(
                 "the settings that the source had persisted (SET PERSIST) come back with {PERSISTED}, but for those that name paths"
+            ));
+        }
+        let group = self.last_variables().and_then(|variables| variables.get("group_replication_group_name"));
+        if group.is_some_and(|name| !name.is_empty()) {
+            plan.warnings.push(format!(
+                "the source was a member of a replication group: a server joins it by itself when it starts on the restored data, unless \
+                 it is started with {JOINS_AT_START}=OFF; where the source had persisted settings of the group, that is set"
             ));
         }
         plan.steps.push(Step::CutTies { datadir: self.datadir(), persisted: kept.cloned() });

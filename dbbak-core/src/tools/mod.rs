@@ -99,7 +99,7 @@ pub use mysqld::{
     MAX_SOCKET_PATH, PrivateServerCommand, RelayReplay, carried_settings, encryption_settings, format_settings,
 };
 pub use names::{SERVER_DIRS, names_for};
-pub use persisted::{LeftOut, Persisted, without_paths, without_secrets};
+pub use persisted::{JOINS_AT_START, LeftOut, Persisted, out_of_group, without_paths, without_secrets};
 pub use plugins::{ACTIVE_PLUGINS, ASK_PLUGINS, ActivePlugins, plugin_options};
 pub use prepare_options::{PrepareOptions, key_options, key_variables, prepare_options};
 pub use recorded::RecordedCommand;

@@ -32,6 +32,35 @@ pub fn without_paths(file: &[u8]) -> Result<LeftOut, serde_json::Error> {
     })
 }
 
+/// The start of the names of group replication's settings.
+const GROUP: &str = "group_replication_";
+/// Whether a member of a group joins it by itself when it starts: ON by default.
+pub const JOINS_AT_START: &str = "group_replication_start_on_boot";
+
+/// The file with [`JOINS_AT_START`] off, where it holds settings of group replication. `None`: it holds none.
+///
+/// # Errors
+///
+/// Where it is no JSON.
+pub fn out_of_group(file: &[u8]) -> Result<Option<Vec<u8>>, serde_json::Error> {
+    let mut value: Value = serde_json::from_slice(file)?;
+    if !stay_out(&mut value) {
+        return Ok(None);
+    }
+    serde_json::to_vec(&value).map(Some)
+}
+
+fn stay_out(value: &mut Value) -> bool {
+    let Value::Object(members) = value else { return false };
+    let one = members.iter().find(|(name, member)| name.starts_with(GROUP) && member.get("Value").is_some());
+    if let Some(mut off) = one.map(|(_, member)| member.clone()) {
+        off["Value"] = "OFF".into();
+        members.insert(JOINS_AT_START.to_owned(), off);
+        return true;
+    }
+    members.values_mut().fold(false, |found, member| stay_out(member) || found)
+}
+
 fn without(file: &[u8], leave: &dyn Fn(&str, &str) -> bool) -> Result<LeftOut, serde_json::Error> {
     let mut value: Value = serde_json::from_slice(file)?;
     let mut left = Vec::new();
@@ -72,6 +101,20 @@ mod tests {
         "time_zone": {"Value": "Europe/Berlin", "Metadata": {}}}, "mysql_static_variables": {"innodb_directories":
         {"Value": "data;/far", "Metadata": {}}, "authentication_ldap_simple_bind_root_pwd": {"Value": "planted", "Metadata": {}}},
         "mysql_sensitive_variables": {"mysql_sensitive_static_variables": "9f"}}"#;
+
+    /// As MySQL 9.7.4 writes it.
+    #[test]
+    fn a_member_of_a_group_stays_out_of_it() {
+        let file = r#"{"Version": 2, "mysql_dynamic_variables": {"max_connections": {"Value": "77", "Metadata": {}}},
+            "mysql_static_variables": {"group_replication_group_name": {"Value": "aaaa", "Metadata": {"User": "root"}}}}"#;
+        let out: Value = serde_json::from_slice(&out_of_group(file.as_bytes()).unwrap().unwrap()).unwrap();
+        let section = &out["mysql_static_variables"];
+        assert_eq!(section[JOINS_AT_START], serde_json::json!({"Value": "OFF", "Metadata": {"User": "root"}}));
+        assert_eq!(section["group_replication_group_name"]["Value"], "aaaa");
+        let on = file.replace("group_name\"", "start_on_boot\"").replace("aaaa", "ON");
+        assert!(String::from_utf8(out_of_group(on.as_bytes()).unwrap().unwrap()).unwrap().contains("OFF"));
+        assert_eq!(out_of_group(FILE.as_bytes()).unwrap(), None);
+    }
 
     fn names(left: &[Persisted]) -> Vec<&str> {
         left.iter().map(|(name, _)| name.as_str()).collect()

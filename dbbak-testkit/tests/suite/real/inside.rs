@@ -69,7 +69,9 @@ fn a_replica(far: &Path) -> Scenario {
         "INSTALL PLUGIN clone SONAME 'mysql_clone.so';
          CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='r', SOURCE_AUTO_POSITION=1;
          CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.2', SOURCE_PORT=2, SOURCE_USER='r', SOURCE_LOG_FILE='binlog.000007',
-         SOURCE_LOG_POS=4711 FOR CHANNEL 'west'; CREATE DATABASE far; SET PERSIST max_connections = 77;
+         SOURCE_LOG_POS=4711 FOR CHANNEL 'west'; CREATE DATABASE far;
+         INSTALL PLUGIN group_replication SONAME 'group_replication.so';
+         SET PERSIST group_replication_group_name = '9aaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa'; SET PERSIST max_connections = 77;
          SET PERSIST slow_query_log_file = '/tmp/dbbak-test-of-the-source-slow.log'",
     );
     scenario.backup(&["backup-full", "--engine", "clone"]);
@@ -100,6 +102,9 @@ fn is_no_replica(scenario: &Scenario, restored: &Restored) {
     let text = persisted.to_string();
     assert!(text.contains("max_connections") && text.contains("\"77\""), "{persisted:#}");
     assert!(!text.contains("of-the-source"), "{persisted:#}");
+    assert!(said.contains("a member of a replication group"), "{said}");
+    let joins = "/mysql_static_variables/group_replication_start_on_boot/Value";
+    assert_eq!(persisted.pointer(joins), Some(&"OFF".into()), "{persisted:#}");
 }
 
 #[test]

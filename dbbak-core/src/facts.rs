@@ -78,6 +78,9 @@ pub struct Facts {
     /// Tables that have lost their tablespace on the server, as `database.table`; asked for before a backup alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<String>,
+    /// MariaDB: InnoDB's tables without files of their own, as files would be named; asked for before a backup alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_tables: Option<Vec<String>>,
     /// What stands on the server and is in no backup; asked for before a backup alone.
     #[serde(default, skip_serializing_if = "Standing::is_empty")]
     pub standing: Standing,
@@ -536,6 +539,7 @@ impl Facts {
             prison: None,
             broken: Vec::new(),
             standing: Standing::default(),
+            system_tables: None,
         }
     }
 

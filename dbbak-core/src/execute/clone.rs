@@ -219,6 +219,7 @@ fn opened(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewB
         galera_info: None,
         lock_seconds: None,
         tablespaces: None,
+        broken: Vec::new(),
     })
 }
 

@@ -103,6 +103,7 @@ pub(super) fn take_dump(step: &TakeDump, running: &Running<'_>) -> Result<NewBac
         galera_info: None,
         lock_seconds: step.locked.then_some(took.as_secs()),
         tablespaces: None,
+        broken: Vec::new(),
     })
 }
 

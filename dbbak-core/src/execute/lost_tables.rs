@@ -2,16 +2,28 @@
 //! what `DATA DIRECTORY` and `INDEX DIRECTORY` of a MyISAM or Aria table are.
 
 use super::{error::ExecuteError, files};
-use crate::tools::{FRM_HEAD, TableFiles, files_of_frm, parts_of_par};
-use std::path::{Path, PathBuf};
+use crate::tools::{
+    FRM_HEAD, TEXT_FRM, TableFiles, files_of_frm, is_frm, is_innodb_frm, parts_of_par, table_of_tablespace,
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-/// Looks at each table definition of a backup for the files that its engine keeps rows in.
+/// Looks at each table definition of a backup for the files that its engine keeps rows in. Returns the tables that are broken on the server
+/// itself, as `database.table`: those of which it lacks a file too, and definitions that no server can read.
+///
+/// `in_system_tablespace`: InnoDB's tables without a file of their own, as the files are named; not known where the server did not say.
 ///
 /// # Errors
 ///
-/// [`ExecuteError::LostTables`], where the server's data directory has such a file and the backup does not. A table that lacks it on the
+/// [`ExecuteError::LostTables`], where the server's data directory has such a file and the backup does not. A table that lacks one on the
 /// server too was broken before; one that is gone there by now was dropped.
-pub(super) fn all_tables_in(dir: &Path, datadir: &Path) -> Result<(), ExecuteError> {
+pub(super) fn all_tables_in(
+    dir: &Path,
+    datadir: &Path,
+    in_system_tablespace: Option<&[String]>,
+) -> Result<Vec<String>, ExecuteError> {
     let mut definitions: Vec<PathBuf> = Vec::new();
     files::each_file(dir, &mut |path| {
         if path.extension().is_some_and(|extension| extension == "frm") {
@@ -20,16 +32,57 @@ pub(super) fn all_tables_in(dir: &Path, datadir: &Path) -> Result<(), ExecuteErr
         Ok(())
     })?;
     let (mut first, mut count) = (None, 0);
+    let mut broken = BTreeSet::new();
     for path in definitions {
-        let Some(found) = files::head::<FRM_HEAD>(&path)?.and_then(|head| files_of_frm(&head)) else { continue };
+        let head = files::head::<FRM_HEAD>(&path)?;
+        if is_broken(&path, head.as_ref(), (dir, datadir), in_system_tablespace) {
+            broken.extend(
+                path.strip_prefix(dir)
+                    .ok()
+                    .and_then(Path::to_str)
+                    .map(|name| table_of_tablespace(name.strip_suffix(".frm").unwrap_or(name))),
+            );
+            continue;
+        }
+        let Some(found) = head.and_then(|head| files_of_frm(&head)) else { continue };
         let lost = lost_of(&path, found, dir, datadir)?;
         count += usize::from(lost.is_some());
         first = first.or(lost);
     }
     match first {
         Some(first) => Err(ExecuteError::LostTables { first, count }),
-        None => Ok(()),
+        None => Ok(broken.into_iter().collect()),
     }
+}
+
+/// Whether a table is broken on the server itself.
+fn is_broken(
+    frm: &Path,
+    head: Option<&[u8; FRM_HEAD]>,
+    (dir, datadir): (&Path, &Path),
+    in_system_tablespace: Option<&[String]>,
+) -> bool {
+    let Ok(below) = frm.strip_prefix(dir) else { return false };
+    let there =
+        |extension: &str| files::is_named(&datadir.join(below.with_extension("")).with_added_extension(extension));
+    // Also that its directory can be read.
+    if !there("frm") {
+        return false;
+    }
+    let Some(head) = head else {
+        // Shorter than any table's.
+        return files::read_file(frm).ok().flatten().is_some_and(|bytes| !bytes.starts_with(TEXT_FRM));
+    };
+    if let Some(found) = files_of_frm(head) {
+        return !found.partitioned && found.extensions.iter().any(|extension| !there(extension));
+    }
+    if is_innodb_frm(head) {
+        let name = below.with_extension("");
+        let in_system =
+            in_system_tablespace.map(|tables| tables.iter().any(|table| Some(table.as_str()) == name.to_str()));
+        return in_system == Some(false) && !there("ibd") && !there("isl");
+    }
+    !is_frm(head)
 }
 
 /// The first file that a table lacks in the backup and has on the server, by its path below the data directory.
@@ -115,8 +168,8 @@ mod tests {
         }
 
         fn lost(&self) -> Option<(String, usize)> {
-            match all_tables_in(&self.backup, &self.data) {
-                Ok(()) => None,
+            match all_tables_in(&self.backup, &self.data, None) {
+                Ok(_) => None,
                 Err(ExecuteError::LostTables { first, count }) => Some((first.display().to_string(), count)),
                 Err(error) => panic!("{error}"),
             }
@@ -159,6 +212,28 @@ mod tests {
         place.both("a.frm", &frm(42, 0));
         place.backup("dropped.frm", &frm(9, 0));
         assert_eq!(place.lost(), None);
+    }
+
+    #[test]
+    fn tables_that_are_broken_on_the_server_are_named() {
+        let place = Place::new();
+        let broken = |system: Option<&[String]>| all_tables_in(&place.backup, &place.data, system).unwrap();
+        // Its rows are gone there, and the tool copies nothing of it.
+        place.both("a.frm", &frm(42, 0));
+        fs::write(place.data.join("shop/a.MAI"), b"index").unwrap();
+        place.both("garbage.frm", &[7; 100]);
+        place.both("half.frm", b"half");
+        place.both("v.frm", b"TYPE=VIEW\n");
+        place.both("orphan.frm", &frm(12, 0));
+        place.both("old@002dtable.frm", &frm(12, 0));
+        place.both("whole.frm", &frm(12, 0));
+        place.both("whole.ibd", b"rows");
+        place.backup("dropped.frm", &frm(12, 0));
+        assert_eq!(broken(None), ["shop.a", "shop.garbage", "shop.half"]);
+        let system = ["shop/old@002dtable".to_owned()];
+        assert_eq!(broken(Some(&system)), ["shop.a", "shop.garbage", "shop.half", "shop.orphan"]);
+        assert_eq!(broken(Some(&[])).last().map(String::as_str), Some("shop.orphan"));
+        assert!(broken(Some(&[])).contains(&"shop.old-table".to_owned()));
     }
 
     #[test]

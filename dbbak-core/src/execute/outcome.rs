@@ -86,6 +86,8 @@ pub struct IndexedBinlog {
 /// What a new backup says of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewBackup {
+    /// Tables that were found broken on the server itself, as `database.table`.
+    pub broken: Vec<String>,
     /// When the tool was started.
     pub started_at: DateTime<Utc>,
     /// The moment that the backup stands for: when the tool ended; of a dump, when all its tables had been opened.

@@ -1,7 +1,8 @@
 //! Reads what the backup tool left of a new backup, and checks that its coordinates are a transaction boundary.
 
 use super::{
-    error::ExecuteError, files, lost_tables, outcome::NewBackup, renames, running::Running, tablespaces::Tablespaces,
+    Event, error::ExecuteError, files, lost_tables, outcome::NewBackup, renames, running::Running,
+    tablespaces::Tablespaces,
 };
 use crate::{
     binlog::{self, Boundary},
@@ -15,6 +16,9 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::{io::BufReader, path::Path};
+
+/// The most tables that are named.
+const NAMED: usize = 10;
 
 /// Reads a new backup's own files. `times` are when the tool was started and when it ended, `before` which tablespaces the
 /// server had then.
@@ -37,8 +41,20 @@ pub(super) fn read_backup(
     if let (Some(tablespaces), Some(before)) = (&tablespaces, before) {
         tablespaces.all_in(before, &step.dir)?;
     }
-    if let Some(datadir) = &step.datadir {
-        lost_tables::all_tables_in(&step.dir, datadir)?;
+    let broken = match &step.datadir {
+        Some(datadir) => lost_tables::all_tables_in(&step.dir, datadir, step.system_tables.as_deref())?,
+        None => Vec::new(),
+    };
+    if !broken.is_empty() {
+        let shown: Vec<String> = broken.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
+        let more = broken.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let text = format!(
+            "tables are broken on the server already (a file of theirs is gone, or their definition cannot be read), and the backup holds \
+             them as they are: {}{more}",
+            shown.join(", ")
+        );
+        running.reporter.report(&Event::Warning { text: &text });
     }
     let dir = BackupDir { path: &step.dir, names: files::names_in(&step.dir)? };
     let checkpoints: Checkpoints = dir.required(MetadataFile::Checkpoints, parse_checkpoints)?;
@@ -50,6 +66,7 @@ pub(super) fn read_backup(
     let (pitr, binlog_head) = judge_coordinates(step, &info, binlog.as_ref())?;
     let binlog_prefix = step.binlog_dir.as_deref().zip(binlog.as_ref()).and_then(|(dir, place)| prefix_of(dir, place));
     Ok(NewBackup {
+        broken,
         started_at: times.0,
         ended_at: times.1,
         from_lsn: Some(checkpoints.from_lsn),

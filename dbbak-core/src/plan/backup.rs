@@ -171,6 +171,7 @@ fn by_engine(
         from_lsn: parent.and_then(|parent| parent.to_lsn),
         binlog_enabled: server.log_bin,
         datadir: (server.family() == Family::Mariadb).then(|| server.datadir.clone()),
+        system_tables: facts.system_tables.clone(),
         tablespaces: work.ask_tablespaces(server)?,
     }));
     plan.warnings.extend(broken_warning(facts));

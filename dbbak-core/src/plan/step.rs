@@ -276,6 +276,9 @@ pub struct ReadBackup {
     /// The server's data directory, where its tables' files are to be compared with the backup's (MariaDB).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datadir: Option<PathBuf>,
+    /// InnoDB's tables without files of their own, as files would be named; none where the server did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_tables: Option<Vec<String>>,
     /// Asks the server which tablespaces it has. Those that it had before the tool was started too must be in the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tablespaces: Option<Launch>,

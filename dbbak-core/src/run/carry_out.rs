@@ -123,7 +123,11 @@ fn record(
             finished
                 .warnings
                 .extend(all.map(|problem| format!("not all of the server's settings were kept: {problem}")));
-            record_broken_tables(locked()?, to, broken)?;
+            let mut broken = broken.clone();
+            broken.extend(outcome.backup.iter().flat_map(|backup| backup.broken.iter().cloned()));
+            broken.sort();
+            broken.dedup();
+            record_broken_tables(locked()?, to, &broken)?;
             record_standing(locked()?, to, standing)?;
         }
         Step::RecordTrees(plan) => record_trees(locked()?, plan, outcome)?,

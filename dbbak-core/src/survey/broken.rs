@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     facts::Facts,
     probe::Probe,
-    tools::{Query, ToolRole, parse_tablespaces_asked, table_of_tablespace},
+    tools::{Family, Query, ToolRole, parse_table, parse_tablespaces_asked, table_of_tablespace},
 };
 
 /// Asks the server that answered for InnoDB's tables without a tablespace. Where it does not say, none is known.
@@ -32,6 +32,16 @@ pub fn broken_tables(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> R
     let mut tables: Vec<String> = found.iter().map(|(_, name)| table_of_tablespace(name)).collect();
     tables.sort();
     tables.dedup();
+    if server.family() == Family::Mariadb {
+        facts.system_tables = match questions.ask(Query::InSystemTablespace) {
+            Ok(answer) if answer.is_empty() => Some(Vec::new()),
+            Ok(answer) => parse_table(&answer)
+                .ok()
+                .map(|table| table.rows().filter_map(|row| row.get("name").map(str::to_owned)).collect()),
+            Err(Unanswered::Problem(_)) => None,
+            Err(Unanswered::Survey(error)) => return Err(error),
+        };
+    }
     facts.broken = tables;
     Ok(())
 }

@@ -84,6 +84,8 @@ pub enum Query {
     Prepared(Family),
     /// Events that other servers made: `parse_foreign_events`. Shows those of databases in which the account has EVENT.
     ForeignEvents,
+    /// MariaDB: InnoDB's tables without files of their own. Needs PROCESS.
+    InSystemTablespace,
     /// InnoDB's tablespaces (MySQL 8.0.14 and later, MariaDB): `parse_tablespaces_asked`. Needs PROCESS.
     Tablespaces(Family),
     /// InnoDB's tables without their tablespace (the same servers): `parse_tablespaces_asked`. Needs PROCESS.
@@ -163,6 +165,10 @@ impl Query {
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
             Query::ForeignEvents => FOREIGN_EVENTS,
+            // Its own begin with SYS_, and have no slash.
+            Query::InSystemTablespace => {
+                "SELECT NAME AS name FROM information_schema.INNODB_SYS_TABLES WHERE SPACE = 0 AND LOCATE('/', NAME) > 0"
+            }
             Query::Tablespaces(family) => ask_tablespaces(family),
             Query::WithoutTablespace(family) => ask_without_tablespace(family),
             Query::DumpFindings(dialect) => ask_dump_findings(dialect),

@@ -18,6 +18,7 @@ const ENGINE_AT: usize = 3;
 const PARTITIONS_ENGINE_AT: usize = 61;
 /// The numbers, from MariaDB's `sql/handler.h` (`legacy_db_type`).
 const PARTITIONED: u8 = 20;
+const INNODB: u8 = 12;
 
 /// Which files belong to a table, by the first bytes of its definition. `None`: a view, or an engine without files of its own, or one that is
 /// looked at otherwise (InnoDB).
@@ -36,6 +37,19 @@ pub fn files_of_frm(head: &[u8; FRM_HEAD]) -> Option<TableFiles> {
         _ => return None,
     };
     Some(TableFiles { extensions, partitioned })
+}
+
+/// How the definitions of views begin, which are text.
+pub const TEXT_FRM: &[u8] = b"TYPE=";
+
+/// Whether these are the first bytes of any definition.
+pub fn is_frm(head: &[u8; FRM_HEAD]) -> bool {
+    head[..2] == [0xfe, 0x01] || head.starts_with(TEXT_FRM)
+}
+
+/// Whether a definition is that of a table of InnoDB without partitions.
+pub fn is_innodb_frm(head: &[u8; FRM_HEAD]) -> bool {
+    head[..2] == [0xfe, 0x01] && head[ENGINE_AT] == INNODB
 }
 
 /// How many partitions (or subpartitions, where there are some) a table has, by its `.par` file.

@@ -87,7 +87,7 @@ pub use examine::{
     check_statement, judge_shutdown, parse_check_row, parse_durability, parse_prepared, parse_tables,
 };
 pub use feeder::FeederCommand;
-pub use frm::{FRM_HEAD, TableFiles, files_of_frm, parts_of_par};
+pub use frm::{FRM_HEAD, TEXT_FRM, TableFiles, files_of_frm, is_frm, is_innodb_frm, parts_of_par};
 pub use hexdump::{HexdumpError, parse_hexdump};
 pub use info::{BackupInfo, parse_info};
 pub use initialise::InitialiseCommand;

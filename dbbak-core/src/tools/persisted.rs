@@ -58,7 +58,7 @@ fn stay_out(value: &mut Value) -> bool {
         members.insert(JOINS_AT_START.to_owned(), off);
         return true;
     }
-    members.values_mut().fold(false, |found, member| stay_out(member) || found)
+    members.values_mut().any(stay_out)
 }
 
 fn without(file: &[u8], leave: &dyn Fn(&str, &str) -> bool) -> Result<LeftOut, serde_json::Error> {

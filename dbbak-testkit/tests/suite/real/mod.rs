@@ -2,6 +2,7 @@
 
 mod archive;
 mod backups;
+mod broken;
 mod catch_up;
 mod clone;
 mod clone_ddl;

@@ -16,8 +16,8 @@ use crate::{
     plan::{DurabilityReport, Examination, ExaminationReport, Examine, Phase, PrivateServer},
     tools::{
         ALL_TABLES, AnswerError, Applier, CheckRow, CheckSays, CheckWay, Family, Launch, SET_DURABILITY, TableName,
-        ask_prepared, check_statement, lost_prepared, may_be_lost, parse_check_row, parse_durability, parse_prepared,
-        parse_tables,
+        ask_prepared, check_statement, is_barred, lost_prepared, may_be_lost, parse_check_row, parse_durability,
+        parse_prepared, parse_tables,
     },
 };
 use std::{
@@ -312,6 +312,14 @@ impl Examiner<'_> {
                 CheckSays::Remark(text) => report.remarks.push(format!("{}: {text}", row.table)),
                 CheckSays::Damaged(text) if self.step.broken.contains(&row.table) => {
                     report.remarks.push(format!("{}: {text} (as on the source when it was backed up)", row.table));
+                    broken.insert(row.table);
+                }
+                // Two rows tell of it: that the engine is not known, and that the table is corrupt.
+                CheckSays::Damaged(_) if broken.contains(&row.table) => {}
+                CheckSays::Damaged(text) if is_barred(&text) => {
+                    report
+                        .remarks
+                        .push(format!("{}: {text} (it reaches other servers, and is not loaded here)", row.table));
                     broken.insert(row.table);
                 }
                 CheckSays::Damaged(text) => damaged.push(format!("{}: {text}", row.table)),

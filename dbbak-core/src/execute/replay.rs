@@ -200,13 +200,15 @@ pub(super) fn server_died(server: &PrivateServer, exits: &[MemberExit]) -> Execu
 /// nowhere else.
 pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> {
     let (account, password) = (&server.account, new_password());
+    let less =
+        if server.all_rights { String::new() } else { format!("REVOKE FILE ON *.* FROM '{account}'@'localhost';\n") };
     let statements = format!(
         // A dead run may have left its own.
         "SET sql_log_bin=0;\n\
          DROP USER IF EXISTS '{account}'@'localhost';\n\
          CREATE USER '{account}'@'localhost' IDENTIFIED BY '{password}';\n\
          GRANT ALL PRIVILEGES ON *.* TO '{account}'@'localhost' WITH GRANT OPTION;\n\
-         GRANT PROXY ON ''@'' TO '{account}'@'localhost' WITH GRANT OPTION;\n"
+         GRANT PROXY ON ''@'' TO '{account}'@'localhost' WITH GRANT OPTION;\n{less}"
     );
     files::write_private(&server.init_file, &statements)?;
     let socket = server.socket.display();

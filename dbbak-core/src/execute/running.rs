@@ -200,3 +200,99 @@ impl Running<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        execute::{ExecError, Silent},
+        tools::CommandSpec,
+    };
+    use chrono::{DateTime, Utc};
+    use std::{
+        io::{self, Cursor},
+        sync::{
+            Arc,
+            atomic::{AtomicU64, AtomicUsize, Ordering},
+        },
+    };
+
+    /// Each look at it takes ten minutes.
+    #[derive(Debug, Default)]
+    struct FastClock(AtomicU64);
+
+    impl Clock for FastClock {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(600 * self.0.fetch_add(1, Ordering::Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) {}
+    }
+
+    /// A client that prints, and ends or does not.
+    #[derive(Debug, Clone)]
+    struct Answering {
+        /// It prints so many bytes.
+        bytes: u64,
+        ends: bool,
+        killed: Arc<AtomicUsize>,
+    }
+
+    impl Executor for Answering {
+        fn spawn(&self, _: &[Launch]) -> Result<Box<dyn Process>, ExecError> {
+            Ok(Box::new(self.clone()))
+        }
+    }
+
+    impl Process for Answering {
+        fn groups(&self) -> Vec<u32> {
+            Vec::new()
+        }
+
+        fn take_stdin(&mut self) -> Option<Box<dyn Write + Send>> {
+            Some(Box::new(Cursor::new(Vec::new())))
+        }
+
+        fn take_stdout(&mut self) -> Option<Box<dyn Read + Send>> {
+            Some(Box::new(io::repeat(b'x').take(self.bytes)))
+        }
+
+        fn wait(&mut self, _: Option<Duration>) -> Result<Option<Vec<MemberExit>>, ExecError> {
+            let exit = MemberExit { program: "mysql".into(), status: ExitStatus::Code(0) };
+            Ok(self.ends.then(|| vec![exit]))
+        }
+
+        fn terminate(&mut self) -> Result<(), ExecError> {
+            self.kill()
+        }
+
+        fn kill(&mut self) -> Result<(), ExecError> {
+            self.killed.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// What comes of asking, and how often the client was killed.
+    fn asked(bytes: u64, ends: bool) -> (Result<String, String>, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let executor = Answering { bytes, ends, killed: Arc::default() };
+        let clock = FastClock::default();
+        let running = Running { executor: &executor, session: None, clock: &clock, reporter: &Silent };
+        let launch = Launch { command: CommandSpec::new("/bin/mysql"), log: dir.path().join("log") };
+        let answer = running.ask(launch, Some("SELECT 1;")).unwrap();
+        (answer, executor.killed.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn an_answer_is_bounded_in_length_and_in_time() {
+        assert_eq!(asked(3, true), (Ok("xxx".into()), 0));
+        let (answer, killed) = asked(3, false);
+        assert_eq!((answer, killed), (Err("no answer within 3600 s".into()), 1));
+        let (answer, _) = asked(LONGEST_ANSWER + 1, true);
+        assert_eq!(answer, Err(format!("its answer is longer than {LONGEST_ANSWER} bytes")));
+    }
+}

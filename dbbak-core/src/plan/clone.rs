@@ -389,6 +389,7 @@ impl Work<'_> {
             socket,
             init_file,
             account,
+            all_rights: false,
             log_dir: self.scratch.join("log"),
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,

@@ -191,6 +191,7 @@ impl LoadJob<'_> {
                     init_file,
                     client_file,
                     account,
+                    all_rights: true,
                     log_dir: self.workdir.join("replay-log"),
                     log_name: "replay.000001"
                         .parse()

@@ -136,6 +136,8 @@ impl<'a> Restore<'a> {
             init_file,
             client_file,
             account,
+            // MariaDB's applier needs no account, and nothing goes through the client but definitions of events.
+            all_rights: log.is_some() && (relay.is_none() || family == Family::Mysql),
             log_dir,
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,

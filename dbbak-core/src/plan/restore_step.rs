@@ -319,6 +319,9 @@ pub struct PrivateServer {
     pub client_file: PathBuf,
     /// The account's name.
     pub account: String,
+    /// Whether the account has all rights, since what a client gives it may grant any of them; otherwise it has no FILE.
+    #[serde(default)]
+    pub all_rights: bool,
     /// Where the server logs what it applies.
     pub log_dir: PathBuf,
     /// The first of those logs' names.

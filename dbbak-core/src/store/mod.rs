@@ -205,7 +205,7 @@ pub trait Session: StoreReader {
     /// [`StoreError::LeaseLost`] when one does not.
     fn check_lease(&self) -> Result<(), StoreError>;
 
-    /// Notes the process groups that the holder has running now, in place of those noted before: whoever takes over
+    /// Notes process groups that the holder has running now, beside those noted before that still live: whoever takes over
     /// from a dead holder makes sure first that they are gone.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ pub use mysqld::{
 };
 pub use names::{SERVER_DIRS, names_for};
 pub use persisted::{JOINS_AT_START, LeftOut, Persisted, out_of_group, without_paths, without_secrets};
-pub use plugins::{ACTIVE_PLUGINS, ASK_PLUGINS, ActivePlugins, plugin_options};
+pub use plugins::{ACTIVE_PLUGINS, ASK_PLUGINS, ActivePlugins, is_barred, plugin_options};
 pub use prepare_options::{PrepareOptions, key_options, key_variables, prepare_options};
 pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};

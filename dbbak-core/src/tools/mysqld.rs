@@ -4,6 +4,7 @@ use super::{
     backup_cnf::BackupCnf,
     command::{CommandError, CommandSpec},
     extra_options::{PRIVATE_SERVER, check_extra_options},
+    plugins::BARRED,
     settings::{Fate, fate_of, settings_of},
     tool::{Family, Version},
 };
@@ -186,15 +187,19 @@ impl PrivateServerCommand {
                 "--loose-sha256-password-auto-generate-rsa-keys=OFF",
                 "--loose-caching-sha2-password-auto-generate-rsa-keys=OFF",
             ]),
-            Family::Mariadb => spec.args([
-                "--loose-wsrep-on=OFF",
-                // Without symbolic links it leaves every DATA DIRECTORY and INDEX DIRECTORY aside, of all engines and
-                // partitions (seen on 10.11.19): they are the source's.
-                "--loose-symbolic-links=OFF",
-                "--loose-simple-password-check=OFF",
-                "--loose-cracklib-password-check=OFF",
-                "--loose-password-reuse-check=OFF",
-            ]),
+            Family::Mariadb => spec
+                .args([
+                    "--loose-wsrep-on=OFF",
+                    // Without symbolic links it leaves every DATA DIRECTORY and INDEX DIRECTORY aside, of all engines and
+                    // partitions (seen on 10.11.19): they are the source's.
+                    "--loose-symbolic-links=OFF",
+                    // It opens ports, and may be installed in the data.
+                    "--loose-handlersocket=OFF",
+                    "--loose-simple-password-check=OFF",
+                    "--loose-cracklib-password-check=OFF",
+                    "--loose-password-reuse-check=OFF",
+                ])
+                .args(BARRED.map(|engine| format!("--loose-{engine}=OFF"))),
         }
     }
 
@@ -358,9 +363,13 @@ mod tests {
         --local-infile=ON
         --loose-wsrep-on=OFF
         --loose-symbolic-links=OFF
+        --loose-handlersocket=OFF
         --loose-simple-password-check=OFF
         --loose-cracklib-password-check=OFF
         --loose-password-reuse-check=OFF
+        --loose-federated=OFF
+        --loose-spider=OFF
+        --loose-s3=OFF
         --init-file=/run/dbbak/init.sql
         --server-id=4294967295
         --log-bin=/restore/log/replay

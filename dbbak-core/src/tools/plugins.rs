@@ -40,6 +40,16 @@ const PERMITTED: &[&str] = &[
     "type_mysql_timestamp",
 ];
 
+/// Engines that reach other servers, as the names in the options that turn them off: a private server has none of them, though the data
+/// may have them installed. Rows of a window would be written to the other server a second time.
+pub(super) const BARRED: [&str; 3] = ["federated", "spider", "s3"];
+
+/// Whether a server says of a table that its engine is one of those that reach other servers and were turned off.
+pub fn is_barred(text: &str) -> bool {
+    let engine = text.strip_prefix("Unknown storage engine '").and_then(|rest| rest.strip_suffix('\''));
+    engine.is_some_and(|engine| BARRED.iter().any(|barred| barred.eq_ignore_ascii_case(engine)))
+}
+
 /// A server's active plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ActivePlugins {
@@ -134,6 +144,8 @@ mod tests {
         );
         let own = ["--plugin_load_add=ha_archive.so".to_owned()];
         assert_eq!(plugin_options(&variables, &own), ["--plugin-load-add=auth_socket.so"]);
+        assert!(is_barred("Unknown storage engine 'FEDERATED'") && is_barred("Unknown storage engine 'S3'"));
+        assert!(!is_barred("Unknown storage engine 'ARCHIVE'") && !is_barred("Corrupt"));
         // A store can name nothing that is not known here.
         let hostile = "X:ha_archive --init-file=/x,Y:../../tmp/evil,Z:evil.so;,:,ARCHIVE";
         let variables = BTreeMap::from([(ACTIVE_PLUGINS.to_owned(), hostile.to_owned())]);

@@ -129,6 +129,11 @@ pub(super) const TOLD: &[(&str, &[&str], &str)] = &[
         &["(built-in)", "built-in"],
         "the words that FULLTEXT indexes of MyISAM and Aria leave out come from a file",
     ),
+    (
+        "password_reuse_check_interval",
+        &[],
+        "what password_reuse_check remembers of passwords is in no log: those that are set in the window are not in mysql.password_reuse_check_history",
+    ),
     ("innodb_locks_unsafe_for_binlog", &["OFF", "0"], "logged statements may have been executed in another order"),
     (
         "log_replica_updates",

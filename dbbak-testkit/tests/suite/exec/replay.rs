@@ -97,6 +97,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         init_file: path("run/init.sql"),
         client_file: path("run/client.cnf"),
         account: "dbbak-restore".into(),
+        all_rights: true,
         log_dir: path("log"),
         log_name: "applied.000001".parse().unwrap(),
         ping: CommandSpec::new("/bin/ping"),

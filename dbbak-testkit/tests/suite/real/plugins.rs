@@ -54,6 +54,44 @@ fn real_plugins_of_the_option_file_are_loaded() {
     scenario.nothing_survives();
 }
 
+/// What the source wrote through a FEDERATED table went to another server, which lives: here to itself.
+#[test]
+fn real_plugins_that_reach_other_servers_are_turned_off() {
+    if !require_servers() {
+        return;
+    }
+    let dir = mariadb_root().unwrap_or_default().join("usr/lib/mysql/plugin");
+    if !dir.join("ha_federatedx.so").is_file() {
+        return;
+    }
+    let scenario = Scenario::with(Options::default().with(format!("--plugin-dir={}", dir.display())), "");
+    let socket = scenario.server.socket();
+    scenario.server.sql(&format!(
+        "INSTALL SONAME 'ha_federatedx'; CREATE DATABASE shop; CREATE DATABASE far; CREATE TABLE far.r (a INT);
+         CREATE USER fed@localhost IDENTIFIED BY 'pw'; GRANT ALL ON far.* TO fed@localhost;
+         CREATE SERVER srv FOREIGN DATA WRAPPER mysql
+             OPTIONS (SOCKET '{}', USER 'fed', PASSWORD 'pw', DATABASE 'far', HOST 'localhost');
+         CREATE TABLE shop.f (a INT) ENGINE=FEDERATED CONNECTION='srv/r'; INSERT INTO shop.f VALUES (1)",
+        socket.display()
+    ));
+    scenario.full();
+    scenario.server.sql("INSERT INTO shop.f VALUES (2)");
+    scenario.server.sql("CREATE TABLE shop.t (a INT)");
+    scenario.ship();
+    scenario.restore(&["--no-pitr"]);
+    let mut gtid = String::new();
+    for way in ["pipe", "relay"] {
+        let stopped = scenario.try_restore(&["--latest", "--replay", way]).exits(6);
+        assert!(stopped.stderr.contains("FEDERATED"), "{stopped}");
+        let named = stopped.stderr.split("did not apply transaction ").nth(1).and_then(|rest| rest.split(' ').next());
+        gtid = named.unwrap().to_owned();
+    }
+    // The source logged the row twice: as one of the table, and as one of the table behind it.
+    scenario.restore(&["--latest", "--skip-gtid", &gtid]);
+    assert_eq!(scenario.server.value("SELECT COUNT(*) FROM far.r"), "2", "a restore wrote to a living server");
+    scenario.nothing_survives();
+}
+
 #[test]
 fn real_mysql_plugins_of_the_option_file_are_loaded_or_named() {
     if !require_mysql() {

@@ -1,5 +1,6 @@
 //! Tests of the stores: what all must do, faults of the file system, locks, damage, and the index at length.
 
+mod children;
 mod conformance;
 mod damage;
 mod faults;

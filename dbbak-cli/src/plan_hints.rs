@@ -9,6 +9,12 @@ use dbbak_core::{
 pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
     let hint = |text: &str| vec![text.to_owned()];
     match error {
+        PlanError::PutsOutside { table: true, .. } => {
+            hint("--replay relay makes such a table in the restored data directory")
+        }
+        PlanError::PutsOutside { .. } => {
+            hint("--skip-gtid leaves the transaction out, with what depends on it; or restore to before it")
+        }
         PlanError::NoRelay { .. } => hint("--replay auto takes the pipe there"),
         PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
         PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),

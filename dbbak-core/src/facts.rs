@@ -90,6 +90,22 @@ pub struct Facts {
     /// What decides whom private servers run as; looked at where dbbak is root and starts one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prison: Option<PrisonFacts>,
+    /// Transactions of a restore's window that put files outside of the data directory, the first ones of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<OutsideFact>,
+}
+
+/// A transaction of a window that puts files outside of a server's data directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideFact {
+    /// Where it begins.
+    pub at: BinlogPosition,
+    /// Its GTID, where the log has one.
+    pub gtid: Option<String>,
+    /// The directory or file that it names.
+    pub path: String,
+    /// Whether it is a table's directory, which a server can leave aside.
+    pub table: bool,
 }
 
 /// How a gap-free piece of one timeline stands to one of another server's timeline.
@@ -537,6 +553,7 @@ impl Facts {
             journal: None,
             past: None,
             prison: None,
+            outside: Vec::new(),
             broken: Vec::new(),
             standing: Standing::default(),
             system_tables: None,

@@ -262,6 +262,9 @@ impl Planning<'_> {
             let goal = aim.goal();
             survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }
+        if let Some(window) = &selection.window {
+            facts.outside = survey::outside(self.store, &window.spans());
+        }
         let family = selection.chain.first().and_then(|full| family_of(full));
         let is_dump = selection.chain.first().is_some_and(|full| full.entry.engine.as_deref() == Some("dump"));
         if is_dump && family == Some(Family::Mariadb) {

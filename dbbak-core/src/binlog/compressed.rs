@@ -1,10 +1,11 @@
 //! Opens what servers compress in a binlog: whole transactions (MySQL), statements and rows (MariaDB).
 
 use super::decode::{Content, decode};
+use super::directories::Outside;
 use super::header::event_type;
 use super::reader::{EventReader, Frame};
 use super::source::{ReadSource, Source};
-use super::statement::{StatementKind, classify, read_text};
+use super::statement::{StatementKind, classify, read_statement};
 use super::table_maps::KnownMaps;
 use super::tables::Contents;
 use super::transaction::EndKind;
@@ -131,10 +132,10 @@ fn read_events(input: &mut dyn Read, known: &mut KnownMaps) -> Option<Payload> {
     }
 }
 
-/// Reads the text of MariaDB's compressed query, cut as any statement.
-pub(super) fn open_text<S: Source + Read>(body: &mut S) -> Option<String> {
+/// Reads the text of MariaDB's compressed query, cut as any statement, and where it puts files.
+pub(super) fn open_statement<S: Source + Read>(body: &mut S) -> Option<(String, Option<Outside>)> {
     let mut source = open(body)?;
-    read_text(&mut source)
+    read_statement(&mut source)
 }
 
 /// Opens a piece that MariaDB compressed: a byte with the algorithm and the length's length, the length, zlib's stream.

@@ -1,5 +1,7 @@
 //! Reads out of a statement which tables it changes, without a full SQL grammar.
 
+use super::blank::skip_blank;
+
 /// What a data definition statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -238,26 +240,8 @@ struct Words<'t> {
 }
 
 impl Words<'_> {
-    /// Passes over blanks and comments; what a `/*! ... */` comment holds is read as statement.
     fn skip_blank(&mut self) {
-        loop {
-            self.rest = self.rest.trim_start();
-            let after = if let Some(text) = self.rest.strip_prefix("/*!").or_else(|| self.rest.strip_prefix("/*M!")) {
-                Some(text.trim_start_matches(|char: char| char.is_ascii_digit()))
-            } else if let Some(text) = self.rest.strip_prefix("/*") {
-                Some(text.split_once("*/").map_or("", |(_, after)| after))
-            } else if let Some(text) = self.rest.strip_prefix("*/") {
-                Some(text)
-            } else if self.rest.starts_with("-- ") || self.rest.starts_with('#') {
-                Some(self.rest.split_once('\n').map_or("", |(_, after)| after))
-            } else {
-                None
-            };
-            match after {
-                Some(after) => self.rest = after,
-                None => return,
-            }
-        }
+        self.rest = skip_blank(self.rest);
     }
 
     /// The next bare word, empty where something else follows.

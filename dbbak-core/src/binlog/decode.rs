@@ -1,6 +1,6 @@
 //! Decodes the body of an event, as far as transactions and their tables are concerned.
 
-use super::compressed::{Payload, open_text, parse_payload};
+use super::compressed::{Payload, open_statement, parse_payload};
 use super::gtid_events::{GtidEvent, parse_gtid};
 use super::header::{EventHeader, event_type};
 use super::source::Source;
@@ -69,7 +69,7 @@ pub(super) fn decode<S: Source + Read>(
         event_type::QUERY => Content::Query(parse_query(body)?),
         event_type::QUERY_COMPRESSED => {
             let mut query = parse_query_head(body)?;
-            query.text = open_text(body)?;
+            (query.text, query.outside) = open_statement(body)?;
             Content::Query(query)
         }
         event_type::EXECUTE_LOAD_QUERY => Content::LoadQuery(parse_load_query(body)?),

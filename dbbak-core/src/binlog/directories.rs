@@ -1,12 +1,17 @@
 //! Finds out whether a logged statement puts files outside of a server's data directory.
 
+use super::blank::skip_blank;
+
 /// Where a statement puts files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outside {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outside {
     /// The DATA DIRECTORY or INDEX DIRECTORY of a table or a partition. A server can be told to leave it aside.
     Table(String),
     /// The file of a general tablespace, which a server makes there or not at all.
     Tablespace(String),
+    /// That is not known: the statement is too long to be looked through.
+    Unread,
 }
 
 /// Where a statement puts files, if that is outside of the data directory: the first such place. The text may be cut off.
@@ -29,6 +34,21 @@ pub(crate) fn puts_outside(text: &str) -> Option<Outside> {
         "TABLESPACE" => tokens.path_behind(&["DATAFILE"], &[]).filter(|path| leads_out(path)).map(Outside::Tablespace),
         _ => tokens.path_behind(&["DATA", "INDEX"], &["DIRECTORY"]).map(Outside::Table),
     }
+}
+
+/// Whether a statement that begins so may put files anywhere: the rest of it has to be looked at.
+pub(crate) fn may_put_files(beginning: &str) -> bool {
+    let mut tokens = Tokens { rest: beginning };
+    let is = |token: Option<Token>, words: &[&str]| matches!(token, Some(Token::Word(word)) if words.contains(&word.as_str()));
+    if !is(tokens.next(), &["CREATE", "ALTER"]) {
+        return false;
+    }
+    let about = tokens.find_map(|token| match token {
+        Token::Word(word) if ABOUT.contains(&word.as_str()) => Some(true),
+        Token::Word(word) if BODIES.contains(&word.as_str()) => Some(false),
+        _ => None,
+    });
+    about.unwrap_or(true)
 }
 
 /// What a CREATE or ALTER may be about that has files.
@@ -97,24 +117,7 @@ impl<'t> Tokens<'t> {
     }
 
     fn skip_blank(&mut self) {
-        loop {
-            self.rest = self.rest.trim_start();
-            let after = if let Some(text) = self.rest.strip_prefix("/*!").or_else(|| self.rest.strip_prefix("/*M!")) {
-                Some(text.trim_start_matches(|char: char| char.is_ascii_digit()))
-            } else if let Some(text) = self.rest.strip_prefix("/*") {
-                Some(text.split_once("*/").map_or("", |(_, after)| after))
-            } else if let Some(text) = self.rest.strip_prefix("*/") {
-                Some(text)
-            } else if self.rest.starts_with("-- ") || self.rest.starts_with('#') {
-                Some(self.rest.split_once('\n').map_or("", |(_, after)| after))
-            } else {
-                None
-            };
-            match after {
-                Some(after) => self.rest = after,
-                None => return,
-            }
-        }
+        self.rest = skip_blank(self.rest);
     }
 
     /// What stands between quotes, the first of which comes next.

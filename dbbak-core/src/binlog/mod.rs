@@ -4,6 +4,7 @@
 //! grouped to transactions (`transaction`). [`scan`] does all of it in one pass, in memory that does not grow with the
 //! size of a file, an event or a row. [`read_head`] reads only a file's first events, [`boundary`] judges one offset.
 
+mod blank;
 mod client_lexer;
 mod compressed;
 mod ddl;
@@ -37,7 +38,8 @@ pub(crate) use ddl::defines_event;
 pub use ddl::{DdlKind, DmlKind};
 pub use default_engine::DefaultEngines;
 pub(crate) use demands::demands;
-pub(crate) use directories::{Outside, puts_outside};
+pub use directories::Outside;
+pub(crate) use directories::{may_put_files, puts_outside};
 pub use error::{BinlogError, Damage, DamageKind};
 pub(crate) use filler::fill;
 pub use format::{ChecksumAlgorithm, LogFlavor};

@@ -1,11 +1,15 @@
 //! Events that hold SQL: which transaction they begin or end, which tables and objects they name.
 
 use super::ddl::{self, Named};
+use super::directories::{Outside, may_put_files, puts_outside};
 use super::source::Source;
 use std::fmt;
 
 /// The most bytes of a statement that are kept.
 pub(super) const STATEMENT_CAP: usize = 8 << 10;
+/// How much of a statement is looked through for directories. Servers take a table's definition of about 16 MiB at most: 4096
+/// columns, each with a comment and a default.
+const WHOLE_CAP: usize = 32 << 20;
 
 /// What a query event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub(super) struct QueryEvent {
     pub(super) error_code: u16,
     /// The statement, cut to [`STATEMENT_CAP`].
     pub(super) text: String,
+    /// Where the whole statement puts files, if that is outside of the data directory.
+    pub(super) outside: Option<Outside>,
 }
 
 /// What a statement means for the transaction that it stands in.
@@ -83,7 +89,7 @@ impl fmt::Display for XaId {
 pub(super) fn parse_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;
     finish_query(body, &mut event, status)?;
-    event.text = read_text(body)?;
+    (event.text, event.outside) = read_statement(body)?;
     Some(event)
 }
 
@@ -128,7 +134,7 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
     let database = usize::from(body.u8()?);
     let error_code = body.u16()?;
     let status = u64::from(body.u16()?);
-    let event = QueryEvent { thread, database: String::new(), error_code, text: String::new() };
+    let event = QueryEvent { thread, database: String::new(), error_code, text: String::new(), outside: None };
     Some((event, Lengths { database, status }))
 }
 
@@ -137,6 +143,24 @@ fn finish_query<S: Source>(body: &mut S, event: &mut QueryEvent, lengths: Length
     event.database = String::from_utf8_lossy(body.chunk(lengths.database)?).into_owned();
     // The zero after the name.
     body.skip(1)
+}
+
+/// Reads what is left of a body as a statement: its text, cut to [`STATEMENT_CAP`], and where the whole of it puts files, if that
+/// is outside of the data directory.
+pub(super) fn read_statement<S: Source>(body: &mut S) -> Option<(String, Option<Outside>)> {
+    let text = read_text(body)?;
+    if body.remaining() == 0 || !may_put_files(&text) {
+        let outside = puts_outside(&text);
+        return Some((text, outside));
+    }
+    // The cut may have left a part of a character.
+    let mut whole = text.clone().into_bytes();
+    while body.remaining() > 0 && whole.len() < WHOLE_CAP {
+        let count = usize::try_from(body.remaining()).unwrap_or(STATEMENT_CAP).min(STATEMENT_CAP);
+        whole.extend_from_slice(body.chunk(count)?);
+    }
+    let outside = puts_outside(&String::from_utf8_lossy(&whole));
+    Some((text, outside.or_else(|| (body.remaining() > 0).then_some(Outside::Unread))))
 }
 
 /// Reads what is left of a body as text, cut to [`STATEMENT_CAP`].

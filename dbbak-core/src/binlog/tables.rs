@@ -4,6 +4,7 @@ use super::compressed::open;
 use super::ddl::{Action, DdlKind, DmlKind, Named};
 
 use super::decode::Content;
+use super::directories::Outside;
 use super::header::event_type;
 use super::rows::{Column, Images, count_rows};
 use super::session::SessionTables;
@@ -138,6 +139,8 @@ pub(super) struct Contents {
     pub(super) has_rows: bool,
     /// What its statements say of the session that ran them.
     pub(super) session: Option<SessionTables>,
+    /// Where the first statement that does so puts files outside of the data directory.
+    pub(super) outside: Option<Outside>,
     /// The table maps of the statement, ordered by the table's number.
     maps: Vec<Mapped>,
     /// Changes of transactions before, for their memory alone.
@@ -230,6 +233,9 @@ impl Contents {
     /// Adds a query that changes something.
     pub(super) fn add_query(&mut self, query: &QueryEvent, named: &Named) {
         self.add_text(&query.text);
+        if self.outside.is_none() {
+            self.outside.clone_from(&query.outside);
+        }
         let session = self.session.get_or_insert_with(|| SessionTables::of(query.thread));
         session.partial |= named.partial || session.thread != query.thread;
         self.add_statement(&query.database, named);

@@ -2,6 +2,7 @@
 
 use super::ddl::{Action, parse};
 use super::decode::Content;
+use super::directories::Outside;
 use super::error::{Damage, DamageKind};
 use super::format::LogFlavor;
 use super::gtid_events::GtidEvent;
@@ -48,6 +49,9 @@ pub struct Transaction {
     pub server_id: u32,
     /// The session that ran its statements; `None` where it holds none, or comes from an index.
     pub session: Option<SessionTables>,
+    /// Where a statement of it puts files, if that is outside of a server's data directory. Not known of a transaction that comes from
+    /// an index.
+    pub outside: Option<Outside>,
 }
 
 /// When a transaction happened, as far as the log says. Stamps are the servers' own clocks', a client may have set them.
@@ -365,6 +369,7 @@ impl Open {
             plain_commit: self.plain_commit,
             server_id: self.server_id,
             session: self.contents.session.take(),
+            outside: self.contents.outside.take(),
         };
         (transaction, self.contents.emptied())
     }

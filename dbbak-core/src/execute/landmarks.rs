@@ -358,6 +358,7 @@ mod tests {
             plain_commit: false,
             server_id: 0,
             session: None,
+            outside: None,
         }
     }
 

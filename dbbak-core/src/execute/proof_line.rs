@@ -127,6 +127,7 @@ mod tests {
             plain_commit: false,
             server_id: 0,
             session: None,
+            outside: None,
         })
     }
 

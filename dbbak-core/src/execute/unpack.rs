@@ -2,7 +2,7 @@
 
 use super::{Event, Reporter, error::ExecuteError, files, origins::Origins, proof::ExpectedLog};
 use crate::{
-    binlog::{self, FileHead, Outside, Transaction, puts_outside},
+    binlog::{self, FileHead, Outside, Transaction},
     model::BinlogName,
     plan::{BinlogCopy, UnpackBinlogs},
     store::{BinlogEntry, Digest, StoreReader, open_binlog},
@@ -57,7 +57,7 @@ fn stays_inside(
     transaction: &Transaction,
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
-    let Some(outside) = transaction.statement.as_deref().and_then(puts_outside) else { return Ok(()) };
+    let Some(outside) = transaction.outside.clone() else { return Ok(()) };
     let gtid = transaction.gtid.as_ref().map(|gtid| format!("{gtid} at ")).unwrap_or_default();
     let transaction = format!("{gtid}{file}:{}", transaction.start);
     match outside {
@@ -71,6 +71,8 @@ fn stays_inside(
         }
         Outside::Table(path) => Err(ExecuteError::PutsOutside { transaction, path: path.into(), table: true }),
         Outside::Tablespace(path) => Err(ExecuteError::PutsOutside { transaction, path: path.into(), table: false }),
+        Outside::Unread if step.leaves_directories_aside => Ok(()),
+        Outside::Unread => Err(ExecuteError::PutsOutside { transaction, path: "?".into(), table: true }),
     }
 }
 

@@ -537,6 +537,16 @@ pub enum PlanError {
         /// What lies below it.
         needed: PathBuf,
     },
+    /// A statement of the window would make files outside of the work directory, where the source has its own.
+    #[error("transaction {transaction} puts files into {}, outside of the work directory", path.display())]
+    PutsOutside {
+        /// The transaction: GTID, file and position.
+        transaction: String,
+        /// The directory or file that it names.
+        path: PathBuf,
+        /// Whether it is a table's directory, which an applier can leave aside.
+        table: bool,
+    },
     /// Restored files cannot be given to the owner asked for.
     #[error("the restored files cannot be given to {owner}: {reason}")]
     NoOwner {

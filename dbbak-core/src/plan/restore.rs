@@ -1,5 +1,6 @@
 //! Plans a restore: chain, prepare, window, replay, proof.
 
+mod outside;
 mod workdir;
 
 use super::{
@@ -381,6 +382,7 @@ impl<'a> Restore<'a> {
             // MySQL's client runs statements in the SQL mode that they were logged with; its applier keeps its own NO_DIR_IN_CREATE.
             leaves_directories_aside: choice.relay || self.family == Family::Mariadb,
         };
+        plan.warnings.extend(self.stays_inside(unpack.leaves_directories_aside)?);
         let copies = unpack.names();
         // Where each file is a copy under its own name, these are the places themselves.
         let at = |copy: Option<&BinlogName>, place: &BinlogPosition| BinlogPosition {

@@ -74,6 +74,21 @@ impl<'a> Window<'a> {
         let first = Segment { timeline: &lead.timeline, from, until: &lead.leave, files: before, to_end: false };
         vec![first, Segment { timeline, from: &lead.place.enter, until, files, to_end }]
     }
+
+    /// Its files, each with the offsets that the window begins and ends at in it.
+    pub fn spans(&self) -> Vec<(&'a BinlogEntry, (u64, u64))> {
+        let from = self.coordinates.place();
+        let of = |segment: &Segment<'_, 'a>| {
+            let last = segment.files.len().saturating_sub(1);
+            let files = segment.files.iter().enumerate().map(|(place, file)| {
+                let start = if place == 0 { segment.from.position } else { 0 };
+                let stop = if place == last && !segment.to_end { segment.until.position } else { u64::MAX };
+                (*file, (start, stop))
+            });
+            files.collect::<Vec<_>>()
+        };
+        self.segments(&from).iter().flat_map(of).collect()
+    }
 }
 
 impl Selection<'_> {

@@ -285,6 +285,7 @@ impl Block<'_> {
                 plain_commit: false,
                 server_id: 0,
                 session: None,
+                outside: None,
             })
         };
         Ok(rows.iter().filter_map(transaction).collect())

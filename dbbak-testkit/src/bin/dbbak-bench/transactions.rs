@@ -118,5 +118,6 @@ pub(crate) fn small_transaction(random: &mut Random, number: u64, at: &mut u64, 
         plain_commit: false,
         server_id: 0,
         session: None,
+        outside: None,
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{Case, exact, restore_to, story, text};
 use dbbak_core::{
-    facts::{Facts, OwnerFact},
+    facts::{Facts, OutsideFact, OwnerFact},
     model::{Target, TreeName},
-    plan::{BackupRequest, FinishRequest, Plan, ReplayWay, RestoreRequest, Step, Summary, check},
+    plan::{BackupRequest, FinishRequest, Plan, PlanError, ReplayWay, RestoreRequest, Step, Summary, check},
 };
 use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
@@ -193,6 +193,44 @@ fn caught_up_from_living_servers() {
         let Summary::Restore { report } = &mut wrong.summary else { panic!() };
         report.target = Some(at("04:41"));
         assert!(dbbak_core::plan::check(&wrong).iter().any(|broken| broken.rule == 5), "a target in the past");
+    }
+}
+
+/// The plan refuses what would make files outside of the work directory, and says what is left aside.
+#[test]
+fn a_window_that_puts_files_elsewhere() {
+    for (product, way, table, refused) in [
+        (Product::Mysql84, ReplayWay::Relay, true, false),
+        (Product::Mysql84, ReplayWay::Pipe, true, true),
+        (Product::Mysql84, ReplayWay::Relay, false, true),
+        (Product::Mariadb, ReplayWay::Pipe, true, false),
+        (Product::Mariadb, ReplayWay::Relay, true, false),
+    ] {
+        let gtid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:7";
+        let outside = |facts: &mut Facts| {
+            facts.outside = vec![OutsideFact {
+                at: "mysql-bin.000003:120".parse().unwrap(),
+                gtid: Some(gtid.into()),
+                path: "/far".into(),
+                table,
+            }];
+        };
+        let mut request = RestoreRequest { replay: way, ..exact("04:41") };
+        match Case::of(story(product)).restore_where(&request, outside) {
+            Ok(plan) => {
+                let told = plan.warnings.iter().any(|text| text.contains(gtid) && text.contains("/far"));
+                assert!(told && !refused, "{product:?} {way:?} {table}: {:?}", plan.warnings);
+            }
+            Err(PlanError::PutsOutside { transaction, .. }) => {
+                assert!(refused, "{product:?} {way:?} {table}");
+                assert_eq!(transaction, format!("{gtid} at mysql-bin.000003:120"));
+                // Left out, it makes nothing.
+                request.skip = vec![gtid.parse().unwrap()];
+                let left_out = Case::of(story(product)).restore_where(&request, outside);
+                assert!(!matches!(left_out, Err(PlanError::PutsOutside { .. })));
+            }
+            Err(error) => panic!("{product:?} {way:?} {table}: {error}"),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ fn archive() -> Archive {
     Archive { _dir: dir, store, all }
 }
 
-fn add(session: &dyn Session, timeline: &str, name: &BinlogName, bytes: &[u8]) -> BinlogEntry {
+pub(super) fn add(session: &dyn Session, timeline: &str, name: &BinlogName, bytes: &[u8]) -> BinlogEntry {
     let (tx, scan, transactions) = index_of(bytes).unwrap();
     let first = LogTime::from_seconds(scan.head.first_event_time);
     let stored =

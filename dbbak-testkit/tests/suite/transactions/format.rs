@@ -93,6 +93,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             plain_commit: false,
             server_id: 0,
             session: None,
+            outside: None,
         },
     )
 }

@@ -95,6 +95,7 @@ impl Planning<'_> {
         survey::encryption(&mut facts, self.config, self.probe)?;
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
+        survey::restored(&mut facts, self.config, self.probe);
         if let Ok(Some(parent)) = parent_of(&catalog, request) {
             survey::past(&mut facts, self.config, &catalog.binlogs, self.probe, parent);
         }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use dbbak_core::model::RestoredMark;
 use dbbak_core::plan::RestoreReport;
 use tempfile::TempDir;
 
@@ -262,6 +263,9 @@ impl Scenario {
     pub fn restore(&self, args: &[&str]) -> Restored {
         let ran = self.try_restore(args).exits(0);
         let report: RestoreReport = serde_json::from_str(&ran.stdout).expect("the restore's report");
+        let mark = fs::read(report.datadir.join(RestoredMark::FILE)).expect("the mark of the restore");
+        let mark: RestoredMark = serde_json::from_slice(&mark).expect("a mark");
+        assert_eq!(mark.restore, report.restore);
         Restored { datadir: report.datadir.clone(), report, ran }
     }
 

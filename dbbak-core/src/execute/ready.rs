@@ -2,11 +2,12 @@
 
 use super::{Outcome, Reporter, error::ExecuteError, files, gtid_text::read_gtids, unpack::copy_binlog};
 use crate::{
-    model::{BinlogCoordinates, BinlogPosition, MariadbGtidState},
+    model::{BinlogCoordinates, BinlogPosition, MariadbGtidState, RestoredMark},
     plan::{MakeReady, PlaceBinlogs},
     store::{StoreReader, read_version},
     tools::HeldChannel,
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -37,6 +38,7 @@ pub(super) fn make_ready(
     step: &MakeReady,
     outcome: &Outcome,
     store: &dyn StoreReader,
+    now: DateTime<Utc>,
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
     let gtids = outcome.examination.as_ref().map(|examination| examination.gtids.as_str());
@@ -82,6 +84,13 @@ pub(super) fn make_ready(
             text
         });
         files::write_replacing(path, text.as_bytes())?;
+    }
+    if let Some(restore) = step.restore {
+        // Behind all that may bring an older one along.
+        let mark = RestoredMark { version: 1, restore, at: now };
+        let json = serde_json::to_vec_pretty(&mark)
+            .map_err(|error| ExecuteError::BadPlan { problem: format!("the mark cannot be written: {error}") })?;
+        files::write_replacing(&step.datadir.join(RestoredMark::FILE), &json)?;
     }
     if let Some(owner) = &step.owner {
         for tree in &owner.trees {

@@ -72,6 +72,7 @@ mod tests {
             plain_commit: false,
             server_id: 0,
             session: Some(SessionTables { thread, partial: false, temporary: temporary.to_vec() }),
+            outside: None,
         }
     }
 

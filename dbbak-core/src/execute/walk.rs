@@ -201,7 +201,9 @@ impl<'a> Walk<'a> {
                 self.ended(ended);
                 self.outcome.caught_up = reached;
             }
-            Step::MakeReady(ready) => ready::make_ready(ready, &self.outcome, effects.store, effects.reporter)?,
+            Step::MakeReady(ready) => {
+                ready::make_ready(ready, &self.outcome, effects.store, effects.clock.now(), effects.reporter)?
+            }
             Step::KeepServerFiles { files: paths, persisted, .. } => {
                 if let Some(persisted) = persisted {
                     self.outcome.persisted = ties::read_persisted(persisted, effects.reporter);

@@ -7,6 +7,7 @@ use super::{
     request::BackupRequest,
     scratch::{self, Scratch},
     select,
+    server_record::server_record,
     standing::{broken_warning, prepared_warning},
     step::{
         KnownTablespaces, OptionFiles, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool,
@@ -19,7 +20,7 @@ use crate::{
     engine::{BackupJob, Engine, PrepareJob, engine_for, engine_named},
     facts::{Facts, ServerFacts, ToolFact},
     model::{BackupId, BackupKind, Lsn, Stamp, TreeName},
-    store::{BackedUpServer, LockScope, layout},
+    store::{LockScope, layout},
     survey::client_of,
     tools::{
         Expected, Family, Launch, MASK, Query, ToolRole, ToolVersion, key_options, key_plugin, key_variables,
@@ -191,7 +192,7 @@ fn by_engine(
         parent: parent.map(Backup::ts),
         engine: engine.name().to_owned(),
         tool_version: version.full.clone(),
-        server: server_record(server),
+        server: server_record(server, facts),
         command,
         trees: vec![TreeName::Raw],
         final_from: None,
@@ -539,18 +540,6 @@ pub(super) fn persisted(server: &ServerFacts) -> Option<PersistedSettings> {
         uuid: server.uuid.clone(),
         names: server.persisted.clone(),
     })
-}
-
-/// What is recorded of a server.
-pub(super) fn server_record(server: &ServerFacts) -> BackedUpServer {
-    BackedUpServer {
-        uuid: server.uuid.clone(),
-        id: Some(server.server_id),
-        version: Some(server.version_text.clone()),
-        flavor: Some(server.flavor.to_string()),
-        encryption: server.encryption.clone(),
-        ..BackedUpServer::default()
-    }
 }
 
 /// The directory of the server's binlogs.

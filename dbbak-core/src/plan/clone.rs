@@ -2,10 +2,11 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, free_stamp, persisted, program, server_record, tool},
+    backup::{binlog_dir, free_stamp, persisted, program, tool},
     keyring::keyring,
     prisoner::{Reach, custody, imprisoned, prisoner, told},
     scratch::{self, Scratch},
+    server_record::server_record,
     standing::{broken_warning, prepared_warning},
     step::{
         Custody, EndClones, InitDatadir, OpenClone, PassTree, PrivateServer, RecordBackup, RemoteClone, Step, SyncSide,
@@ -165,7 +166,7 @@ pub(super) fn plan_clone(
         parent: None,
         engine: engine.name().to_owned(),
         tool_version: server.version_text.clone(),
-        server: server_record(server),
+        server: server_record(server, facts),
         command,
         trees: trees.clone(),
         final_from: None,

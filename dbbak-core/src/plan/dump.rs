@@ -2,8 +2,9 @@
 
 use super::{
     Plan, PlanError, Summary,
-    backup::{binlog_dir, free_stamp, persisted, program, server_record, tool},
+    backup::{binlog_dir, free_stamp, persisted, program, tool},
     dump_findings::Findings,
+    server_record::server_record,
     step::{PassTree, RecordBackup, Step, SyncSide, TakeDump},
 };
 use crate::{
@@ -172,7 +173,7 @@ pub(super) fn plan_dump(
         parent: None,
         engine: engine.name().to_owned(),
         tool_version: version.full.clone(),
-        server: server_record(server),
+        server: server_record(server, facts),
         command: shown,
         trees: trees.clone(),
         final_from: None,

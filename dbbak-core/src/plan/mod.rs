@@ -38,6 +38,7 @@ mod restore_step;
 mod resume;
 mod scratch;
 mod select;
+mod server_record;
 mod ship;
 mod standing;
 mod start;

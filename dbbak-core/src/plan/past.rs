@@ -6,7 +6,7 @@
 
 use crate::{
     catalog::{Backup, Catalog, Located},
-    facts::{Facts, PastFact, PastFile, ServerFacts},
+    facts::{Facts, PastFact, PastFile, RestoredFact, ServerFacts},
     model::{BinlogCoordinates, BinlogName, Lsn, Stamp},
     store::{BinlogEnding, Digest},
     tools::{Family, Version},
@@ -14,6 +14,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// From here on MariaDB counts in `Innodb_os_log_written` the bytes since its start and nothing twice (seen on 10.11.19 and 11.8).
 const EXACT_START: Version = Version::new(10, 8, 0);
@@ -130,6 +131,30 @@ pub enum Unproven {
     /// There are no binlogs to look at.
     #[error("no binlog tells of it, and the server was started since then")]
     NoLog,
+    /// The data directory came from a restore that was made after the backup.
+    #[error(
+        "the server's data directory was restored by dbbak (restore {restore}, {at}), and it was taken of the one before: pages of restored data are others"
+    )]
+    Restored {
+        /// The restore.
+        restore: Uuid,
+        /// When it ended.
+        at: DateTime<Utc>,
+    },
+    /// The backup is of a restored data directory, and the server's is another one.
+    #[error(
+        "it was taken of the data directory that dbbak restored ({restore}), and the server's is not that one any more"
+    )]
+    NotThatRestored {
+        /// The restore whose mark lay in the data directory then.
+        restore: Uuid,
+    },
+    /// Whether the data directory was restored is not known.
+    #[error("whether the server's data directory was restored by dbbak is not known: {problem}")]
+    MarkUnread {
+        /// Why.
+        problem: String,
+    },
     /// Nothing is known of the server's binlogs.
     #[error("the server's binlogs were not looked at")]
     NotLooked,
@@ -154,6 +179,7 @@ pub(super) fn prove(
     facts: &Facts,
     catalog: &Catalog,
 ) -> Result<String, Unproven> {
+    same_data_directory(parent, facts)?;
     if let (Some(expected), Some(found)) = (reach(parent), server.lsn)
         && found < expected
     {
@@ -174,6 +200,19 @@ pub(super) fn prove(
     };
     proof.holds_for_data(parent, server, fact)?;
     Ok(proof.text)
+}
+
+/// Whether the data directory is the one that the backup was taken of, as far as restores of this program are concerned: a replay makes the
+/// same rows, and with `--with-binlogs` the same logs, on pages that are others.
+fn same_data_directory(parent: &Backup, facts: &Facts) -> Result<(), Unproven> {
+    let then = parent.entry.server.as_ref().and_then(|server| server.restored);
+    match (facts.restored.as_ref().ok_or(Unproven::NotLooked)?, then) {
+        (RestoredFact::Never, None) => Ok(()),
+        (RestoredFact::By(mark), Some(then)) if mark.restore == then => Ok(()),
+        (RestoredFact::By(mark), _) => Err(Unproven::Restored { restore: mark.restore, at: mark.at }),
+        (RestoredFact::Never, Some(restore)) => Err(Unproven::NotThatRestored { restore }),
+        (RestoredFact::Unread { problem }, _) => Err(Unproven::MarkUnread { problem: problem.clone() }),
+    }
 }
 
 /// The LSN that the data of a backup reach, by their own redo.

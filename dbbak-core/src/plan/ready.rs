@@ -96,6 +96,7 @@ impl Restore<'_> {
         };
         plan.steps.push(Step::MakeReady(Box::new(MakeReady {
             datadir: self.datadir(),
+            restore: Some(self.request.id),
             identity: self.identity(),
             stale_logs,
             coordinates: report.coordinates.clone(),

@@ -8,6 +8,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
+use uuid::Uuid;
 
 /// Taking binlogs out of the archive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -191,6 +192,9 @@ pub struct PlaceBinlogs {
 pub struct MakeReady {
     /// The directory that a server starts on.
     pub datadir: PathBuf,
+    /// The restore, whose mark is left there; none in plans of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Uuid>,
     /// Files that make up the identity of the private server: removed.
     pub identity: Vec<PathBuf>,
     /// Base name and index of binlogs that a backup may have brought along, and that end before the data do: removed.

@@ -6,9 +6,10 @@ use held::{Archive, Held};
 
 use super::{
     Plan, PlanError, Remedy, Summary,
-    backup::{program, server, server_record, tool},
+    backup::{program, server, tool},
     fetch::{Fetching, scratch_parent},
     request::ShipRequest,
+    server_record::server_record,
     step::{ShipBinlog, Step},
 };
 use crate::{
@@ -61,7 +62,7 @@ pub fn plan_ship(
         plan.reasons.push(format!("the server was not asked: the files are those in {}", source.dir.display()));
     }
     let recorded = match &facts.server {
-        Some(Ok(server)) => Some(server_record(server)),
+        Some(Ok(server)) => Some(server_record(server, facts)),
         _ => None,
     };
     let codec = match (config.compress, config.binlog_compression) {

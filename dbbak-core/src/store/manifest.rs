@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use std::{collections::BTreeMap, fmt};
+use uuid::Uuid;
 
 /// The list of backups, in the order in which they were recorded.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -122,6 +123,9 @@ pub struct BackedUpServer {
     /// What was encrypted on it; `None`: nothing that was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// The restore of this program that its data directory came from, by the mark that lay in it; `None`: from none, or not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Uuid>,
     /// Members that this program does not know, kept through a rewrite.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

@@ -7,7 +7,7 @@ use dbbak_core::{
     config::Config,
     facts::{
         CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, OwnerFact, PastFact, PastFile,
-        PrisonFacts, PrisonUser, ServerFacts, SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
+        PrisonFacts, PrisonUser, RestoredFact, ServerFacts, SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
     },
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, TreeName},
     plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
@@ -96,6 +96,7 @@ impl History {
         }
         facts.sizes.insert(DATADIR.into(), TreeSize { bytes: 10_000, files: 20 });
         facts.source = Some(self.source(true));
+        facts.restored = Some(RestoredFact::Never);
         facts
     }
 

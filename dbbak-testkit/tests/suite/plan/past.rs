@@ -3,12 +3,13 @@
 use super::{Case, story};
 use dbbak_core::{
     catalog::Backup,
-    facts::{Facts, PastFact, PastFile, ServerFacts},
-    model::Lsn,
-    plan::{BackupRequest, Plan, PlanError, Summary, Unproven, check, parent_of},
+    facts::{Facts, PastFact, PastFile, RestoredFact, ServerFacts},
+    model::{Lsn, RestoredMark},
+    plan::{BackupRequest, Plan, PlanError, Step, Summary, Unproven, check, parent_of},
     store::Digest,
 };
 use dbbak_testkit::history::{History, Product};
+use uuid::Uuid;
 
 const CHAINED: BackupRequest = BackupRequest::Incremental { base: None, differential: false };
 
@@ -328,4 +329,50 @@ fn a_link_that_cannot_be_applied_ends_its_chain() {
     assert!(text.contains("2025-10-02T03-00Z cannot be applied") || text.contains("passed over"), "{text}");
     let named = dbbak_core::plan::RestoreRequest { backup: Some(last), ..super::exact("04:41") };
     assert_eq!(past.case.restore(&named).unwrap_err(), unusable(last));
+}
+
+/// A restore behind the parent's end with its binlogs leaves the very logs, on pages that are others.
+#[test]
+fn restored_data_are_no_past_of_what_was_backed_up_before() {
+    let mark = |number: u128| RestoredMark {
+        version: 1,
+        restore: Uuid::from_u128(number),
+        at: "2025-10-02T05:00:00Z".parse().unwrap(),
+    };
+    let by = |number| Some(RestoredFact::By(mark(number)));
+    let taken_of = |past: &mut Past, number: Option<u128>| {
+        for backup in &mut past.case.catalog.backups {
+            let server = backup.entry.server.get_or_insert_default();
+            server.restored = number.map(Uuid::from_u128);
+        }
+    };
+    for history in both() {
+        let case = |then: Option<u128>, now: Option<RestoredFact>| {
+            Past::of(history.clone()).with(|past| {
+                taken_of(past, then);
+                past.case.facts.restored = now;
+            })
+        };
+        assert_eq!(case(None, by(1)).unproven(), Unproven::Restored { restore: mark(1).restore, at: mark(1).at });
+        assert_eq!(case(Some(2), by(1)).unproven(), Unproven::Restored { restore: mark(1).restore, at: mark(1).at });
+        let gone = case(Some(2), Some(RestoredFact::Never)).unproven();
+        assert_eq!(gone, Unproven::NotThatRestored { restore: Uuid::from_u128(2) });
+        let problem = "permission denied".to_owned();
+        let unread = case(None, Some(RestoredFact::Unread { problem: problem.clone() })).unproven();
+        assert_eq!(unread, Unproven::MarkUnread { problem });
+        assert_eq!(case(None, None).unproven(), Unproven::NotLooked);
+        // What was taken of the restored data goes on.
+        assert!(case(Some(1), by(1)).proof().contains("the very bytes"));
+        // Each backup notes whose data they are.
+        let recorded = |plan: &Plan| {
+            let record = plan.steps.iter().find_map(|step| match step {
+                Step::RecordBackup(record) => Some(record.server.restored),
+                _ => None,
+            });
+            record.unwrap()
+        };
+        assert_eq!(recorded(&case(None, by(1)).plan()), Some(Uuid::from_u128(1)));
+        assert_eq!(recorded(&case(Some(1), by(1)).plan()), Some(Uuid::from_u128(1)));
+        assert_eq!(recorded(&case(None, Some(RestoredFact::Never)).plan()), None);
+    }
 }

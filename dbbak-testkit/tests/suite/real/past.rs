@@ -1,6 +1,7 @@
 //! An incremental goes on a base that is the server's own past, or a full is taken: on a server that was restarted, put back in
 //! part or as a whole, and reset.
 
+use dbbak_core::model::RestoredMark;
 use dbbak_testkit::real::require_servers;
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, copy_tree};
@@ -127,6 +128,61 @@ fn real_an_incremental_never_goes_on_a_foreign_base() {
     scenario.server.sql("RESET MASTER");
     takes_a_full(&scenario, "begun anew");
     write(&scenario, "f");
+    goes_on(&scenario);
+    latest_is_right(&scenario);
+}
+
+/// A restore from an older full, with its binlogs, to a place behind the parent's end: the server's own logs prove all that is asked of them,
+/// and its pages are others than those that the parent holds.
+#[test]
+fn real_an_incremental_never_goes_from_before_a_restore_to_behind_it() {
+    if !require_servers() {
+        return;
+    }
+    let mut scenario = Scenario::with(Options { binlogs_in_datadir: true, ..Options::default() }, "");
+    scenario.server.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT, t TEXT) ENGINE=InnoDB SELECT seq AS id, REPEAT('t', 200) AS t FROM seq_1_to_300;
+         CREATE TABLE shop.other (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB;",
+    );
+    let write = |scenario: &Scenario, text: &str| {
+        scenario.server.sql(&format!("UPDATE shop.t SET t = CONCAT('{text}', t)"));
+    };
+    let full = scenario.full();
+    write(&scenario, "a");
+    goes_on(&scenario);
+    let passed = lsn(&scenario);
+    write(&scenario, "b");
+    scenario.ship();
+    let restored = scenario.restore(&["--latest", "--backup", &full, "--with-binlogs"]);
+    let mark = restored.datadir.join(RestoredMark::FILE);
+    let found: RestoredMark = serde_json::from_slice(&fs::read(&mark).unwrap()).unwrap();
+    assert_eq!(found.restore, restored.report.restore);
+
+    // It is taken into use, and writes until its redo log has passed the parent's end; restarts hide where it began.
+    scenario.server.stop().unwrap();
+    let datadir = scenario.server.datadir().to_owned();
+    fs::remove_dir_all(&datadir).unwrap();
+    copy_tree(&restored.datadir, &datadir).unwrap();
+    scenario.server.restart().unwrap();
+    while lsn(&scenario) < passed + 20_000 {
+        scenario.server.sql("USE shop; INSERT INTO other (t) SELECT REPEAT('o', 400) FROM seq_1_to_50");
+    }
+    scenario.server.restart().unwrap();
+    write(&scenario, "c");
+    // Nothing but the mark tells.
+    let mark = datadir.join(RestoredMark::FILE);
+    let kept = fs::read(&mark).unwrap();
+    fs::remove_file(&mark).unwrap();
+    let unmarked = scenario.dbbak(&["backup-incr"]).exits(0);
+    assert!(unmarked.stdout.contains("incr_"), "{}", unmarked.stdout);
+    fs::write(&mark, "no mark").unwrap();
+    let unread = scenario.dbbak(&["backup-incr"]).exits(0);
+    assert!(unread.stdout.contains("was restored by dbbak is not known"), "{}", unread.stdout);
+    fs::write(&mark, kept).unwrap();
+    let ran = scenario.dbbak(&["backup-incr", "--base-ts", &full]).exits(5);
+    assert!(ran.stderr.contains("was restored by dbbak"), "{}", ran.stderr);
+    takes_a_full(&scenario, "was restored by dbbak");
+    write(&scenario, "d");
     goes_on(&scenario);
     latest_is_right(&scenario);
 }

@@ -123,7 +123,10 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("leave --backup out to have the last backup before the target chosen")
         }
         PlanError::CoordinatesNotArchived { .. } => {
-            hint("archive it: `dbbak ship-binlogs --flush --exec`; or restore the backup as it is: --no-pitr")
+            vec![
+                "if the server still has it, archive it: `dbbak ship-binlogs --flush --exec`".into(),
+                "if it was purged, no replay starts from this backup: restore it as it is (--no-pitr), or another one (--backup TS)".into(),
+            ]
         }
         PlanError::BackupWithoutPitr { backup, .. } => vec![format!("restore it as it is: --backup {backup}")],
         PlanError::Tool { role: ToolRole::Backup, path: None, .. } => {

@@ -10,7 +10,7 @@ use crate::{
     binlog::{FileHead, LogFlavor},
     halfway::DeadReplay,
     journal::{Journal, JournalError},
-    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, RestoredMark, Stamp, TreeName},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, RestoredFact, Stamp, TreeName},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::{Digest, Encryption, StoreKey},
     tools::{DumpFinding, Family, Flavor, Grants, Standing, ToolRole, ToolVersion, UnclonedTable, Version},
@@ -96,21 +96,6 @@ pub struct Facts {
     /// Whether the server's data directory came from a restore; looked at before a backup alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoredFact>,
-}
-
-/// Whether a data directory came from a restore of this program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RestoredFact {
-    /// It has no mark.
-    Never,
-    /// It has the mark of this restore.
-    By(RestoredMark),
-    /// There is a mark, or may be one, and it cannot be read.
-    Unread {
-        /// Why.
-        problem: String,
-    },
 }
 
 /// A transaction of a window that puts files outside of a server's data directory.

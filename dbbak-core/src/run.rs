@@ -255,6 +255,9 @@ impl Planning<'_> {
         }
         let selection = self.select(&catalog, request, &aim, &mut facts)?;
         survey::stored_chain(&mut facts, self.store, &selection.chain)?;
+        if request.raw_only {
+            survey::leave_prepared_aside(&mut facts);
+        }
         if let Some((timeline, at)) = selection.ends_at(&catalog) {
             let from = selection.window.as_ref().map(|window| match &window.lead {
                 Some(lead) => lead.place.enter.clone(),

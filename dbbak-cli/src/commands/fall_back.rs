@@ -1,12 +1,15 @@
-//! Another way for a restore whose incremental cannot be applied: an older backup, and binlogs.
+//! Another way for a restore whose incremental cannot be applied (an older backup, and binlogs), or whose prepared tree is damaged (the
+//! raw one).
 
 use crate::{CommandError, context::Context};
 use dbbak_core::{
-    execute::ExecuteError,
-    model::Stamp,
-    plan::RestoreRequest,
+    execute::{ExecuteError, TreeError},
+    model::{Stamp, TreeName},
+    plan::{RestoreRequest, Step},
+    record::record_unusable,
     run::RunError,
-    tools::{FailureClass, ToolRunError},
+    store::{LockRequest, LockScope, Store},
+    tools::{Exit, FailureClass, ToolRunError},
 };
 use std::{
     fs,
@@ -17,7 +20,13 @@ use std::{
 /// The request without the incremental that a restore failed at, where that leads to the target too. What the failed run left in its
 /// work directory is set aside, beside it.
 pub(super) fn another_way(context: &Context, request: &RestoreRequest, error: &CommandError) -> Option<RestoreRequest> {
+    if let Some(path) = damaged_prepared_tree(error).filter(|_| !request.raw_only) {
+        return with_raw_trees(context, request, error, path);
+    }
     let link = link_that_failed(error)?;
+    if let Some(text) = marked(context, link, error) {
+        let _ = writeln!(io::stderr(), "WARNING: {text}");
+    }
     // Where nothing is replayed, an older backup is another state.
     if request.replays_nothing() || request.avoid.contains(&link) {
         return None;
@@ -27,7 +36,7 @@ pub(super) fn another_way(context: &Context, request: &RestoreRequest, error: &C
     // In no directory yet: what lies in the one that is named belongs to the failed run.
     context.planning().restore(&RestoreRequest { workdir: None, ..other.clone() }).ok()?;
     let aside = match &request.workdir {
-        Some(workdir) => Some(set_aside(workdir, link).ok()?),
+        Some(workdir) => Some(set_aside(workdir, &link.to_string()).ok()?),
         None => None,
     };
     let mut stderr = io::stderr();
@@ -38,6 +47,71 @@ pub(super) fn another_way(context: &Context, request: &RestoreRequest, error: &C
     );
     if let Some(aside) = aside {
         let _ = writeln!(stderr, "WARNING: the log of the failed attempt lies in {}", aside.display());
+    }
+    Some(other)
+}
+
+/// Notes in the store that a link cannot be applied, so that no plan rests on it again, and says what came of that. `None`: what happened is no
+/// proof of it (a signal, an unknown cause).
+fn marked(context: &Context, link: Stamp, error: &CommandError) -> Option<String> {
+    let CommandError::Run(RunError::Execute(ExecuteError::Tool { problem, .. })) = error else { return None };
+    let proves = matches!(
+        **problem,
+        ToolRunError::Alarms { .. }
+            | ToolRunError::DamageReported { .. }
+            | ToolRunError::Exited { exit: Exit::Code(_), class: FailureClass::Unknown, .. }
+    );
+    let id = context.trusted().ok()?.backup(link).filter(|_| proves)?.id;
+    let mark = || -> Result<(), String> {
+        let request = LockRequest::new("restore: note an incremental that cannot be applied");
+        let session = context.store.lock(LockScope::Backups, &request).map_err(|error| error.to_string())?;
+        let noted = record_unusable(&*session, &id, &format!("a restore could not apply it: {problem}"));
+        noted.map_err(|error| error.to_string())
+    };
+    Some(match mark() {
+        Ok(()) => format!("{id} was marked in the store: no restore and no incremental rests on it any more"),
+        Err(problem) => {
+            format!("{id} could not be marked in the store, and the next restore finds it again: {problem}")
+        }
+    })
+}
+
+/// The file of a full's prepared tree that is not what was recorded.
+fn damaged_prepared_tree(error: &CommandError) -> Option<&Path> {
+    let CommandError::Run(RunError::Execute(ExecuteError::Tree(error))) = error else { return None };
+    let path = match error {
+        TreeError::Damaged { path, .. } | TreeError::Missing { path } | TreeError::Unknown { path } => path,
+        _ => return None,
+    };
+    let prepared = [TreeName::PreparedFinal, TreeName::PreparedRedo];
+    path.components().any(|part| prepared.iter().any(|tree| part.as_os_str() == tree.as_str())).then_some(path)
+}
+
+/// The same restore from raw trees, where the store has them.
+fn with_raw_trees(
+    context: &Context,
+    request: &RestoreRequest,
+    error: &CommandError,
+    damaged: &Path,
+) -> Option<RestoreRequest> {
+    let other = RestoreRequest { id: uuid::Uuid::new_v4(), raw_only: true, ..request.clone() };
+    let plan = context.planning().restore(&RestoreRequest { workdir: None, ..other.clone() }).ok()?;
+    let reads = |step: &Step| matches!(step, Step::PassTree(pass) if damaged.starts_with(&pass.from));
+    if plan.steps.iter().any(reads) {
+        return None;
+    }
+    let aside = match &request.workdir {
+        Some(workdir) if workdir.exists() => Some(set_aside(workdir, "prepared").ok()?),
+        _ => None,
+    };
+    let mut stderr = io::stderr();
+    let _ = writeln!(stderr, "WARNING: {}", error.message());
+    let _ = writeln!(
+        stderr,
+        "WARNING: the prepared tree is left aside, and the raw one is restored: that takes a prepare more"
+    );
+    if let Some(aside) = aside {
+        let _ = writeln!(stderr, "WARNING: what the failed attempt left lies in {}", aside.display());
     }
     Some(other)
 }
@@ -59,11 +133,11 @@ fn link_that_failed(error: &CommandError) -> Option<Stamp> {
 }
 
 /// Moves what lies in a directory into a new one beside it, and leaves the directory empty.
-fn set_aside(workdir: &Path, link: Stamp) -> io::Result<PathBuf> {
+fn set_aside(workdir: &Path, label: &str) -> io::Result<PathBuf> {
     let name = workdir.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
     let beside = |number: u32| match number {
-        0 => workdir.with_file_name(format!("{name}-failed-{link}")),
-        _ => workdir.with_file_name(format!("{name}-failed-{link}-{number}")),
+        0 => workdir.with_file_name(format!("{name}-failed-{label}")),
+        _ => workdir.with_file_name(format!("{name}-failed-{label}-{number}")),
     };
     for number in 0..100 {
         let aside = beside(number);
@@ -90,12 +164,11 @@ mod tests {
     fn what_a_failed_run_left_is_moved_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let workdir = dir.path().join("restored");
-        let link: Stamp = "2025-10-02T03-00Z".parse().unwrap();
         for (number, expected) in [(1, "restored-failed-2025-10-02T03-00Z"), (2, "restored-failed-2025-10-02T03-00Z-1")]
         {
             fs::create_dir_all(workdir.join("data")).unwrap();
             fs::write(workdir.join("prepare.log"), number.to_string()).unwrap();
-            let aside = set_aside(&workdir, link).unwrap();
+            let aside = set_aside(&workdir, "2025-10-02T03-00Z").unwrap();
             assert_eq!(aside, dir.path().join(expected));
             assert_eq!(fs::read_to_string(aside.join("prepare.log")).unwrap(), number.to_string());
             assert!(aside.join("data").is_dir());

@@ -68,7 +68,8 @@ pub(super) fn run(context: &Context, args: &FindArgs, config: Option<&Path>) -> 
         let weight = if found.total == 0 { Weight::Important } else { Weight::Detail };
         say(weight, &reach(catalog, &own));
     }
-    let complete = found.unsearched.is_empty() && catalog.is_some();
+    let trusted = catalog.as_ref().is_some_and(|catalog| catalog.distrusted.is_empty());
+    let complete = found.unsearched.is_empty() && trusted;
     Ok(if complete { exit_code::DONE } else { exit_code::INCOMPLETE })
 }
 

@@ -5,7 +5,7 @@ use crate::{CommandError, args::ListArgs, context::Context, output};
 use comfy_table::{Table, presets::NOTHING};
 use dbbak_core::{
     catalog::{Backup, Catalog},
-    model::{LogTime, Stamp},
+    model::{BackupKind, LogTime, Stamp},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -199,7 +199,12 @@ impl Listing<'_> {
         let shown = if self.wide { depth } else { depth.min(DEPTH_SHOWN) };
         let indent = "  ".repeat(shown.saturating_sub(1));
         let branch = if depth == 0 { "" } else { "└ " };
-        let name = format!("{indent}{branch}{} {}", if depth == 0 { "full" } else { "incr" }, backup.ts());
+        // One whose chain is broken stands below the others, and is what it is.
+        let kind = match backup.id.kind() {
+            BackupKind::Full => "full",
+            BackupKind::Incremental => "incr",
+        };
+        let name = format!("{indent}{branch}{kind} {}", backup.ts());
         let data = entry.size.map_or_else(dash, output::bytes);
         let stored = entry.stored_size.map_or_else(dash, output::bytes);
         let until = self.until(backup);

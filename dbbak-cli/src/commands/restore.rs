@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         target,
         backup: args.backup,
         avoid: Vec::new(),
+        raw_only: false,
         timeline: args.timeline.clone(),
         workdir,
         replay: match args.replay {

@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         target,
         backup: None,
         avoid: Vec::new(),
+        raw_only: false,
         timeline: None,
         workdir,
         replay: ReplayWay::Auto,

@@ -26,7 +26,7 @@ pub use gtid_mysql::MysqlGtidSet;
 pub use lsn::{Lsn, LsnError};
 pub use owner::{OwnerName, OwnerNameError};
 pub use printable::Printable;
-pub use restored::RestoredMark;
+pub use restored::{RestoredFact, RestoredMark};
 pub use source::{SourceAddress, SourceAddressError};
 pub use stamp::{Stamp, StampError};
 pub use target::{Goal, Target, TimeError, floor_time, parse_time};

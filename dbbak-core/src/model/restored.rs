@@ -24,3 +24,18 @@ impl RestoredMark {
     /// No such file is longer, in bytes.
     pub const LONGEST: u64 = 4096;
 }
+
+/// Whether a data directory came from a restore of this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoredFact {
+    /// It has no mark.
+    Never,
+    /// It has the mark of this restore.
+    By(RestoredMark),
+    /// There is a mark, or may be one, and it cannot be read.
+    Unread {
+        /// Why.
+        problem: String,
+    },
+}

@@ -6,8 +6,8 @@
 
 use crate::{
     catalog::{Backup, Catalog, Located},
-    facts::{Facts, PastFact, PastFile, RestoredFact, ServerFacts},
-    model::{BinlogCoordinates, BinlogName, Lsn, Stamp},
+    facts::{Facts, PastFact, PastFile, ServerFacts},
+    model::{BinlogCoordinates, BinlogName, Lsn, RestoredFact, Stamp},
     store::{BinlogEnding, Digest},
     tools::{Family, Version},
 };

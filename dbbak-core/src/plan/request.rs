@@ -46,6 +46,9 @@ pub struct RestoreRequest {
     /// Incrementals that were found not to apply: chains with them are passed over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub avoid: Vec<Stamp>,
+    /// Whether a full's prepared trees are left aside where its raw tree can do instead: one of them was found damaged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub raw_only: bool,
     /// The timeline that is meant, where several have the target.
     #[serde(default)]
     pub timeline: Option<String>,

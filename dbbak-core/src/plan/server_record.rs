@@ -1,7 +1,8 @@
 //! What is recorded of the server that was backed up.
 
 use crate::{
-    facts::{Facts, RestoredFact, ServerFacts},
+    facts::{Facts, ServerFacts},
+    model::RestoredFact,
     store::BackedUpServer,
 };
 

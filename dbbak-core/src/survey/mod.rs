@@ -38,7 +38,7 @@ pub use restored::restored;
 pub use server::{client_of, clone_facts, dump_facts, encryption, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use standing::standing;
-pub use stored::stored_chain;
+pub use stored::{leave_prepared_aside, stored_chain};
 pub use tools::{install_db, tools};
 
 use crate::{

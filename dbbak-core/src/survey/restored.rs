@@ -2,8 +2,8 @@
 
 use crate::{
     config::Config,
-    facts::{Facts, RestoredFact},
-    model::RestoredMark,
+    facts::Facts,
+    model::{RestoredFact, RestoredMark},
     probe::{PathState, Probe},
 };
 use std::io::Read;

@@ -86,6 +86,22 @@ fn bytes_of(list: &FileList, tree: TreeName) -> u64 {
     list.entries.iter().filter(|entry| is_in(&entry.path, tree)).filter_map(|entry| entry.size).sum()
 }
 
+/// Leaves all prepared trees aside, where the raw tree can do instead: the content of one of them was found damaged.
+pub fn leave_prepared_aside(facts: &mut Facts) {
+    for (backup, stored) in &mut facts.stored {
+        if !stored.trees.contains_key(&TreeName::Raw) {
+            continue;
+        }
+        let before = stored.trees.len();
+        stored.trees.retain(|tree, _| !matches!(tree, TreeName::PreparedFinal | TreeName::PreparedRedo));
+        if stored.trees.len() < before {
+            stored
+                .spoilt
+                .push(format!("the prepared trees of {backup} are not used, one is damaged: raw is taken instead"));
+        }
+    }
+}
+
 /// Leaves prepared trees aside of which a file is missing or has another size, where the raw tree can do instead.
 fn leave_aside_broken(
     store: &dyn StoreReader,

@@ -7,9 +7,9 @@ use dbbak_core::{
     config::Config,
     facts::{
         CutFact, CutFlaw, CutPlace, EdgeFact, Facts, HeadFact, ListedBinlog, OwnerFact, PastFact, PastFile,
-        PrisonFacts, PrisonUser, RestoredFact, ServerFacts, SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
+        PrisonFacts, PrisonUser, ServerFacts, SourceBinlog, SourceBinlogs, StartFact, StoredBackup, TransactionFact,
     },
-    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, TreeName},
+    model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, RestoredFact, TreeName},
     plan::{Plan, PlanError, RestoreRequest, plan_restore, resolve_aim, select},
     probe::{Filesystem, HostFacts, PathState, TreeSize},
     store::{BinlogEntry, layout},

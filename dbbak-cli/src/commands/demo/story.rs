@@ -80,6 +80,7 @@ impl Story<'_> {
             target: Target::Time { at, exact: true },
             backup: None,
             avoid: Vec::new(),
+            raw_only: false,
             timeline: None,
             workdir: Some(self.dir.join("restored")),
             replay: ReplayWay::Auto,

@@ -8,7 +8,8 @@ mod words;
 pub use html::page;
 pub use text::text;
 
-use crate::{CommandError, args::TimelineArgs, context::Context, exit_code, output, page_file};
+use super::code_of;
+use crate::{CommandError, args::TimelineArgs, context::Context, output, page_file};
 use dbbak_core::{catalog::timeline_report, clock::Clock, survey};
 use std::io::IsTerminal;
 
@@ -30,5 +31,5 @@ pub(super) fn run(context: &Context, args: &TimelineArgs) -> Result<u8, CommandE
         let text = text::text(&report, colored);
         if colored { output::painted(&text)? } else { output::text(&text)? }
     }
-    Ok(exit_code::DONE)
+    Ok(code_of(&catalog.distrusted))
 }

@@ -12,6 +12,7 @@ mod rebuild;
 mod restore_refused;
 mod server;
 mod ship;
+mod spoilt;
 mod store;
 mod timeline;
 mod tool_failures;

@@ -92,6 +92,7 @@ fn restore_to(target: Target) -> RestoreRequest {
         target,
         backup: None,
         avoid: Vec::new(),
+        raw_only: false,
         timeline: None,
         workdir: None,
         replay: ReplayWay::Auto,

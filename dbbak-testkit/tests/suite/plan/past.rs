@@ -3,8 +3,8 @@
 use super::{Case, story};
 use dbbak_core::{
     catalog::Backup,
-    facts::{Facts, PastFact, PastFile, RestoredFact, ServerFacts},
-    model::{Lsn, RestoredMark},
+    facts::{Facts, PastFact, PastFile, ServerFacts},
+    model::{Lsn, RestoredFact, RestoredMark},
     plan::{BackupRequest, Plan, PlanError, Step, Summary, Unproven, check, parent_of},
     store::Digest,
 };

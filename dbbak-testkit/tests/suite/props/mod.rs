@@ -200,6 +200,7 @@ fn answer(history: &History, ask: Ask) -> Result<Plan, PlanError> {
         target,
         backup,
         avoid: Vec::new(),
+        raw_only: false,
         timeline: named_timeline,
         workdir: None,
         replay: ReplayWay::Auto,

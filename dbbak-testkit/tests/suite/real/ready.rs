@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use dbbak_core::model::RestoredMark;
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::{Restored, Scenario};
 use dbbak_testkit::server::{Options, Server, Vendor};
@@ -122,7 +123,7 @@ fn replicates(vendor: Vendor) {
     let second = scenario.restore(&["--latest"]);
     for datadir in [&restored.datadir, &second.datadir] {
         let more: Vec<String> = names_in(datadir).difference(&source_names).cloned().collect();
-        let tool = |name: &String| name == "ib_logfile0";
+        let tool = |name: &String| name == "ib_logfile0" || name == RestoredMark::FILE;
         assert_eq!(more.iter().filter(|name| !tool(name)).collect::<Vec<_>>(), Vec::<&String>::new());
         assert!(!datadir.join("auto.cnf").exists());
     }

@@ -30,8 +30,14 @@ fn index_of(binlog: &[u8]) -> Option<(Vec<u8>, FileScan, Vec<Transaction>)> {
 
 /// As the index keeps it.
 fn kept(transaction: &Transaction) -> Transaction {
-    let mut kept =
-        Transaction { session: None, outside: None, taken_back: false, plain_commit: false, server_id: 0, ..transaction.clone() };
+    let mut kept = Transaction {
+        session: None,
+        outside: None,
+        taken_back: false,
+        plain_commit: false,
+        server_id: 0,
+        ..transaction.clone()
+    };
     if let Some(text) = &mut kept.statement {
         let end = (0..=text.len().min(MAX_STATEMENT)).rev().find(|end| text.is_char_boundary(*end)).unwrap();
         text.truncate(end);

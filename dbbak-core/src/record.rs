@@ -60,6 +60,7 @@ pub fn record_backup(
     let missing = |missing| RecordError::Incomplete { missing };
     let id = plan.backup_id().ok_or(missing("the backup's name"))?;
     let backup = outcome.backup.as_ref().ok_or(missing("what the tool says of the backup"))?;
+    session.settle_owner(&layout::backup(&id))?;
     let list = file_list(&outcome.listings)?;
     let bytes = list.to_bytes();
     publish(session, &layout::files(&id), &bytes)?;
@@ -134,6 +135,7 @@ pub fn record_trees(session: &dyn Session, plan: &RecordTrees, outcome: &Outcome
     if plan.trees.iter().any(|tree| !outcome.listings.contains_key(tree)) {
         return Err(missing("the list of a tree's files"));
     }
+    session.settle_owner(&layout::backup(&id))?;
     let sums = sums(session)?;
     let (mut manifest, version) = split(Manifest::load(session, sums)?);
     let entry = manifest.entries.iter_mut().find(|entry| entry.id() == id).ok_or(missing("the backup's entry"))?;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     clock::Clock,
     plan::RunTool,
-    store::{ProcessGroup, Session},
+    store::{ProcessGroup, Session, local::give_new_dir},
     tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, TablespaceIds, judge_backup_run},
 };
 use std::{
@@ -49,6 +49,11 @@ impl Running<'_> {
     fn start(&self, members: &[Launch]) -> Result<Box<dyn Process>, ExecuteError> {
         for dir in members.iter().filter_map(|launch| launch.log.parent()) {
             files::create_private_dir(dir)?;
+            // The store's own directory of logs, not one of a run.
+            let stored = self.session.and_then(|session| session.local_dir());
+            if stored.is_some_and(|store| dir.parent() == Some(store.root())) {
+                give_new_dir(dir);
+            }
         }
         Ok(self.executor.spawn(members)?)
     }

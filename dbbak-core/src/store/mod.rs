@@ -184,6 +184,16 @@ pub trait Session: StoreReader {
     /// The first failure, naming the file; [`StoreError::Unsupported`] without a [`LocalDir`].
     fn sync_tree(&self, key: &StoreKey) -> Result<(), StoreError>;
 
+    /// Gives what a tool has written below a place to the store's owner, where this is root and that is another user. What cannot be given
+    /// away stays root's.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::LeaseLost`].
+    fn settle_owner(&self, _key: &StoreKey) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Removes a file; one that is not there counts as removed.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The few file operations that a local store is made of, behind a trait, so that tests can make each of them fail.
 #![expect(clippy::disallowed_methods, reason = "the local store's own access to the file system")]
 
+use super::ownership;
 use chrono::{DateTime, Utc};
 use rustix::fs::{Advice, CWD, RenameFlags, fadvise, renameat_with};
 use std::{
@@ -208,6 +209,7 @@ impl Disk for SystemDisk {
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+        ownership::give_new_file(&file, path);
         Ok(Box::new(SystemFile::new(file)))
     }
 
@@ -228,7 +230,9 @@ impl Disk for SystemDisk {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(DIRECTORY_MODE).create(path)
+        DirBuilder::new().mode(DIRECTORY_MODE).create(path)?;
+        ownership::give_new_dir(path);
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

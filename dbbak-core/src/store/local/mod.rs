@@ -12,12 +12,15 @@ mod judge;
 mod lease;
 mod lock_file;
 mod owner;
+mod ownership;
 pub mod processes;
 mod publish;
 mod reader;
 mod session;
 mod tree;
 mod unlock;
+
+pub use ownership::give_new_dir;
 
 use super::{
     LocalDir, LockHolder, LockRequest, LockScope, ObjectInfo, Session, Store, StoreError, StoreKey, StoreReader,

@@ -1,6 +1,6 @@
 //! The write side of a local store, standing on its lease.
 
-use super::{files::Files, lease::Lease, publish::LocalPublish, reader::LocalReader};
+use super::{files::Files, lease::Lease, ownership, publish::LocalPublish, reader::LocalReader};
 use crate::store::{
     LocalDir, LockScope, ObjectInfo, Operation, ProcessGroup, Publish, Session, StoreError, StoreKey, StoreReader,
     Version, layout,
@@ -117,6 +117,12 @@ impl Session for LocalSession {
     fn sync_tree(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.lease.check_for(key, Operation::Sync)?;
         self.files.sync_tree(key)
+    }
+
+    fn settle_owner(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.lease.check_for(key, Operation::Sync)?;
+        ownership::give_tree(self.files.dir.root(), &self.files.path(key));
+        Ok(())
     }
 
     fn remove(&self, key: &StoreKey) -> Result<(), StoreError> {

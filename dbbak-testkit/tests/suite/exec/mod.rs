@@ -3,6 +3,7 @@
 
 mod backup;
 mod lease;
+mod owner;
 mod recorded;
 mod replay;
 mod restore;

@@ -9,10 +9,11 @@ use crate::{
     messages::{Weight, say},
     output,
 };
+use chrono::{DateTime, Utc};
 use dbbak_core::{
-    model::{Goal, Target},
-    plan::{FinishRequest, ReplayWay, RestoreRequest},
-    run::Command,
+    model::{Goal, Target, floor_time},
+    plan::{FinishRequest, PlanError, ReplayWay, RestoreRequest},
+    run::{Command, RunError},
     tools::CheckWay,
 };
 use uuid::Uuid;
@@ -49,7 +50,12 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         let ran = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request));
         match ran {
             Ok(done) => break done,
-            Err(error) => request = another_way(context, &request, &error).ok_or(error)?,
+            Err(error) => {
+                if let Some(text) = floored(context, &request, &error) {
+                    say(Weight::Important, &text);
+                }
+                request = another_way(context, &request, &error).ok_or(error)?;
+            }
         }
     };
     let Some(done) = done else { return Ok(exit_code::DONE) };
@@ -60,6 +66,24 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         output::text(&format!("{}\n", report.datadir.display()))?;
     }
     Ok(exit_code::DONE)
+}
+
+/// Where no plan is possible, that the time asked for is not the one that was looked for.
+fn floored(context: &Context, request: &RestoreRequest, error: &CommandError) -> Option<String> {
+    let CommandError::Run(RunError::Plan(error)) = error else { return None };
+    let Target::Time { at, exact: false } = request.target else { return None };
+    let minutes = context.config.pitr_round_minutes;
+    let floor = floor_time(at, minutes);
+    // That one has it as a hint.
+    if floor == at || matches!(error, PlanError::NoFullBefore { .. }) {
+        return None;
+    }
+    let text = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S%.f").to_string();
+    Some(format!(
+        "{} UTC was floored to {} UTC (pitr_round_minutes: {minutes}); --exact takes it as it stands",
+        text(at),
+        text(floor)
+    ))
 }
 
 /// What is done with the restored data at the end.

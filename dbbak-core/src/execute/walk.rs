@@ -10,7 +10,7 @@ use crate::{
     model::BackupId,
     plan::{KnownTablespaces, PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, RunTool, Step, StoredTree},
     store::{FileList, Session, StoreKey, StoreReader, read_version},
-    tools::{TablespaceIds, consumed_deltas},
+    tools::{FailureClass, TablespaceIds, ToolRunError, consumed_deltas},
 };
 use chrono::{DateTime, Utc};
 use std::{
@@ -136,14 +136,7 @@ impl<'a> Walk<'a> {
             }
             Step::PassTree(pass) => self.pass_tree(pass)?,
             Step::MendTree(pass) => self.mend_tree(pass)?,
-            Step::RunTool(run) => {
-                if let Some(KnownTablespaces::Ask(ask)) = &run.tablespaces {
-                    self.tablespaces = Tablespaces::ask(ask, &self.running())?.map(|found| found.ids());
-                }
-                let started = effects.clock.now();
-                self.running().run_tool(run, || self.known_tablespaces(run))?;
-                self.tool_times = Some((started, effects.clock.now()));
-            }
+            Step::RunTool(run) => self.run_tool(run)?,
             Step::ReadBackup(read) => {
                 let now = effects.clock.now();
                 let times = self.tool_times.unwrap_or((now, now));
@@ -224,6 +217,34 @@ impl<'a> Walk<'a> {
             | Step::WriteReport { .. }
             | Step::RemoveStored { .. }
             | Step::NameTimelines { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Runs a tool; a backup that failed because of a statement that ran beside it is taken anew, as often as the plan says.
+    fn run_tool(&mut self, run: &RunTool) -> Result<(), ExecuteError> {
+        let clock = self.effects.clock;
+        for left in (0..=run.again).rev() {
+            if let Some(KnownTablespaces::Ask(ask)) = &run.tablespaces {
+                self.tablespaces = Tablespaces::ask(ask, &self.running())?.map(|found| found.ids());
+            }
+            let started = clock.now();
+            match self.running().run_tool(run, || self.known_tablespaces(run)) {
+                Ok(_) => {
+                    self.tool_times = Some((started, clock.now()));
+                    return Ok(());
+                }
+                Err(error) if left > 0 && is_of_ddl(&error) => {
+                    let times = if left == 1 { "once more".to_owned() } else { format!("{left} times more") };
+                    let text = format!(
+                        "{}: a statement ran beside the backup that the tool could not follow, and the backup is taken anew ({times} at most)",
+                        describe_error(&error)
+                    );
+                    self.effects.reporter.report(&Event::Warning { text: &text });
+                    files::remove_tree(&run.dir)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -326,6 +347,12 @@ impl<'a> Walk<'a> {
         let Effects { session, executor, clock, reporter, .. } = self.effects;
         Running { executor, session, clock, reporter }
     }
+}
+
+/// Whether a backup tool failed because of a statement that ran beside it.
+fn is_of_ddl(error: &ExecuteError) -> bool {
+    let ExecuteError::Tool { problem, .. } = error else { return false };
+    matches!(**problem, ToolRunError::Exited { class: FailureClass::DdlDuringBackup, .. })
 }
 
 /// An error with its cause, on one line.

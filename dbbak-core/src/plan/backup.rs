@@ -33,6 +33,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How often a backup is taken anew, at most, where a statement that ran beside it made the tool fail.
+const AGAIN: u32 = 2;
+
 /// Plans a backup.
 ///
 /// # Errors
@@ -352,6 +355,7 @@ impl Work<'_> {
             // How much an incremental holds, only the tool knows.
             bytes: parent.is_none().then(|| self.facts.sizes.get(&server.datadir)).flatten().map(|size| size.bytes),
             options: None,
+            again: AGAIN,
         })
     }
 
@@ -458,6 +462,7 @@ impl Work<'_> {
             tablespaces: self.engine.misses_dropped_tablespaces(self.version).then_some(KnownTablespaces::Asked),
             bytes: None,
             options: Some(OptionFiles { dirs: vec![copy.to_owned()], keys: self.keys() }),
+            again: 0,
         })));
         Ok(())
     }

@@ -329,6 +329,7 @@ impl<'a> Restore<'a> {
                 .misses_dropped_tablespaces(version)
                 .then(|| KnownTablespaces::Stored(layout::server_tablespaces(&backup.id))),
             bytes: None,
+            again: 0,
             options: Some(OptionFiles {
                 dirs: [Some(datadir), incremental.map(Path::to_owned)].into_iter().flatten().collect(),
                 keys: key_options(&self.config.server.options),

@@ -235,6 +235,13 @@ pub struct RunTool {
     /// A prepare: the option files that it obeys, which are written anew before it is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<OptionFiles>,
+    /// A backup: how often it is taken anew, at most, where a statement that ran beside it made the tool fail.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The option files of a prepare (`backup-my.cnf`). They come from the store, so that the tool is given the settings of the

@@ -4,7 +4,7 @@ use super::{Series, backup, run, with_store};
 use dbbak_core::tools::Query;
 use dbbak_testkit::{
     command_line::{Bench, Spoken},
-    shim::{Answer, Done, Effect, ShimTool},
+    shim::{Answer, Done, Effect, Scenario, ShimTool},
 };
 use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
@@ -131,6 +131,29 @@ fn a_table_that_was_dropped_meanwhile_is_no_alarm() {
     let (bench, scenario) = with_store(Series::Mariadb1011);
     bench.play(&scenario.fail(ShimTool::Backup, "--prepare", 1, not_found(4))).unwrap();
     backup(&bench, &["backup-full", "--exec"]);
+}
+
+/// mariadb-backup 11.8 fails where a database is dropped while it copies anew what DDL has touched.
+#[test]
+fn a_backup_beside_ddl_is_taken_anew() {
+    let line = "[00] FATAL ERROR: 2026-11-28 20:11:22 Failed to re-copy ./c/db.opt.";
+    let fails = |scenario: Scenario, call| scenario.fail(ShimTool::Backup, "--backup", call, exit(1, line, Done::Half));
+    let (bench, scenario) = with_store(Series::Mariadb118);
+    bench.play(&fails(fails(scenario, 1), 2)).unwrap();
+    let spoken = backup(&bench, &["backup-full", "--exec"]);
+    assert!(spoken.stderr.contains("the backup is taken anew (2 times more at most)"), "{spoken}");
+    assert!(spoken.stderr.contains("the backup is taken anew (once more at most)"), "{spoken}");
+    let restored = run(
+        &bench,
+        &["restore", "--no-pitr", "--check", "none", "--workdir", bench.path("w").to_str().unwrap(), "--exec"],
+    );
+    assert_eq!(restored.code(), Some(0), "{restored}");
+    // Not for ever.
+    let (bench, scenario) = with_store(Series::Mariadb118);
+    bench.play(&fails(fails(fails(scenario, 1), 2), 3)).unwrap();
+    let spoken = run(&bench, &["backup-full", "--exec"]);
+    assert_eq!(spoken.code(), Some(6), "{spoken}");
+    assert_eq!(bench.backup_dirs(), [""; 0]);
 }
 
 /// The tool ends well, and a table's file is not there.

@@ -49,6 +49,7 @@ fn plan(root: &Path) -> Plan {
         tablespaces: None,
         bytes: None,
         options: None,
+        again: 0,
     };
     let steps = vec![
         Step::CreateDir { path: work.clone() },

@@ -1,8 +1,10 @@
 //! What must be known of the world before deciding, as one serialisable value.
 
+mod outside;
 mod past;
 mod prison;
 
+pub use outside::OutsideFact;
 pub use past::{PastFact, PastFile};
 pub use prison::{PrisonFacts, PrisonUser, lets};
 
@@ -96,19 +98,6 @@ pub struct Facts {
     /// Whether the server's data directory came from a restore; looked at before a backup alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoredFact>,
-}
-
-/// A transaction of a window that puts files outside of a server's data directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutsideFact {
-    /// Where it begins.
-    pub at: BinlogPosition,
-    /// Its GTID, where the log has one.
-    pub gtid: Option<String>,
-    /// The directory or file that it names.
-    pub path: String,
-    /// Whether it is a table's directory, which a server can leave aside.
-    pub table: bool,
 }
 
 /// How a gap-free piece of one timeline stands to one of another server's timeline.

@@ -92,6 +92,9 @@ mod tests {
         assert_eq!(cnf.get("innodb_data_file_path"), Some("ibdata1:12M:autoextend"));
         assert!(cnf.paths_outside().is_empty());
 
+        let cnf = parse_backup_cnf(&fixture("mariadb-backup-11.8.9/full/backup-my.cnf")).unwrap();
+        assert_eq!((cnf.get("innodb_undo_tablespaces"), cnf.paths_outside().len()), (Some("3"), 0));
+
         let cnf = parse_backup_cnf(&fixture("xtrabackup-8.0/full/backup-my.cnf")).unwrap();
         assert_eq!(cnf.get("server_uuid"), Some("5548e6f5-e54c-11f1-bda1-02fc00000001"));
         assert!(parse_backup_cnf(b"innodb_page_size=16384\n").is_err());

@@ -105,7 +105,13 @@ mod tests {
         let prepared = read("mariadb-backup-10.11.19/prepared-after-inc2/xtrabackup_checkpoints");
         assert_eq!((prepared.backup_type, prepared.to_lsn), (BackupType::LogApplied, Lsn(497146)));
 
+        let newer = read("mariadb-backup-11.8.9/full/mariadb_backup_checkpoints");
+        assert_eq!((newer.backup_type, newer.to_lsn), (BackupType::FullBackuped, Lsn(45_418)));
+        assert_eq!(read("mariadb-backup-11.8.9/inc1/mariadb_backup_checkpoints").from_lsn, newer.to_lsn);
+
         for (path, kind) in [
+            ("mariadb-backup-11.8.9/inc1/mariadb_backup_checkpoints", BackupType::Incremental),
+            ("mariadb-backup-11.8.9/prepared-full/mariadb_backup_checkpoints", BackupType::LogApplied),
             ("xtrabackup-2.4/full/xtrabackup_checkpoints", BackupType::FullBackuped),
             ("xtrabackup-2.4/inc1/xtrabackup_checkpoints", BackupType::Incremental),
             ("xtrabackup-8.0/full/xtrabackup_checkpoints", BackupType::FullBackuped),

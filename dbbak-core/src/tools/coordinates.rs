@@ -202,6 +202,8 @@ mod tests {
         let read = |bytes: &[u8]| parse_binlog_info(bytes).map(|at| (at.place().to_string(), at.gtid));
         let real = fixture("mariadb-backup-10.11.19/full/xtrabackup_binlog_info");
         assert_eq!(read(&real), Ok(("mariadb-bin.000002:13762".into(), Some("0-1011-256".into()))));
+        let newer = fixture("mariadb-backup-11.8.9/full/mariadb_backup_binlog_info");
+        assert_eq!(read(&newer), Ok(("my.000001:809".into(), Some("0-11-3".into()))));
         assert_eq!(read(b"mysql-bin.000003\t57\n"), Ok(("mysql-bin.000003:57".into(), None)));
         assert_eq!(read(b"mysql-bin.000003\t57\t\n"), Ok(("mysql-bin.000003:57".into(), None)));
         let spilled = fixture("xtrabackup-2.4/full/xtrabackup_binlog_info");

@@ -139,6 +139,13 @@ mod tests {
         assert!(incremental.incremental);
         assert_eq!((incremental.from_lsn, incremental.to_lsn), (Lsn(389745), Lsn(455453)));
 
+        let newer = parse_info(&fixture("mariadb-backup-11.8.9/full/mariadb_backup_info")).unwrap();
+        assert_eq!(newer.tool_version, "11.8.9-MariaDB");
+        assert_eq!(newer.server_version, "11.8.9-MariaDB-0+deb13u1 from Debian-log");
+        // Its `log_bin` was `my.host-1.bin.v2`: the server takes what stands before the first dot.
+        assert_eq!(newer.binlog.unwrap().place().to_string(), "my.000001:809");
+        assert!(parse_info(&fixture("mariadb-backup-11.8.9/inc1/mariadb_backup_info")).unwrap().incremental);
+
         let old = parse_info(&fixture("xtrabackup-2.4/full/xtrabackup_info")).unwrap();
         assert_eq!((old.tool_version.as_str(), old.lock_ddl_type), ("2.4.29", None));
         let gtid = old.binlog.unwrap().gtid.unwrap();

@@ -172,8 +172,14 @@ mod tests {
 
     #[test]
     fn every_tools_own_file_says_the_same_afterwards() {
-        for tool in ["mariadb-backup-10.11.19", "xtrabackup-2.4", "xtrabackup-8.0", "xtrabackup-8.4", "xtrabackup-9.7"]
-        {
+        for tool in [
+            "mariadb-backup-10.11.19",
+            "mariadb-backup-11.8.9",
+            "xtrabackup-2.4",
+            "xtrabackup-8.0",
+            "xtrabackup-8.4",
+            "xtrabackup-9.7",
+        ] {
             let found = parse_backup_cnf(&fixture(&format!("{tool}/full/backup-my.cnf"))).unwrap();
             let options = prepare_options(&found, &BTreeMap::new());
             assert_eq!(options.left_out, Vec::<String>::new(), "{tool}");

@@ -8,7 +8,10 @@ use crate::{
     config::Config,
     facts::Facts,
     probe::Probe,
-    tools::{Dialect, Query, Standing, ToolRole, parse_foreign_events, parse_prepared, parse_status_of_channels},
+    tools::{
+        Dialect, Query, Standing, ToolRole, parse_foreign_events, parse_prepared, parse_status_of_channels,
+        parse_tables,
+    },
 };
 
 /// Asks the server that answered. What it does not say is not known.
@@ -29,6 +32,10 @@ pub fn standing(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result
     let prepared = ask(Query::Prepared(dialect.family))?.and_then(|answer| parse_prepared(&answer).ok());
     let channels = ask(Query::ReplicaStatus(dialect))?.and_then(|answer| parse_status_of_channels(&answer).ok());
     let events = ask(Query::ForeignEvents)?.and_then(|answer| parse_foreign_events(&answer).ok());
-    facts.standing = Standing { prepared, channels: channels.unwrap_or_default(), events: events.unwrap_or_default() };
+    let memory =
+        ask(Query::MemoryTables)?.filter(|answer| !answer.is_empty()).and_then(|answer| parse_tables(&answer).ok());
+    let memory = memory.unwrap_or_default().iter().map(ToString::to_string).collect();
+    facts.standing =
+        Standing { memory, prepared, channels: channels.unwrap_or_default(), events: events.unwrap_or_default() };
     Ok(())
 }

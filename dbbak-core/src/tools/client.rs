@@ -10,7 +10,7 @@ use super::{
     plugins::ASK_PLUGINS,
     run_as::RunAs,
     secrets::masked,
-    standing::FOREIGN_EVENTS,
+    standing::{FOREIGN_EVENTS, MEMORY_TABLES},
     stderr_scan::FailureClass,
     tablespace_ids::{ask_tablespaces, ask_without_tablespace},
     tool::{Family, Version},
@@ -84,6 +84,8 @@ pub enum Query {
     Prepared(Family),
     /// Events that other servers made: `parse_foreign_events`. Shows those of databases in which the account has EVENT.
     ForeignEvents,
+    /// Tables of the engine MEMORY: `parse_tables`. Shows what the account may see.
+    MemoryTables,
     /// MariaDB: InnoDB's tables without files of their own. Needs PROCESS.
     InSystemTablespace,
     /// InnoDB's tablespaces (MySQL 8.0.14 and later, MariaDB): `parse_tablespaces_asked`. Needs PROCESS.
@@ -165,6 +167,7 @@ impl Query {
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
             Query::ForeignEvents => FOREIGN_EVENTS,
+            Query::MemoryTables => MEMORY_TABLES,
             // Its own begin with SYS_, and have no slash.
             Query::InSystemTablespace => {
                 "SELECT NAME AS name FROM information_schema.INNODB_SYS_TABLES WHERE SPACE = 0 AND LOCATE('/', NAME) > 0"

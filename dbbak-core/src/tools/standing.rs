@@ -22,14 +22,21 @@ pub struct Standing {
     /// Events of the event scheduler that other servers made. A dump does not say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<ForeignEvent>,
+    /// Tables of the engine MEMORY, as `database.table`: no backup holds their rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<String>,
 }
 
 impl Standing {
     /// Whether nothing is known that is worth keeping.
     pub fn is_empty(&self) -> bool {
-        self.prepared.is_none() && self.channels.is_empty() && self.events.is_empty()
+        *self == Standing::default()
     }
 }
+
+/// Asks for the tables of the engine MEMORY: [`parse_tables`](super::parse_tables). Shows what the account may see.
+pub(super) const MEMORY_TABLES: &str = "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' AND \
+                                        TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY TABLE_SCHEMA, TABLE_NAME";
 
 /// An event that another server made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -84,3 +84,18 @@ fn the_zone_of_the_sources_machine_is_told_for_rows_too() {
         assert!(!warnings.iter().any(|warning| warning.contains("time zone")), "{warnings:?}");
     }
 }
+
+/// No backup holds the rows of a MEMORY table.
+#[test]
+fn memory_tables_are_named_before_a_replay() {
+    let mut case = Case::of(story(Product::Mariadb));
+    case.config.server.time_zone = None;
+    let known = |facts: &mut Facts| {
+        facts.stored.values_mut().for_each(|stored| stored.standing.memory = vec!["shop.quick".into()]);
+    };
+    let warnings = case.restore_where(&exact("04:35"), known).unwrap().warnings.join("\n");
+    assert!(
+        warnings.contains("tables of the engine MEMORY are empty in the backup") && warnings.contains("shop.quick"),
+        "{warnings}"
+    );
+}

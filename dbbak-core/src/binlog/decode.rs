@@ -66,13 +66,16 @@ pub(super) fn decode<S: Source + Read>(
             Content::Gtid(parse_gtid(header, body)?)
         }
         event_type::QUERY if is_begin(body) => Content::Begin,
-        event_type::QUERY => Content::Query(parse_query(body)?),
+        event_type::QUERY => Content::Query(QueryEvent { own: header.is_own(), ..parse_query(body)? }),
         event_type::QUERY_COMPRESSED => {
             let mut query = parse_query_head(body)?;
             (query.text, query.outside) = open_statement(body)?;
+            query.own = header.is_own();
             Content::Query(query)
         }
-        event_type::EXECUTE_LOAD_QUERY => Content::LoadQuery(parse_load_query(body)?),
+        event_type::EXECUTE_LOAD_QUERY => {
+            Content::LoadQuery(QueryEvent { own: header.is_own(), ..parse_load_query(body)? })
+        }
         event_type::BEGIN_LOAD_QUERY | event_type::APPEND_BLOCK | event_type::DELETE_FILE => Content::LoadBlock,
         event_type::XID => Content::Xid,
         event_type::XA_PREPARE => {

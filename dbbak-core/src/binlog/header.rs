@@ -46,6 +46,12 @@ impl EventHeader {
             flags: bytes.u16()?,
         })
     }
+
+    /// Whether a statement depends on what only its session has: its temporary tables, or its number
+    /// (`LOG_EVENT_THREAD_SPECIFIC_F` of both vendors' `log_event.h`).
+    pub(super) fn is_own(&self) -> bool {
+        self.flags & 0x4 != 0
+    }
 }
 
 /// Numbers of event types, of both vendors.

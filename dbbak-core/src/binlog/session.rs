@@ -9,6 +9,8 @@ pub struct SessionTables {
     pub thread: u32,
     /// Whether statements may change other tables than the transaction lists, or come from several sessions.
     pub partial: bool,
+    /// Whether a statement depends on what only its session has: temporary tables, or the session's number.
+    pub own: bool,
     /// The tables that statements made or dropped as temporary ones.
     pub temporary: Vec<TemporaryTable>,
 }
@@ -28,7 +30,7 @@ pub struct TemporaryTable {
 
 impl SessionTables {
     pub(super) fn of(thread: u32) -> Self {
-        SessionTables { thread, partial: false, temporary: Vec::new() }
+        SessionTables { thread, partial: false, own: false, temporary: Vec::new() }
     }
 
     /// Takes what a statement does to a table; `untouched`: it is the first statement on it.

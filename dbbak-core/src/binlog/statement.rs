@@ -18,6 +18,9 @@ pub(super) struct QueryEvent {
     pub(super) thread: u32,
     /// The default database.
     pub(super) database: String,
+    /// Whether it depends on what only its session has: temporary tables, or the session's number
+    /// (`LOG_EVENT_THREAD_SPECIFIC_F` in the event's header, both vendors).
+    pub(super) own: bool,
     /// The error that the statement is expected to end with; 0 for none.
     pub(super) error_code: u16,
     /// The statement, cut to [`STATEMENT_CAP`].
@@ -134,7 +137,8 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
     let database = usize::from(body.u8()?);
     let error_code = body.u16()?;
     let status = u64::from(body.u16()?);
-    let event = QueryEvent { thread, database: String::new(), error_code, text: String::new(), outside: None };
+    let event =
+        QueryEvent { thread, own: false, database: String::new(), error_code, text: String::new(), outside: None };
     Some((event, Lengths { database, status }))
 }
 

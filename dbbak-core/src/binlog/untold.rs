@@ -16,6 +16,10 @@ pub enum Untold {
     Values,
     /// It is the first that writes to a table which was made without naming an engine, and that table has no transactions.
     WithoutTransactions,
+    /// A statement depends on a temporary table that its session had before the window began.
+    EarlierTemporary,
+    /// Rows were written by a logged statement that calls SYSDATE, which `--sysdate-is-now` makes the time of the statement.
+    Times,
     /// A tablespace was discarded or imported: its file is in no log.
     Tablespace,
 }
@@ -25,7 +29,12 @@ const EACH_TIME: &[&str] = &["UUID", "UUID_V4", "UUID_V7", "UUID_SHORT", "SYS_GU
 
 /// What the log does not tell of a statement, if something.
 pub fn untold(statement: &str) -> Option<Untold> {
-    let words = words_of(statement);
+    let mut words = words_of(statement);
+    // `SET STATEMENT variable = value FOR` stands before a statement of MariaDB.
+    if words.len() > 2 && words[0].0 == "SET" && words[1].0 == "STATEMENT" {
+        let from = words.iter().position(|(word, _)| word == "FOR").map_or(words.len(), |place| place + 1);
+        words.drain(..from);
+    }
     let has = |word: &str| words.iter().any(|(found, _)| found == word);
     let calls = |names: &[&str]| words.iter().any(|(found, called)| *called && names.contains(&found.as_str()));
     match words.first().map(|(word, _)| word.as_str())? {
@@ -40,7 +49,10 @@ pub fn untold(statement: &str) -> Option<Untold> {
                 return None;
             }
             // Beside those whose value the log holds for a statement that writes rows.
-            if calls(EACH_TIME) || calls(&["RAND", "CONNECTION_ID", "ROW_COUNT", "FOUND_ROWS"]) {
+            let alone =
+                ["RAND", "CONNECTION_ID", "NEXTVAL", "LASTVAL", "SETVAL", "DATABASE", "SCHEMA", "LAST_INSERT_ID"];
+            let next = ["NEXT", "PREVIOUS"].iter().any(|first| follows(first, "VALUE"));
+            if calls(EACH_TIME) || of_session(&words) || calls(&alone) || next {
                 return Some(Untold::NewValues);
             }
             if adds_numbers(&words) {
@@ -48,9 +60,33 @@ pub fn untold(statement: &str) -> Option<Untold> {
             }
             calls(&["SYSDATE"]).then_some(Untold::NewTimes)
         }
-        "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "LOAD" => calls(EACH_TIME).then_some(Untold::Values),
+        // `CREATE TABLE ... SELECT`, a call of a function, and what a procedure has executed.
+        "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "LOAD" | "WITH" | "SELECT" | "CREATE" => {
+            if words[0].0 == "CREATE" && !(has("TABLE") && has("SELECT")) {
+                return None;
+            }
+            if calls(EACH_TIME) || of_session(&words) {
+                return Some(Untold::Values);
+            }
+            calls(&["SYSDATE"]).then_some(Untold::Times)
+        }
         _ => None,
     }
+}
+
+/// Whether a statement asks for what only its session or its server has, and no log holds: who runs it, what it did last, a
+/// system variable.
+fn of_session(words: &[(String, bool)]) -> bool {
+    const CALLED: &[&str] = &["USER", "SESSION_USER", "SYSTEM_USER", "ROW_COUNT", "FOUND_ROWS"];
+    // A table may have such a name, with its columns in parentheses behind it.
+    const BEFORE_TABLES: &[&str] =
+        &["INTO", "INSERT", "IGNORE", "REPLACE", "TABLE", "EXISTS", "UPDATE", "FROM", "JOIN"];
+    words.iter().enumerate().any(|(at, (word, called))| {
+        let table = at.checked_sub(1).is_some_and(|before| BEFORE_TABLES.contains(&words[before].0.as_str()));
+        // The first ones stand without parentheses too.
+        matches!(word.as_str(), "CURRENT_USER" | "CURRENT_ROLE" | "@@")
+            || *called && !table && CALLED.contains(&word.as_str())
+    })
 }
 
 /// Whether AUTO_INCREMENT stands in what an ADD adds: `AUTO_INCREMENT = N` is an option of the table.
@@ -98,6 +134,9 @@ pub(super) fn words_of(statement: &str) -> Vec<(String, bool)> {
             words.push((word.to_ascii_uppercase(), behind.trim_start().starts_with('(')));
             rest = behind;
         } else {
+            if rest.starts_with("@@") {
+                words.push(("@@".to_owned(), false));
+            }
             if first == '=' {
                 words.push(("=".to_owned(), false));
             }
@@ -142,6 +181,16 @@ mod tests {
             ("ALTER TABLE `t` DISCARD TABLESPACE", Untold::Tablespace),
             ("ALTER TABLE t DISCARD PARTITION p0 TABLESPACE", Untold::Tablespace),
             ("INSERT INTO t VALUES (UUID(), 'x')", Untold::Values),
+            ("ALTER TABLE t ADD u VARCHAR(90) DEFAULT CURRENT_USER", Untold::NewValues),
+            ("ALTER TABLE t ADD u VARCHAR(90) DEFAULT (USER()), ADD n INT", Untold::NewValues),
+            ("ALTER TABLE t ADD n INT DEFAULT NEXTVAL(a.s)", Untold::NewValues),
+            ("ALTER TABLE t ADD n INT DEFAULT (NEXT VALUE FOR s)", Untold::NewValues),
+            ("ALTER TABLE t ADD n VARCHAR(9) DEFAULT (DATABASE())", Untold::NewValues),
+            ("SET STATEMENT max_statement_time=9 FOR INSERT INTO t VALUES (UUID())", Untold::Values),
+            ("CREATE TABLE t SELECT UUID() AS u", Untold::Values),
+            ("INSERT INTO t SELECT CURRENT_USER, @@datadir", Untold::Values),
+            ("INSERT INTO t VALUES (SYSDATE(6))", Untold::Times),
+            ("UPDATE t SET a = @@socket", Untold::Values),
             ("/*!40000 REPLACE */ INTO t SELECT LOAD_FILE('/x')", Untold::Values),
         ] {
             assert_eq!(untold(statement), Some(wanted), "{statement}");
@@ -161,6 +210,10 @@ mod tests {
             "CREATE TABLE t (u CHAR(36) DEFAULT UUID(), id INT AUTO_INCREMENT PRIMARY KEY)",
             "INSERT INTO t VALUES (RAND(), NOW(), uuid) -- UUID()",
             "INSERT INTO t VALUES ('UUID()') # UUID()",
+            "CREATE TABLE t (u VARCHAR(90) DEFAULT CURRENT_USER())",
+            "CREATE DEFINER=CURRENT_USER VIEW v AS SELECT 1",
+            "INSERT INTO user (a) VALUES (@a, '@@x')",
+            "SET STATEMENT max_statement_time=9 FOR INSERT INTO t VALUES (1)",
             "BEGIN",
             "",
         ] {

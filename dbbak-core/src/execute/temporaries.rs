@@ -71,7 +71,7 @@ mod tests {
             taken_back: false,
             plain_commit: false,
             server_id: 0,
-            session: Some(SessionTables { thread, partial: false, temporary: temporary.to_vec() }),
+            session: Some(SessionTables { thread, partial: false, own: false, temporary: temporary.to_vec() }),
             outside: None,
         }
     }

@@ -333,10 +333,20 @@ impl<'a> Restore<'a> {
             again: 0,
             options: Some(OptionFiles {
                 dirs: [Some(datadir), incremental.map(Path::to_owned)].into_iter().flatten().collect(),
-                keys: key_options(&self.config.server.options),
+                keys: self.keys(),
             }),
         })));
         Ok(())
+    }
+
+    /// Where a prepare finds the keys: as the configuration says, and the plugins of a living server's directory.
+    fn keys(&self) -> std::collections::BTreeMap<String, String> {
+        let mut keys = key_options(&self.config.server.options);
+        let live = self.facts.server.as_ref().and_then(|server| server.as_ref().ok());
+        if let Some(dir) = live.and_then(|server| server.variables.get("plugin_dir")).filter(|_| !keys.is_empty()) {
+            keys.entry("plugin_dir".to_owned()).or_insert_with(|| dir.clone());
+        }
+        keys
     }
 
     /// The steps that replay the window and prove it. Returns what the report says of the window.

@@ -42,7 +42,7 @@ pub(super) fn of_window(edges: &EdgeFact, variables: Option<&BTreeMap<String, St
         .iter()
         .any(|name| engine.is_none_or(|engine| engine.eq_ignore_ascii_case(name)));
     let matters = |fact: &&UntoldFact| match fact.what {
-        Untold::NewTimes => !sysdate_is_now,
+        Untold::NewTimes | Untold::Times => !sysdate_is_now,
         Untold::WithoutTransactions => transactions,
         _ => true,
     };
@@ -86,8 +86,8 @@ fn line(fact: &UntoldFact) -> String {
 fn words(what: Untold) -> &'static str {
     match what {
         Untold::NewValues => {
-            "it filled a new column by a function that gives another value each time, and the log does not hold the values: the \
-             restored ones are others"
+            "it filled a new column by a function that gives another value each time or in each session, and the log does not hold the values: \
+             the restored ones are others"
         }
         Untold::NewTimes => {
             "it filled a new column by SYSDATE, and the log does not hold the values: the restored ones are the times of the replay"
@@ -97,7 +97,15 @@ fn words(what: Untold) -> &'static str {
              by the order in which the rows lay there, and the restored ones may be others"
         }
         Untold::Values => {
-            "it was logged as a statement that calls a function which gives another value each time: the restored rows hold others"
+            "it was logged as a statement that asks for what no log holds (a function that gives another value each time, the session, the \
+             server's settings): the restored rows may hold others"
+        }
+        Untold::EarlierTemporary => {
+            "it depends on a temporary table that its session had before the window begins, which no backup holds: the replay takes the \
+             permanent table of that name, where there is one. Restore from an older backup, or land before it"
+        }
+        Untold::Times => {
+            "it was logged as a statement that calls SYSDATE: the restored rows hold the time of the replay"
         }
         Untold::WithoutTransactions => {
             "its table was made without naming an engine, and has no transactions: the session had set default_storage_engine, which is \

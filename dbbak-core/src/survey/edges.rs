@@ -2,7 +2,7 @@
 
 use super::{LogClock, SurveyError, cut::unreadable, scanned};
 use crate::{
-    binlog::{self, DefaultEngines, Transaction},
+    binlog::{self, DefaultEngines, EarlierTemporaries, Transaction},
     catalog::Timeline,
     facts::{EdgeFact, TimeJump, TransactionFact, UntoldFact},
     model::{BinlogName, BinlogPosition, Goal, LogTime},
@@ -186,6 +186,8 @@ impl Looking<'_> {
         fact.jumps_from = (first > window.start).then(|| self.files[first].name.clone());
         let mut newest: Option<LogTime> = None;
         let mut engines = DefaultEngines::default();
+        // What was made before the part that is looked at is not known.
+        let mut temporaries = (first == window.start).then(EarlierTemporaries::default);
         for place in first..window.end {
             let file = self.files[place];
             let start = if place == window.start { from.position } else { 0 };
@@ -198,7 +200,9 @@ impl Looking<'_> {
                     return ControlFlow::Continue(());
                 }
                 let told = transaction.statement.as_deref().and_then(binlog::untold);
-                if let Some(what) = engines.see(transaction).or(told) {
+                if let Some(what) =
+                    temporaries.as_mut().and_then(|all| all.see(transaction)).or(engines.see(transaction)).or(told)
+                {
                     fact.untold_count += 1;
                     if fact.untold.len() < UNTOLD_KEPT {
                         fact.untold.push(UntoldFact {

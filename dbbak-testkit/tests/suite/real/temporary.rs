@@ -42,6 +42,7 @@ fn replays(vendor: Vendor, format: &str, gtids: bool) {
     for way in ["relay", "pipe"] {
         let restored = scenario.restore(&["--latest", "--replay", way]);
         assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted, "{way}");
+        assert!(!restored.ran.stderr.contains(EARLIER), "{}", restored.ran);
     }
     scenario.nothing_survives();
 }
@@ -64,5 +65,46 @@ fn real_mysql_temporary_tables_in_statements() {
 fn real_mysql_temporary_tables_in_statements_without_gtids() {
     if require_mysql() {
         replays(Vendor::Mysql, "STATEMENT", false);
+    }
+}
+
+/// What the plan says of temporary tables that were there before the window.
+const EARLIER: &str = "depends on a temporary table that its session had";
+
+/// A temporary table that is open while the backup is taken, of the name of a permanent one.
+fn earlier_ones_are_named(options: Options) {
+    let scenario = Scenario::with(options, "");
+    if scenario.server.options().vendor == Vendor::Mysql {
+        scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'");
+    }
+    scenario.server.sql(
+        "CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY, b INT) ENGINE=InnoDB; INSERT INTO shop.t VALUES (1, 1);
+         CREATE TABLE shop.u (b INT) ENGINE=InnoDB",
+    );
+    let mut session = scenario.server.client().unwrap();
+    session.run("CREATE TEMPORARY TABLE shop.t (a INT PRIMARY KEY, b INT)").unwrap();
+    session.run("INSERT INTO shop.t VALUES (10, 100)").unwrap();
+    scenario.full();
+    session.run("INSERT INTO shop.u SELECT b FROM shop.t").unwrap();
+    session.run("INSERT INTO shop.u VALUES (CONNECTION_ID() > 0)").unwrap();
+    scenario.ship();
+    let restored = scenario.restore(&["--latest"]);
+    let told: Vec<&str> = restored.ran.stderr.lines().filter(|line| line.contains(EARLIER)).collect();
+    assert!(told.len() == 1 && told[0].contains("shop.u"), "{}", restored.ran);
+}
+
+#[test]
+fn real_temporary_tables_of_before_the_window_are_named() {
+    if require_servers() {
+        for format in ["MIXED", "STATEMENT"] {
+            earlier_ones_are_named(Options::default().with(format!("--binlog-format={format}")));
+        }
+    }
+}
+
+#[test]
+fn real_mysql_temporary_tables_of_before_the_window_are_named() {
+    if require_mysql() {
+        earlier_ones_are_named(Options::mysql().with("--binlog-format=STATEMENT"));
     }
 }

@@ -282,8 +282,8 @@ fn open_log(log: &Path) -> Result<std::fs::File, ExecError> {
         .create(true)
         .append(true)
         .mode(0o600)
-        // A private server's user may have made a link of that name in its run directory.
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        // A private server's user may have made a link of that name in its run directory, or a pipe that nobody reads.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
         .open(log)
         .map_err(|source| ExecError::Log { log: log.to_owned(), source })
 }

@@ -36,7 +36,7 @@ pub(super) fn run_catch_up(step: &CatchUp, running: &Running<'_>) -> Result<(End
 
 fn caught_up(step: &CatchUp, running: &Running<'_>) -> Result<(Ended, Vec<CaughtUp>), ExecuteError> {
     let server = &step.server;
-    let text = files::read_file(&step.login)?.unwrap_or_default();
+    let text = files::read_file_behind(&step.login)?.unwrap_or_default();
     let login = SourceLogin::parse(&String::from_utf8_lossy(&text));
     let login = login.map_err(|problem| failed(step, &step.login.display().to_string(), problem))?;
     let mut parts = Parts::new(running);

@@ -1,59 +1,26 @@
 //! Gives a private server's user what it works on, and takes it back when the server has ended.
 #![expect(clippy::disallowed_methods, reason = "looks at the files of a work directory and gives them away")]
 
-use super::{error::ExecuteError, files};
+use super::{
+    error::ExecuteError,
+    files,
+    tree_owner::{self, Change},
+};
 use crate::plan::Custody;
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io,
     os::unix::fs::{MetadataExt, fchown, lchown},
     path::Path,
 };
 
-/// Gives a tree to a private server's user. Nobody's mode is changed; a symbolic link stays whose it is.
+/// Gives a tree to a private server's user.
 ///
 /// # Errors
 ///
-/// When something cannot be looked at or given away.
+/// As [`tree_owner::change`].
 pub(super) fn give(path: &Path, (uid, gid): (u32, u32)) -> Result<(), ExecuteError> {
-    // The directory first: what is made in it from now on is its owner's (see `adopt`), and what was made before is found.
-    each(path, &mut |path, meta| match meta.is_symlink() || (meta.uid(), meta.gid()) == (uid, gid) {
-        true => Ok(()),
-        false => lchown(path, Some(uid), Some(gid)).map_err(files::failed("give away", path)),
-    })
-}
-
-/// Takes a tree back from a private server's user, whose processes have ended.
-///
-/// # Errors
-///
-/// [`ExecuteError::PlantedLink`] where that user has made a link, symbolic or hard: no server does, and root would follow it.
-fn take(path: &Path, uid: u32) -> Result<(), ExecuteError> {
-    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    each(path, &mut |path, meta| {
-        if meta.uid() != uid {
-            return Ok(());
-        }
-        if meta.is_symlink() || (meta.is_file() && meta.nlink() > 1) {
-            return Err(ExecuteError::PlantedLink { path: path.to_owned() });
-        }
-        lchown(path, Some(own.0), Some(own.1)).map_err(files::failed("take back", path))
-    })
-}
-
-/// Goes through a tree, directories before what lies in them. What is not there is passed over.
-fn each(path: &Path, sink: &mut dyn FnMut(&Path, &Metadata) -> Result<(), ExecuteError>) -> Result<(), ExecuteError> {
-    let meta = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        meta => meta.map_err(files::failed("read", path))?,
-    };
-    sink(path, &meta)?;
-    if meta.is_dir() {
-        for entry in fs::read_dir(path).map_err(files::failed("read", path))? {
-            each(&entry.map_err(files::failed("read", path))?.path(), sink)?;
-        }
-    }
-    Ok(())
+    tree_owner::change(path, Change::Give(uid, gid))
 }
 
 /// Gives a private server's user all that it works on, and lets it pass the directory that this lies in.
@@ -74,9 +41,9 @@ pub(super) fn hand_over(custody: &Custody) -> Result<(), ExecuteError> {
 ///
 /// # Errors
 ///
-/// As [`take`]; the other trees are taken back all the same.
+/// As [`tree_owner::change`]; the other trees are taken back all the same.
 pub(super) fn take_back(custody: &Custody) -> Result<(), ExecuteError> {
-    let taken: Vec<_> = custody.trees.iter().map(|tree| take(tree, custody.uid)).collect();
+    let taken: Vec<_> = custody.trees.iter().map(|tree| tree_owner::change(tree, Change::Take)).collect();
     let group = rustix::process::getegid().as_raw();
     lchown(&custody.dir, None, Some(group)).map_err(files::failed("take back", &custody.dir))?;
     taken.into_iter().collect()
@@ -89,7 +56,7 @@ pub(super) fn adopt(file: &File, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let Some(parent) = path.parent() else { return Ok(()) };
-    let meta = fs::metadata(parent)?;
+    let meta = fs::symlink_metadata(parent)?;
     if meta.uid() == 0 { Ok(()) } else { fchown(file, Some(meta.uid()), Some(meta.gid())) }
 }
 
@@ -97,8 +64,6 @@ pub(super) fn adopt(file: &File, path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    const NOBODY: (u32, u32) = (65_534, 65_534);
 
     /// Only root can give files away.
     fn root() -> bool {
@@ -132,24 +97,5 @@ mod tests {
         assert_eq!([owner(&data), owner(&data.join("a/t.ibd")), owner(&made)], [0, 0, 0]);
         assert_eq!(fs::metadata(data.join("a/t.ibd")).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::metadata(dir.path()).unwrap().gid(), rustix::process::getegid().as_raw());
-    }
-
-    #[test]
-    fn links_of_the_servers_user_are_told() {
-        if !root() {
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let planted = dir.path().join("auto.cnf");
-        symlink("/etc/passwd", &planted).unwrap();
-        lchown(&planted, Some(NOBODY.0), Some(NOBODY.1)).unwrap();
-        assert!(matches!(take(dir.path(), NOBODY.0), Err(ExecuteError::PlantedLink { path }) if path == planted));
-        fs::remove_file(&planted).unwrap();
-        let file = dir.path().join("file");
-        fs::write(&file, "").unwrap();
-        fs::hard_link(&file, &planted).unwrap();
-        give(dir.path(), NOBODY).unwrap();
-        assert!(matches!(take(dir.path(), NOBODY.0), Err(ExecuteError::PlantedLink { .. })));
-        assert_eq!(owner(Path::new("/etc/passwd")), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Removes the run directories that dead runs have left: a private server's account stands in them.
 #![expect(clippy::disallowed_methods, reason = "looks at run directories and processes, and removes the former")]
 
-use super::{error::ExecuteError, files, journal::boot_id};
+use super::{error::ExecuteError, files, journal::boot_id, opened};
 use crate::{plan::SCRATCH_PREFIX, store::ProcessGroup};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -12,6 +12,8 @@ use std::{
 
 /// The file in a run directory that says whose it is.
 const RUN_FILE: &str = "run.json";
+/// Bytes that it may have.
+const RUN_FILE_BYTES: u64 = 64 << 10;
 
 /// Who made a run directory.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +61,9 @@ fn is_ours(path: &Path, user: Option<u32>) -> bool {
 }
 
 fn is_dead(path: &Path) -> bool {
-    let file = path.join(RUN_FILE);
-    // Reading a pipe would wait for ever.
-    if !fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
-    let run = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<RunFile>(&bytes).ok());
+    // Who made it may be anybody.
+    let bytes = opened::regular(&path.join(RUN_FILE)).and_then(|file| opened::read_at_most(file, RUN_FILE_BYTES));
+    let run = bytes.ok().and_then(|bytes| serde_json::from_slice::<RunFile>(&bytes).ok());
     let Some(RunFile { process, boot }) = run else { return false };
     if boot.is_some() && boot_id().is_some() && boot != boot_id() {
         return true;
@@ -127,5 +126,28 @@ mod tests {
         assert!(files::create_new_dir(&link).is_err());
         sign(&dir).unwrap();
         assert!(!is_dead(&dir));
+    }
+    #[test]
+    fn a_strangers_run_file_is_neither_followed_nor_awaited_nor_read_whole() {
+        let parent = tempfile::tempdir().unwrap();
+        let own = ProcessGroup::led_by(std::process::id()).unwrap();
+        let run = RunFile { process: ProcessGroup { start_time: own.start_time - 1, ..own }, boot: boot_id() };
+        let dead = made(parent.path(), "dbbak-00000001", Some(&run));
+        assert!(is_dead(&dead));
+        let (file, aside) = (dead.join(RUN_FILE), parent.path().join("aside"));
+        fs::rename(&file, &aside).unwrap();
+        std::os::unix::fs::symlink(&aside, &file).unwrap();
+        assert!(!is_dead(&dead));
+        fs::remove_file(&file).unwrap();
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        mknodat(CWD, &file, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+        assert!(!is_dead(&dead));
+        fs::remove_file(&file).unwrap();
+        // The same, with more blanks behind it than fit.
+        let text = fs::read_to_string(&aside).unwrap();
+        fs::write(&file, text.clone() + &" ".repeat(RUN_FILE_BYTES as usize - text.len())).unwrap();
+        assert!(is_dead(&dead));
+        fs::write(&file, text.clone() + &" ".repeat(RUN_FILE_BYTES as usize - text.len() + 1)).unwrap();
+        assert!(!is_dead(&dead));
     }
 }

@@ -290,7 +290,7 @@ fn each_between(
     let mut name = from.file.clone();
     loop {
         let path = dir.join(name.as_str());
-        let file = files::open(&path).map_err(|_| format!("{} cannot be read here", path.display()))?;
+        let file = files::open_behind(&path).map_err(|_| format!("{} cannot be read here", path.display()))?;
         let start = if name == from.file { from.position } else { 0 };
         let mut ended = false;
         let scanned = binlog::scan(&mut BufReader::with_capacity(1 << 20, file), &mut |transaction| {

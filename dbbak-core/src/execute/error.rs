@@ -313,10 +313,11 @@ pub enum ExecuteError {
         /// The library that the source had it from, where that is known.
         library: Option<String>,
     },
-    /// The user of a private server has made a link in its data: no server makes one.
-    #[error("a link was made in a private server's files: {}", path.display())]
+    /// The user of a private server has made a link, symbolic or hard, a pipe, a socket or a device in its files: no server
+    /// makes one there.
+    #[error("a link, pipe, socket or device was made in a private server's files: {}", path.display())]
     PlantedLink {
-        /// The link.
+        /// What was made, or a file that has another name.
         path: PathBuf,
     },
     /// The private server could not be asked at the end.

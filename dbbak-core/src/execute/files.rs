@@ -1,8 +1,14 @@
 //! Small files and directories of a run's own: private directories, logs, reports.
 #![expect(clippy::disallowed_methods, reason = "the work directory of a run is made and read here")]
 
-use super::{custody::adopt, error::ExecuteError, tree::sync_dir};
-use rustix::fs::OFlags;
+use super::{
+    custody::adopt,
+    error::ExecuteError,
+    opened::{self, SMALL},
+    tree::sync_dir,
+    tree_owner::{self, Change},
+};
+use rustix::fs::ioctl_ficlone;
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
@@ -64,7 +70,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ExecuteError>
 
 /// Copies a small file to one that nobody else may read, in the place of an older one.
 pub(super) fn copy_private(from: &Path, to: &Path) -> Result<(), ExecuteError> {
-    let text = fs::read_to_string(from).map_err(failed("read", from))?;
+    let text = opened::regular_behind(from).and_then(io::read_to_string).map_err(failed("read", from))?;
     remove_file(to)?;
     write_private(to, &text)
 }
@@ -161,9 +167,26 @@ pub(super) fn head<const N: usize>(path: &Path) -> Result<Option<[u8; N]>, Execu
     }
 }
 
-/// A file's bytes; `None` when it is not there.
+/// A small file's bytes; `None` when it is not there. It may lie where another user writes: a link is not followed.
+///
+/// # Errors
+///
+/// When it cannot be read, is no regular file, or is longer than [`SMALL`].
 pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
-    match fs::read(path) {
+    small(opened::regular(path), path)
+}
+
+/// The bytes of a small file of a server's or an administrator's, be it behind a link; `None` when it is not there.
+///
+/// # Errors
+///
+/// As [`read_file`].
+pub(super) fn read_file_behind(path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
+    small(opened::regular_behind(path), path)
+}
+
+fn small(file: io::Result<File>, path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
+    match file.and_then(|file| opened::read_at_most(file, SMALL)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
@@ -172,17 +195,7 @@ pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ExecuteError> {
 
 /// Gives a tree to an owner: directories get 0750, files 0640. Links are not followed.
 pub(super) fn give_tree(path: &Path, uid: u32, gid: u32) -> Result<(), ExecuteError> {
-    let meta = fs::symlink_metadata(path).map_err(failed("read", path))?;
-    if meta.is_dir() {
-        for name in names_in(path)? {
-            give_tree(&path.join(name), uid, gid)?;
-        }
-    }
-    if !meta.is_symlink() {
-        let mode = if meta.is_dir() { 0o750 } else { 0o640 };
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
-    }
-    give(path, uid, gid)
+    tree_owner::change(path, Change::Deliver(uid, gid))
 }
 
 /// Gives one file or directory to an owner.
@@ -197,7 +210,7 @@ pub(super) fn give_to_user(path: &Path, uid: u32) -> Result<(), ExecuteError> {
 
 /// Clears the bit in a binlog's first event that says that a server still writes the file.
 pub(super) fn mark_closed(path: &Path) -> Result<(), ExecuteError> {
-    let mut file = File::options().read(true).write(true).open(path).map_err(failed("open", path))?;
+    let mut file = opened::writable(path).map_err(failed("open", path))?;
     let mut flags = [0];
     file.seek(SeekFrom::Start(IN_USE_OFFSET)).map_err(failed("read", path))?;
     file.read_exact(&mut flags).map_err(failed("read", path))?;
@@ -205,14 +218,19 @@ pub(super) fn mark_closed(path: &Path) -> Result<(), ExecuteError> {
     file.write_all(&[flags[0] & !1]).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
-/// Opens a file for reading.
+/// Opens a regular file for reading: itself, and not what a link of that name leads to.
 pub(super) fn open(path: &Path) -> Result<File, ExecuteError> {
-    File::open(path).map_err(failed("read", path))
+    opened::regular(path).map_err(failed("read", path))
 }
 
-/// Opens a file for reading; `None` when it is not there.
+/// Opens a regular file of a server's or an administrator's for reading, be it behind a link.
+pub(super) fn open_behind(path: &Path) -> Result<File, ExecuteError> {
+    opened::regular_behind(path).map_err(failed("read", path))
+}
+
+/// Opens a file for reading, as [`open`]; `None` when it is not there.
 pub(super) fn open_if_there(path: &Path) -> Result<Option<File>, ExecuteError> {
-    match File::open(path) {
+    match opened::regular(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
@@ -224,10 +242,15 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), ExecuteError> {
     fs::rename(from, to).map_err(failed("rename", from))
 }
 
-/// Copies a file, by reflink where the file system can.
+/// Copies a file to a new one, by reflink where the file system can. Both are held by descriptors: their directory may be
+/// another user's.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ExecuteError> {
-    reflink_copy::reflink_or_copy(from, to).map_err(failed("copy", from))?;
-    adopt(&open(to)?, to).map_err(failed("give away", to))
+    let mut input = opened::regular(from).and_then(opened::only_name).map_err(failed("copy", from))?;
+    let mut output = create_new(to)?;
+    if ioctl_ficlone(&output, &input).is_err() {
+        io::copy(&mut input, &mut output).map_err(failed("copy", from))?;
+    }
+    Ok(())
 }
 
 /// Creates a file that must not exist.
@@ -237,22 +260,15 @@ pub(super) fn create_new(path: &Path) -> Result<File, ExecuteError> {
     Ok(file)
 }
 
-/// Opens a file itself, and not what a link of that name leads to.
-fn itself() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    options
-}
-
 /// Gives a file that somebody has open another text.
 pub(super) fn rewrite(path: &Path, text: &str) -> Result<(), ExecuteError> {
-    let file = itself().write(true).truncate(true).open(path);
+    let file = opened::writable(path).and_then(|file| file.set_len(0).map(|()| file));
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed("write", path))
 }
 
 /// Cuts a file off.
 pub(super) fn truncate(path: &Path, length: u64) -> Result<(), ExecuteError> {
-    let file = itself().write(true).open(path).map_err(failed("open", path))?;
+    let file = opened::writable(path).map_err(failed("open", path))?;
     file.set_len(length).map_err(failed("cut", path))
 }
 
@@ -262,7 +278,7 @@ pub(super) fn overwrite(
     at: u64,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), ExecuteError> {
-    let mut file = itself().write(true).open(path).map_err(failed("open", path))?;
+    let mut file = opened::writable(path).map_err(failed("open", path))?;
     file.seek(SeekFrom::Start(at)).and_then(|_| write(&mut file)).map_err(failed("write", path))
 }
 
@@ -338,7 +354,7 @@ pub(super) fn tail(path: &Path) -> Vec<String> {
 }
 
 fn tail_bytes(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = opened::regular(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut bytes = Vec::new();
@@ -349,7 +365,11 @@ fn tail_bytes(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, symlink},
+    };
 
     #[test]
     fn what_cannot_be_removed_keeps_nothing_else() {
@@ -363,5 +383,62 @@ mod tests {
         let removed = remove_each([stuck.as_path(), &secret].into_iter());
         assert!(removed.is_err());
         assert!(!secret.exists());
+    }
+    /// What a private server's user puts in the place of a file must not have root read, write or give away another.
+    #[test]
+    fn a_copy_goes_through_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let [secret, log, link, kept] = ["secret", "log", "link", "log.kept"].map(|name| dir.path().join(name));
+        fs::write(&secret, "root's").unwrap();
+        fs::write(&log, "events").unwrap();
+        symlink(&secret, &link).unwrap();
+        assert!(copy(&link, &kept).is_err() && !kept.exists());
+        symlink(&secret, &kept).unwrap();
+        assert!(copy(&log, &kept).is_err());
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "root's");
+        fs::remove_file(&kept).unwrap();
+        fs::hard_link(&secret, dir.path().join("other")).unwrap();
+        assert!(copy(&secret, &kept).is_err() && !kept.exists());
+        assert!(truncate(&secret, 0).is_err() && rewrite(&secret, "").is_err() && mark_closed(&secret).is_err());
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "root's");
+        copy(&log, &kept).unwrap();
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "events");
+    }
+
+    #[test]
+    fn a_copy_belongs_to_whom_its_directory_does() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        lchown(dir.path(), Some(65_534), Some(65_534)).unwrap();
+        let (log, kept) = (dir.path().join("log"), dir.path().join("log.kept"));
+        fs::write(&log, "events").unwrap();
+        copy(&log, &kept).unwrap();
+        let meta = fs::metadata(&kept).unwrap();
+        assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (65_534, 65_534, 0o640));
+    }
+
+    /// As `mysqld-auto.cnf` in a data directory it made a restore wait for ever.
+    #[test]
+    fn no_pipe_or_link_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let [pipe, link, file] = ["pipe", "link", "file"].map(|name| dir.path().join(name));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+        fs::write(&file, "text").unwrap();
+        symlink(&file, &link).unwrap();
+        for path in [&pipe, &link] {
+            assert!(matches!(read_file(path), Err(ExecuteError::Io { path: named, .. }) if named == *path));
+            assert!(open(path).is_err() && open_if_there(path).is_err() && head::<1>(path).is_err());
+            assert!(each_line(path, 0, &mut |_| ()).is_err() && tail(path).is_empty());
+        }
+        assert!(truncate(&pipe, 0).is_err() && copy(&pipe, &dir.path().join("copy")).is_err());
+        assert_eq!(read_file_behind(&link).unwrap().unwrap(), b"text");
+        assert!(read_file_behind(&pipe).is_err());
+        assert_eq!(read_file(&dir.path().join("none")).unwrap(), None);
+        // It has holes alone, and takes no room.
+        File::create(&file).unwrap().set_len(SMALL + 1).unwrap();
+        let error = std::error::Error::source(&read_file(&file).unwrap_err()).map(ToString::to_string);
+        assert_eq!(error.unwrap(), "it is longer than the limit of 67108864 bytes");
     }
 }

@@ -1,7 +1,7 @@
 //! Keeps the journal of a restore: each step is noted before it begins and after it was finished, at once and durably.
 #![expect(clippy::disallowed_methods, reason = "the journal in a work directory is written here")]
 
-use super::{error::ExecuteError, files, outcome::Outcome, tree};
+use super::{error::ExecuteError, files, opened, outcome::Outcome, tree};
 use crate::{
     clock::Clock,
     journal::{FinishedStep, Journal, JournalLine, JournalSession, LeftApart, LeftTree, tree_state},
@@ -11,7 +11,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Write,
+    io::{self, Read, Write},
     os::unix::fs::MetadataExt,
     path::Path,
 };
@@ -158,7 +158,9 @@ impl<'a> JournalWriter<'a> {
             }
         } else {
             // A line that was being written when the power failed.
-            let bytes = fs::read(path).map_err(files::failed("read", path))?;
+            let mut bytes = Vec::new();
+            let read = opened::regular(path).and_then(|mut file| file.read_to_end(&mut bytes));
+            read.map_err(files::failed("read", path))?;
             let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             files::truncate(path, whole as u64)?;
         }
@@ -178,7 +180,8 @@ impl<'a> JournalWriter<'a> {
 /// Checks that the journal in a work directory is that of the restore that a plan goes on with: only then is what lies there
 /// the restore's own, and may be removed.
 fn check_same(planned: &PlannedJournal) -> Result<(), ExecuteError> {
-    let text = fs::read_to_string(&planned.path).map_err(files::failed("read", &planned.path))?;
+    let text =
+        opened::regular(&planned.path).and_then(io::read_to_string).map_err(files::failed("read", &planned.path))?;
     // One that begins anew keeps the request, and gets an id of its own.
     let same = Journal::parse(&text).is_ok_and(|found| {
         found.header.restore == planned.header.restore || found.header.request == planned.header.request

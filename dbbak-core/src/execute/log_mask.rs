@@ -1,11 +1,8 @@
 //! Hides secrets in what a tool wrote into its log: the logs of a store stay for long.
 
-#![expect(clippy::disallowed_methods, reason = "it rewrites a log")]
-
-use super::{error::ExecuteError, files};
+use super::{error::ExecuteError, files, opened};
 use crate::tools::masked;
 use std::{
-    fs::OpenOptions,
     io::{Seek, SeekFrom, Write},
     path::Path,
 };
@@ -30,7 +27,7 @@ pub(super) fn mask_log(log: &Path, from: u64) -> Result<(), ExecuteError> {
         return Ok(());
     }
     let failed = || files::failed("write", log);
-    let mut file = OpenOptions::new().write(true).open(log).map_err(failed())?;
+    let mut file = opened::writable(log).map_err(failed())?;
     file.seek(SeekFrom::Start(from)).map_err(failed())?;
     file.write_all(shown.as_bytes()).map_err(failed())?;
     file.set_len(from + shown.len() as u64).map_err(failed())
@@ -38,6 +35,8 @@ pub(super) fn mask_log(log: &Path, from: u64) -> Result<(), ExecuteError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests write logs")]
+
     use super::*;
     use std::fs;
 

@@ -2,13 +2,14 @@
 #![expect(clippy::disallowed_methods, reason = "the copies of a restore are read and written here")]
 
 use super::{
+    opened,
     reporter::{Event, Reporter},
     tree::{self, ExpectedFiles, TreeError, TreePass},
 };
 use crate::store::Digest;
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -95,7 +96,7 @@ fn remove_strangers(to: &Path, directories: &[String], expected: &ExpectedFiles)
 
 /// Size and digest of a file; `None` where there is none.
 fn digest_of(path: &Path, buffer: &mut [u8], reporter: &dyn Reporter) -> Result<Option<(u64, Digest)>, TreeError> {
-    let mut file = match File::open(path) {
+    let mut file = match opened::regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(io("read", path)(source)),

@@ -29,6 +29,7 @@ mod load;
 mod log_mask;
 mod lost_tables;
 mod mend;
+mod opened;
 mod origins;
 mod outcome;
 mod pace;
@@ -54,6 +55,7 @@ mod tablespaces;
 mod temporaries;
 mod ties;
 mod tree;
+mod tree_owner;
 mod unpack;
 mod walk;
 

@@ -1,9 +1,10 @@
 //! Reads a tree while something else is done, so that the pass that must read it finds it in memory.
-#![expect(clippy::disallowed_methods, reason = "the trees of a backup are read here")]
 
-use super::tree::{BUFFER, survey};
+use super::{
+    opened,
+    tree::{BUFFER, survey},
+};
 use std::{
-    fs::File,
     io::Read,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -16,7 +17,7 @@ pub(super) fn read_ahead(root: &Path, stop: &AtomicBool) {
     let Ok((_, files)) = survey(root) else { return };
     let mut buffer = vec![0; BUFFER];
     for (path, _) in files {
-        let Ok(mut file) = File::open(root.join(path)) else { continue };
+        let Ok(mut file) = opened::regular(&root.join(path)) else { continue };
         while !stop.load(Ordering::Relaxed) {
             match file.read(&mut buffer) {
                 Ok(0) | Err(_) => break,
@@ -28,6 +29,8 @@ pub(super) fn read_ahead(root: &Path, stop: &AtomicBool) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "tests write the tree")]
+
     use super::*;
 
     #[test]

@@ -124,13 +124,13 @@ fn judge_coordinates(
 
 /// Digest of a binlog's first events, where the file is here and can be read.
 pub(super) fn head_digest(path: &Path) -> Option<String> {
-    let head = binlog::read_head(&mut BufReader::new(files::open(path).ok()?)).ok()?;
+    let head = binlog::read_head(&mut BufReader::new(files::open_behind(path).ok()?)).ok()?;
     Some(head.digest)
 }
 
 /// Digest of the bytes before coordinates, where their file is here and can be read.
 fn prefix_of(dir: &Path, coordinates: &BinlogCoordinates) -> Option<Digest> {
-    let mut input = files::open(&dir.join(coordinates.file.as_str())).ok()?;
+    let mut input = files::open_behind(&dir.join(coordinates.file.as_str())).ok()?;
     binlog::prefix_digest(&mut input, coordinates.position).ok()??.parse().ok()
 }
 
@@ -142,14 +142,14 @@ pub(super) fn judge_place(
 ) -> Result<(PitrState, Option<Digest>), ExecuteError> {
     let no = |reason: String| Ok((PitrState::No(reason), None));
     let path = dir.join(coordinates.file.as_str());
-    let Ok(file) = files::open(&path) else { return Ok((PitrState::Yes, None)) };
+    let Ok(file) = files::open_behind(&path) else { return Ok((PitrState::Yes, None)) };
     let head = match binlog::read_head(&mut BufReader::new(file)) {
         Ok(head) => head,
         // The archive will have it as the server sends it.
         Err(error) if error.is_encrypted() => return Ok((PitrState::Yes, None)),
         Err(error) => return no(format!("its binlog {} cannot be read: {error}", path.display())),
     };
-    let mut input = BufReader::with_capacity(1 << 20, files::open(&path)?);
+    let mut input = BufReader::with_capacity(1 << 20, files::open_behind(&path)?);
     let boundary = match binlog::boundary(&mut input, coordinates.position) {
         Ok(boundary) => boundary,
         Err(error) => return no(format!("its binlog {} cannot be read: {error}", path.display())),

@@ -96,4 +96,17 @@ mod tests {
             "{refused:?}"
         );
     }
+    /// The directory is the private server's user's.
+    #[test]
+    fn a_relay_log_that_is_a_link_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let name: BinlogName = "b.000001".parse().unwrap();
+        let (path, secret) = (dir.path().join("b.000001"), dir.path().join("secret"));
+        std::fs::write(&secret, "root's").unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        let kept = BTreeSet::from([name.clone()]);
+        let refused = RelayLogs::keep(dir.path(), [&name].into_iter(), &kept);
+        assert!(matches!(&refused, Err(ExecuteError::Io { path: named, .. }) if *named == path), "{refused:?}");
+        assert_eq!(files::names_in(dir.path()).unwrap(), ["b.000001", "secret"]);
+    }
 }

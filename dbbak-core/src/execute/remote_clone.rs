@@ -42,7 +42,7 @@ fn fetched(
 fn statements(step: &TakeClone, remote: &RemoteClone) -> Result<Secret, ExecuteError> {
     let path = &remote.option_file;
     let failed = |problem: String| ExecuteError::Clone { problem, stderr: Vec::new(), log: step.launch.log.clone() };
-    let bytes = files::read_file(path)?.ok_or_else(|| failed(format!("{} is not there", path.display())))?;
+    let bytes = files::read_file_behind(path)?.ok_or_else(|| failed(format!("{} is not there", path.display())))?;
     let account = parse_account(&String::from_utf8_lossy(&bytes))
         .ok_or_else(|| failed(format!("{} names no user in its group [client]", path.display())))?;
     remote_clone_statements(&remote.donor, &account, &step.dir)

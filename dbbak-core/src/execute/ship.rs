@@ -41,7 +41,7 @@ pub(super) fn ship_binlog(
     session: &dyn Session,
     reporter: &dyn Reporter,
 ) -> Result<Option<BinlogEntry>, ExecuteError> {
-    let file = match files::open(&step.from) {
+    let file = match files::open_behind(&step.from) {
         Err(ExecuteError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -87,7 +87,7 @@ fn clear_leftover(step: &ShipBinlog, session: &dyn Session) -> Result<(), Execut
         let mut content = HashingReader::new(start.as_slice().chain(input));
         io::copy(&mut content, &mut io::sink()).map(|_| content.digest())
     };
-    let mut source = files::open(&step.from)?.take(step.bytes.unwrap_or(u64::MAX));
+    let mut source = files::open_behind(&step.from)?.take(step.bytes.unwrap_or(u64::MAX));
     let wanted = digest_of(&mut source).map_err(|source| step_error(step, source))?;
     let left = digest_of(&mut step.codec.decode(session.open(&step.to, None)?));
     if left.is_ok_and(|left| left == wanted) {

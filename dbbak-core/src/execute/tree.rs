@@ -1,7 +1,10 @@
 //! Copies, hashes and syncs directory trees in one parallel pass.
 #![expect(clippy::disallowed_methods, reason = "the trees of a backup are read and written here")]
 
-use super::reporter::{Event, Reporter};
+use super::{
+    opened,
+    reporter::{Event, Reporter},
+};
 use crate::{plan::SyncSide, store::Digest};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -232,7 +235,7 @@ pub(super) fn pass_file(
         let path = path.to_owned();
         move |source| TreeError::Io { action, path, source }
     };
-    let mut input = File::open(&from).map_err(io("read", &from))?;
+    let mut input = opened::regular(&from).map_err(io("read", &from))?;
     let to = pass.to.map(|to| to.join(&path));
     let mut output = match &to {
         // A reflink shares the blocks; the digest still comes from reading the source.

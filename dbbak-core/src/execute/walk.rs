@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
                     self.outcome.persisted = ties::read_persisted(persisted, effects.reporter);
                 }
                 for path in paths {
-                    match files::read_file(path) {
+                    match files::read_file_behind(path) {
                         Ok(Some(bytes)) => {
                             let text = String::from_utf8_lossy(&bytes).into_owned();
                             self.outcome.server_files.push((path.clone(), text));

@@ -352,7 +352,12 @@ impl<'a> Walk<'a> {
 /// Whether a backup tool failed because of a statement that ran beside it.
 fn is_of_ddl(error: &ExecuteError) -> bool {
     let ExecuteError::Tool { problem, .. } = error else { return false };
-    matches!(**problem, ToolRunError::Exited { class: FailureClass::DdlDuringBackup, .. })
+    // mariadb-backup 11.8 goes on where a file was dropped that it copies anew, and ends with status 0.
+    matches!(
+        **problem,
+        ToolRunError::Exited { class: FailureClass::DdlDuringBackup, .. }
+            | ToolRunError::Alarms { class: FailureClass::DdlDuringBackup, .. }
+    )
 }
 
 /// An error with its cause, on one line.

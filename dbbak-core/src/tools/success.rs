@@ -86,6 +86,8 @@ pub enum ToolRunError {
         count: usize,
         /// The first of them.
         lines: Vec<String>,
+        /// Their cause, as far as the tool's messages tell.
+        class: FailureClass,
     },
     /// A metadata file is absent.
     #[error("{kind} reported success, but left no {file}")]
@@ -207,7 +209,8 @@ pub fn judge_backup_run(expected: &Expected, run: &RunEnd<'_>) -> Result<Option<
         });
     }
     if run.stderr.alarm_count() > 0 {
-        return Err(ToolRunError::Alarms { kind, count: run.stderr.alarm_count(), lines: run.stderr.alarms() });
+        let (count, lines, class) = (run.stderr.alarm_count(), run.stderr.alarms(), run.stderr.cause().0);
+        return Err(ToolRunError::Alarms { kind, count, lines, class });
     }
     if let Some(file) = expected.files.iter().find(|file| file.select(run.files).is_none()) {
         return Err(ToolRunError::MissingFile { kind, file: *file });

@@ -4,7 +4,7 @@
 use crate::store::ProcessGroup;
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, getpgrp, kill_process_group, test_kill_process, test_kill_process_group},
+    process::{Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group},
 };
 use std::{fmt::Debug, fs, io};
 
@@ -94,10 +94,17 @@ fn pid_of(number: u32) -> Option<Pid> {
     i32::try_from(number).ok().and_then(Pid::from_raw)
 }
 
+/// The group that this process belongs to. The system answers 0 where its leader is outside of the process id namespace, as
+/// in a container that was entered: no number of a group in it.
+fn own_group() -> Option<u32> {
+    stat_of(std::process::id()).map(|stat| stat.group)
+}
+
 /// A group that may be asked about and killed. The numbers 0 and 1 would address our own group and every process there
 /// is.
 fn group_of(group: &ProcessGroup) -> Option<Pid> {
-    pid_of(group.pgid).filter(|pid| *pid != Pid::INIT && *pid != getpgrp())
+    let own = own_group()?;
+    pid_of(group.pgid).filter(|pid| *pid != Pid::INIT && group.pgid != own)
 }
 
 fn first_line(path: &str) -> Option<String> {
@@ -198,7 +205,7 @@ mod tests {
         let me = SystemProcesses.identity();
         assert_eq!(SystemProcesses.process(me.pid), ProcessState::Running(me.pid_start));
         assert_eq!(SystemProcesses.process(0), ProcessState::Gone);
-        for pgid in [0, 1, getpgrp().as_raw_nonzero().get().unsigned_abs()] {
+        for pgid in [0, 1, own_group().unwrap()] {
             assert_eq!(group_of(&ProcessGroup { pgid, start_time: 0 }), None);
         }
     }

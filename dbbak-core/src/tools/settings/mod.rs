@@ -225,7 +225,8 @@ mod tests {
         parse_variables(&text).unwrap()
     }
 
-    const SERVERS: [&str; 3] = ["mariadb-10.11.19", "mariadb-11.8.9", "mysql-9.7.4"];
+    const SERVERS: [&str; 6] =
+        ["mariadb-10.6.7", "mariadb-10.11.19", "mariadb-11.8.9", "mysql-8.0.36", "mysql-8.4.8", "mysql-9.7.4"];
 
     #[test]
     fn knows_every_variable_of_real_servers() {

@@ -77,6 +77,7 @@ pub(super) const STATEMENTS: &[Carried] = &[
     ("mhnsw_default_m", "VECTOR indexes without M"),
     ("myisam_data_pointer_size", "how large a new MyISAM table can grow"),
     ("mysql56_temporal_format", "how new TIME, DATETIME and TIMESTAMP columns are stored"),
+    ("new", "behaviour that a later version changes (MySQL 8.0)"),
     ("new_mode", "behaviour that a later version changes"),
     ("ngram_token_size", "FULLTEXT indexes with the ngram parser"),
     ("old", "behaviour of old versions"),
@@ -238,7 +239,7 @@ pub(super) const REST: &[Group] = &[
             innodb_api_* innodb_autoextend_increment innodb_change_buffer* innodb_checksums innodb_cleaner_* innodb_cmp_per_index_enabled \
             innodb_commit_concurrency innodb_compressed_columns_* innodb_compression_algorithm innodb_compression_failure_threshold_pct innodb_compression_pad_pct_max \
             innodb_concurrency_tickets innodb_data_file_buffering innodb_data_file_write_through innodb_ddl_threads innodb_defragment* \
-            innodb_disable_sort_file_cache innodb_doublewrite innodb_doublewrite_* innodb_empty_free_list_algorithm innodb_encryption_* innodb_extend_and_initialize \
+            innodb_disable_sort_file_cache innodb_disallow_writes innodb_doublewrite innodb_doublewrite_* innodb_empty_free_list_algorithm innodb_encryption_* innodb_extend_and_initialize \
             innodb_evict_tables_on_commit_debug innodb_fast_shutdown innodb_fatal_semaphore_wait_threshold innodb_file_format* innodb_fill_factor innodb_flush_log_at_timeout \
             innodb_flush_method innodb_flush_neighbors innodb_flush_sync innodb_flushing_avg_loops innodb_force_load_corrupted \
             innodb_force_recovery innodb_fsync_threshold innodb_ft_aux_table innodb_ft_enable_diag_print innodb_ft_num_word_optimize \

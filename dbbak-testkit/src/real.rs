@@ -52,17 +52,20 @@ pub const MYSQL_ROOT: &str = "DBBAK_MYSQL_ROOT";
 /// The programs of the tests' MySQL that the tests on real servers use.
 pub const MYSQL_TOOLS: [&str; 4] = ["mysqld", "mysql", "mysqlbinlog", "mysqldump"];
 
+/// Where `./dev setup` puts servers of the tests' own: root's where a private server's user may go.
+fn server_cache() -> Option<PathBuf> {
+    let roots = PathBuf::from("/var/cache/dbbak-test");
+    if rustix::process::geteuid().is_root() && roots.is_dir() {
+        return Some(roots);
+    }
+    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    Some(cache.join("dbbak"))
+}
+
 /// The tests' MySQL: where `DBBAK_MYSQL_ROOT` says, else where `./dev setup` puts it.
 fn mysql_root() -> Option<PathBuf> {
     named(MYSQL_ROOT)
-        .or_else(|| {
-            let roots = PathBuf::from("/var/cache/dbbak-test/mysql-9.7");
-            if rustix::process::geteuid().is_root() && roots.is_dir() {
-                return Some(roots);
-            }
-            let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
-            Some(cache.join("dbbak/mysql-9.7"))
-        })
+        .or_else(|| Some(server_cache()?.join("mysql-9.7")))
         // What a link leads to, a private server's user may reach where it may not reach the link.
         .map(|root| root.canonicalize().unwrap_or(root))
 }
@@ -73,31 +76,46 @@ pub fn find_mysql_program(name: &str) -> Option<PathBuf> {
     Some(mysql_root()?.join("bin").join(name)).filter(|candidate| candidate.is_file())
 }
 
-/// The environment variable that names a directory with MariaDB's `file_key_management.so`.
+/// The environment variable that names a directory with MariaDB's plugins from libraries.
 pub const MARIADB_PLUGINS: &str = "DBBAK_MARIADB_PLUGINS";
 
-/// The directory of MariaDB's plugin for encryption: where `DBBAK_MARIADB_PLUGINS` says, else the system's, else where
-/// `./dev` puts it, which takes it out of its package since that would start a server. A MariaDB that `DBBAK_MARIADB_ROOT`
-/// names has its own.
+/// Where a MariaDB's plugin for encryption lies: see [`plugins_of_mariadb`].
 ///
 /// # Panics
 ///
 /// When it is missing while `DBBAK_REAL_SERVERS=required` is set.
 #[track_caller]
 pub fn encryption_plugins() -> Option<PathBuf> {
+    static SAID: OnceLock<()> = OnceLock::new();
+    plugins_of_mariadb("file_key_management.so", &SAID, "encrypted")
+}
+
+/// Where a MariaDB's storage engines from libraries lie: see [`plugins_of_mariadb`].
+///
+/// # Panics
+///
+/// When they are missing while `DBBAK_REAL_SERVERS=required` is set.
+#[track_caller]
+pub fn engine_plugins() -> Option<PathBuf> {
+    static SAID: OnceLock<()> = OnceLock::new();
+    plugins_of_mariadb("ha_archive.so", &SAID, "plugins_")
+}
+
+/// The directory that holds a library: where `DBBAK_MARIADB_PLUGINS` says, else the system's, else where `./dev` puts them,
+/// which takes them out of their package since that would start a server. A MariaDB that `DBBAK_MARIADB_ROOT` names has its
+/// own. `word` is in the names of the tests that ask.
+#[track_caller]
+fn plugins_of_mariadb(library: &'static str, said: &'static OnceLock<()>, word: &str) -> Option<PathBuf> {
     let named = match mariadb_root() {
         Some(root) => vec![root.join("usr/lib/mysql/plugin")],
         None => named(MARIADB_PLUGINS).into_iter().collect(),
     };
     let system = ["/usr/lib/mysql/plugin", "/usr/lib64/mysql/plugin", "/usr/lib64/mariadb/plugin"].map(PathBuf::from);
-    let target = env::current_exe().ok().and_then(|test| test.ancestors().nth(3).map(PathBuf::from));
-    let taken_out = target.and_then(|target| target.join("tools").read_dir().ok()).into_iter().flatten().flatten();
+    let taken_out = server_cache().and_then(|cache| cache.read_dir().ok()).into_iter().flatten().flatten();
     let taken_out = taken_out.map(|entry| entry.path());
-    let found =
-        named.into_iter().chain(system).chain(taken_out).find(|dir| dir.join("file_key_management.so").is_file());
-    static SAID: OnceLock<()> = OnceLock::new();
-    let missing = if found.is_some() { Vec::new() } else { vec!["file_key_management.so"] };
-    require(missing, &SAID, "real_*encrypted*", |name| name.starts_with("real_") && name.contains("encrypted"));
+    let found = named.into_iter().chain(system).chain(taken_out).find(|dir| dir.join(library).is_file());
+    let missing = if found.is_some() { Vec::new() } else { vec![library] };
+    require(missing, said, &format!("real_*{word}*"), |name| name.starts_with("real_") && name.contains(word));
     found
 }
 

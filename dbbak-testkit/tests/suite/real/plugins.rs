@@ -1,37 +1,35 @@
 //! Engines and ways to log in that a server loads by its option file: a private server has them too, or says that it lacks them.
 
 use dbbak_testkit::{
-    real::{mariadb_root, require_mysql, require_servers},
+    real::{engine_plugins, require_mysql, require_servers},
     scenario::Scenario,
     server::{Options, Server},
 };
-use std::path::PathBuf;
 
 /// The rows that a statement brings of restored data.
 #[track_caller]
-fn rows_of(scenario: &Scenario, datadir: &std::path::Path, extra: &str, sql: &str) -> Vec<Vec<String>> {
+fn rows_of(scenario: &Scenario, datadir: &std::path::Path, extra: &[&str], sql: &str) -> Vec<Vec<String>> {
     let vendor = scenario.server.options().vendor;
-    let options = Options { vendor, log_bin: None, ..Options::default() }.with(extra);
+    let options = Options { vendor, log_bin: None, ..Options::default() };
+    let options = extra.iter().fold(options, |options, option| options.with(*option));
     let mut server = Server::on_datadir(datadir, &scenario.fresh("look"), options).unwrap();
     let rows = server.sql(sql);
     server.stop().unwrap();
     rows
 }
 
-/// Distributions keep MariaDB's engines in the package of the whole server, which would start one: an unpacked MariaDB has them.
 #[test]
 fn real_plugins_of_the_option_file_are_loaded() {
     if !require_servers() {
         return;
     }
-    let root = mariadb_root().unwrap_or_default();
-    let dirs = [root.join("usr/lib/mysql/plugin"), "/usr/lib/mysql/plugin".into()];
-    let dirs: Vec<PathBuf> = dirs.into_iter().filter(|dir| dir.join("ha_archive.so").is_file()).collect();
-    let Some(dir) = dirs.first() else { return };
+    let Some(dir) = engine_plugins() else { return };
     let dir_option = format!("--plugin-dir={}", dir.display());
     let load = "--plugin-load-add=ha_archive";
     let options = Options::default().with(&dir_option).with(load).with("--plugin-load-add=ha_blackhole");
     let scenario = Scenario::with(options.with("--sql-mode="), "");
+    // Where a server's libraries lie is not taken over from the source.
+    scenario.configure_server(&format!("options: [{dir_option:?}]"));
     // One of them stands in the data too.
     scenario.server.sql(
         "INSTALL SONAME 'ha_blackhole'; CREATE DATABASE shop;
@@ -49,7 +47,7 @@ fn real_plugins_of_the_option_file_are_loaded() {
     assert!(wanted.iter().flatten().any(|cell| cell == "ARCHIVE"), "{wanted:?}");
     for way in ["relay", "pipe"] {
         let restored = scenario.restore(&["--latest", "--replay", way]);
-        assert_eq!(rows_of(&scenario, &restored.datadir, load, sql), wanted, "{way}");
+        assert_eq!(rows_of(&scenario, &restored.datadir, &[&dir_option, load], sql), wanted, "{way}");
     }
     scenario.nothing_survives();
 }
@@ -60,10 +58,7 @@ fn real_plugins_that_reach_other_servers_are_turned_off() {
     if !require_servers() {
         return;
     }
-    let dir = mariadb_root().unwrap_or_default().join("usr/lib/mysql/plugin");
-    if !dir.join("ha_federatedx.so").is_file() {
-        return;
-    }
+    let Some(dir) = engine_plugins() else { return };
     let scenario = Scenario::with(Options::default().with(format!("--plugin-dir={}", dir.display())), "");
     let socket = scenario.server.socket();
     scenario.server.sql(&format!(
@@ -107,7 +102,7 @@ fn real_mysql_plugins_of_the_option_file_are_loaded_or_named() {
     let wanted = scenario.server.sql(sql);
     for way in ["relay", "pipe"] {
         let restored = scenario.restore(&["--latest", "--replay", way]);
-        assert_eq!(rows_of(&scenario, &restored.datadir, "--plugin-load-add=auth_socket.so", sql), wanted, "{way}");
+        assert_eq!(rows_of(&scenario, &restored.datadir, &["--plugin-load-add=auth_socket.so"], sql), wanted, "{way}");
     }
     // An engine that reaches other servers is not loaded; without it the table would be one of InnoDB.
     scenario.server.sql("CREATE TABLE shop.far (a INT) ENGINE=FEDERATED CONNECTION='mysql://u@127.0.0.1:1/a/b'");

@@ -75,7 +75,9 @@ fn real_flipped_byte_is_refused_wherever_it_lies() {
         let mut files = files_below(&tree);
         files.retain(|path| fs::metadata(path).unwrap().len() > 0);
         let largest = files.iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap().clone();
-        let small = files.iter().find(|path| path.ends_with("xtrabackup_checkpoints")).unwrap().clone();
+        // Named for the tool that wrote it from 11 on.
+        let small = ["xtrabackup_checkpoints", "mariadb_backup_checkpoints"];
+        let small = files.iter().find(|path| small.iter().any(|name| path.ends_with(name))).unwrap().clone();
         for path in [largest, small] {
             let middle = usize::try_from(fs::metadata(&path).unwrap().len() / 2).unwrap();
             let args = ["--backup", chosen, "--time", &time, "--exact"];

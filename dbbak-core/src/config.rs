@@ -61,6 +61,9 @@ pub struct Config {
     /// Which prepared trees a full keeps beside `raw/`.
     #[serde(default)]
     pub prepared: Prepared,
+    /// Whether each incremental is applied on trial, on a copy, right after it was taken.
+    #[serde(default)]
+    pub try_incrementals: bool,
     /// Threads for copies, and the backup tool's `--parallel`.
     #[serde(default = "default_parallel")]
     pub parallel: u32,
@@ -378,6 +381,7 @@ pub const KEYS: &[&str] = &[
     "non_transactional",
     "rounded_floats",
     "prepared",
+    "try_incrementals",
     "parallel",
     "prepare_memory",
     "replay_space",

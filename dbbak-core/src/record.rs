@@ -6,7 +6,7 @@ pub use rebuild::{Damage, Rebuilt, find_damage, rebuild};
 
 use crate::{
     execute::{NewBackup, Outcome, TreeListing},
-    model::{BackupId, BackupKind, TreeName},
+    model::{BackupId, BackupKind, Stamp, TreeName},
     plan::{RecordBackup, RecordTrees},
     store::{
         BackupMeta, BackupPart, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyClass, KeyPart,
@@ -181,6 +181,15 @@ pub fn record_unusable(session: &dyn Session, id: &BackupId, reason: &str) -> Re
     manifest.save(session, version.as_ref())?;
     let _ = session.remove(&layout::previous(&layout::meta(id)));
     Ok(())
+}
+
+/// The link of a stamp in the chain that leads to an incremental; `None` for its full, which its own run has judged.
+pub fn recorded_link(reader: &dyn StoreReader, incremental: &str, ts: Stamp) -> Option<BackupId> {
+    let root = incremental.parse::<BackupId>().ok()?.root();
+    let sums = sums_of(StoreFile::load(reader).ok()?.map(|(file, _)| file).as_ref());
+    let (manifest, _) = split(Manifest::load(reader, sums).ok()?);
+    let mut ids = manifest.entries.iter().map(ManifestEntry::id);
+    ids.find(|id| id.ts == ts && id.base == Some(root))
 }
 
 /// What all trees of a backup take together, bytes.

@@ -1,8 +1,9 @@
 //! Puts the parts together: one value that loads, surveys, plans and runs, for frontends and embedders alike.
 
 mod carry_out;
+mod trial;
 
-pub use carry_out::{Finished, Running, run};
+pub use carry_out::{Finished, Running, UnusableBackup, run};
 
 use crate::{
     catalog::Catalog,
@@ -98,6 +99,10 @@ impl Planning<'_> {
         survey::restored(&mut facts, self.config, self.probe);
         if let Ok(Some(parent)) = parent_of(&catalog, request) {
             survey::past(&mut facts, self.config, &catalog.binlogs, self.probe, parent);
+            if let (true, Ok(chain)) = (self.config.try_incrementals, catalog.chain(parent.ts())) {
+                // What cannot be looked at is not tried, and the plan says so: it is no reason to take no backup.
+                let _ = survey::stored_chain(&mut facts, self.store, &chain);
+            }
         }
         survey::broken_tables(&mut facts, self.config, self.probe)?;
         survey::standing(&mut facts, self.config, self.probe)?;

@@ -43,6 +43,15 @@ pub enum Finding {
         /// What, in words.
         loss: String,
     },
+    /// A backup bears the mark that it cannot be applied.
+    BackupUnusable {
+        /// The backup.
+        backup: String,
+        /// Why.
+        reason: String,
+        /// Whether no newer backup is whole: a restore replays from before it.
+        newest: bool,
+    },
     /// Finished backups or archived binlogs are in the store, and no list names them.
     Unlisted {
         /// How many.
@@ -326,6 +335,7 @@ impl Finding {
             | Finding::ExpiryTooShort { waiting_seconds: None, .. }
             | Finding::ClockSkew { .. }
             | Finding::OptionFileMode { .. }
+            | Finding::BackupUnusable { newest: false, .. }
             | Finding::EngineMissing { chosen: false, .. } => Severity::Warning,
             _ => Severity::Problem,
         }
@@ -351,6 +361,7 @@ pub fn judge(
             findings.push(Finding::Unlisted { count: unlisted });
         }
         findings.extend(catalog.losses().into_iter().map(|loss| Finding::StoreLacks { loss }));
+        findings.extend(unusable(catalog));
         let gaps = catalog.open_gaps().into_iter();
         let gaps = gaps.filter(|(_, gap)| !matches!(gap, crate::catalog::Finding::Lost { .. }));
         findings.extend(gaps.map(|(timeline, gap)| Finding::Gap { timeline, gap: gap.to_string() }));
@@ -403,6 +414,17 @@ fn form(config: &Config, catalog: Option<&Catalog>, facts: &Facts, server: Optio
     }
     let (before, chosen) = auto_changes_form(config, catalog?, facts, server)?;
     Some(Finding::FormChanges { before, chosen })
+}
+
+/// The backups that cannot be applied.
+fn unusable(catalog: &Catalog) -> Vec<Finding> {
+    let whole = catalog.backups.iter().filter(|backup| catalog.is_whole(backup.ts())).map(|backup| backup.ts()).max();
+    let found = catalog.unusable().into_iter().map(|(id, reason)| Finding::BackupUnusable {
+        backup: id.to_string(),
+        reason: reason.to_owned(),
+        newest: whole.is_none_or(|whole| whole < id.ts),
+    });
+    found.collect()
 }
 
 fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {

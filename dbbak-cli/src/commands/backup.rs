@@ -52,6 +52,7 @@ fn run(context: &Context, exec: bool, request: &BackupRequest, config: &Config) 
             "version": 1, "backup": id, "from_lsn": backup.from_lsn, "to_lsn": backup.to_lsn,
             "ended_at": backup.ended_at, "binlog": backup.binlog, "pitr": backup.pitr,
             "phases": done.finished.outcome.phases, "warnings": done.finished.warnings,
+            "incomplete": done.finished.incomplete, "unusable": done.finished.unusable,
         }))?;
     } else {
         let place = backup.binlog.as_ref().map(|binlog| format!(", binlog {}", binlog.place())).unwrap_or_default();

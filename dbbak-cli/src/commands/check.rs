@@ -50,6 +50,10 @@ fn text(finding: &Finding) -> String {
         }
         Finding::StoreUnusable { problem, .. } => format!("store: {problem}"),
         Finding::StoreLacks { loss } => format!("store: {loss}"),
+        Finding::BackupUnusable { backup, reason, newest } => {
+            let newer = if *newest { ", and no newer backup is whole" } else { "" };
+            format!("backup: {backup} cannot be applied ({reason}); restores pass it over{newer}")
+        }
         Finding::Unlisted { count } => {
             format!("store: {count} finished backups or archived binlogs are in no list")
         }
@@ -180,6 +184,7 @@ fn remedy(finding: &Finding) -> Option<String> {
             "bring it back, or take a new full; `dbbak ship-binlogs --exec` archives binlogs again that the server still has".into()
         }
         Finding::Gap { .. } => "take a full: restores lead on from it".into(),
+        Finding::BackupUnusable { newest: true, .. } => "take a full (`dbbak backup-incr` takes one by itself)".into(),
         Finding::StoreWithoutFile => "`dbbak init` makes it writable".into(),
         Finding::StoreNotWritable { .. } => "run dbbak as the store's owner, or change its mode".into(),
         Finding::ToolUnusable { role, .. } | Finding::ToolMisfit { role, .. } => {

@@ -4,12 +4,12 @@
 use crate::{CommandError, context::Context};
 use dbbak_core::{
     execute::{ExecuteError, TreeError},
-    model::{Stamp, TreeName},
+    model::{BackupId, Stamp, TreeName},
     plan::{RestoreRequest, Step},
     record::record_unusable,
     run::RunError,
     store::{LockRequest, LockScope, Store},
-    tools::{Exit, FailureClass, ToolRunError},
+    tools::{FailureClass, ToolRunError},
 };
 use std::{
     fs,
@@ -54,18 +54,19 @@ pub(super) fn another_way(context: &Context, request: &RestoreRequest, error: &C
 /// Notes in the store that a link cannot be applied, so that no plan rests on it again, and says what came of that. `None`: what happened is no
 /// proof of it (a signal, an unknown cause).
 fn marked(context: &Context, link: Stamp, error: &CommandError) -> Option<String> {
-    let CommandError::Run(RunError::Execute(ExecuteError::Tool { problem, .. })) = error else { return None };
-    let proves = matches!(
-        **problem,
-        ToolRunError::Alarms { .. }
-            | ToolRunError::DamageReported { .. }
-            | ToolRunError::Exited { exit: Exit::Code(_), class: FailureClass::Unknown, .. }
-    );
-    let id = context.trusted().ok()?.backup(link).filter(|_| proves)?.id;
+    let reason = match error {
+        CommandError::Run(RunError::Execute(ExecuteError::Tool { problem, .. })) if problem.is_of_the_backup() => {
+            problem.with_its_line()
+        }
+        // Its files are those that were recorded, or the copy would have said otherwise.
+        CommandError::Run(RunError::Execute(error @ ExecuteError::ConsumedIncremental { .. })) => error.to_string(),
+        _ => return None,
+    };
+    let id = context.trusted().ok()?.backup(link)?.id;
     let mark = || -> Result<(), String> {
         let request = LockRequest::new("restore: note an incremental that cannot be applied");
         let session = context.store.lock(LockScope::Backups, &request).map_err(|error| error.to_string())?;
-        let noted = record_unusable(&*session, &id, &format!("a restore could not apply it: {problem}"));
+        let noted = record_unusable(&*session, &id, &format!("a restore could not apply it: {reason}"));
         noted.map_err(|error| error.to_string())
     };
     Some(match mark() {
@@ -118,10 +119,15 @@ fn with_raw_trees(
 
 /// The incremental that could not be applied, unless the place to work in was at fault: room, rights, the program.
 fn link_that_failed(error: &CommandError) -> Option<Stamp> {
+    if let CommandError::Run(RunError::Execute(ExecuteError::ConsumedIncremental { path })) = error {
+        return path.iter().filter_map(|part| part.to_str()?.parse().ok()).map(|id: BackupId| id.ts).next_back();
+    }
     let CommandError::Run(RunError::Execute(ExecuteError::Tool { link, problem, .. })) = error else { return None };
     let of_the_place = [
         FailureClass::NoSpace,
         FailureClass::TooManyOpenFiles,
+        FailureClass::NoMemory,
+        FailureClass::StorageFault,
         FailureClass::PermissionDenied,
         FailureClass::UnknownOption,
         FailureClass::VersionMismatch,

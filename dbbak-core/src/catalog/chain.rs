@@ -113,10 +113,11 @@ impl Catalog {
         Ok(chain)
     }
 
-    /// Notes of a backup that it cannot be applied, in this snapshot alone.
+    /// Notes of a backup that it cannot be applied, in this snapshot alone; where the store says why, that stays.
     pub fn pass_over(&mut self, ts: Stamp, reason: &str) {
-        let backups = self.backups.iter_mut().filter(|backup| backup.ts() == ts);
-        backups.for_each(|backup| backup.entry.unusable = Some(reason.to_owned()));
+        for backup in self.backups.iter_mut().filter(|backup| backup.ts() == ts) {
+            backup.entry.unusable.get_or_insert_with(|| reason.to_owned());
+        }
         self.whole = std::sync::OnceLock::new();
     }
 

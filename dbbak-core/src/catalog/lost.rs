@@ -2,7 +2,7 @@
 
 use super::{Catalog, Finding, findings::timeline_name};
 use crate::{
-    model::{Stamp, TreeName},
+    model::{BackupId, Stamp, TreeName},
     store::{BinlogEntry, KeyClass, ManifestEntry, StoreError, StoreKey, StoreReader, classify, layout},
 };
 use std::collections::{BTreeSet, HashSet};
@@ -65,6 +65,11 @@ impl Catalog {
     /// The manifest's entry of a backup that is no longer in the store.
     pub fn lost_backup(&self, ts: Stamp) -> Option<&ManifestEntry> {
         self.lost_backups.iter().find(|entry| entry.ts == ts)
+    }
+
+    /// The backups that bear the mark that they cannot be applied, and why.
+    pub fn unusable(&self) -> Vec<(BackupId, &str)> {
+        self.backups.iter().filter_map(|backup| Some((backup.id, backup.entry.unusable.as_deref()?))).collect()
     }
 
     /// What the store's lists name and the store lacks, in words.

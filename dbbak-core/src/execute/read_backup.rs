@@ -10,8 +10,8 @@ use crate::{
     plan::ReadBackup,
     store::{Digest, PitrState},
     tools::{
-        BackupFileError, BackupInfo, Checkpoints, MetadataFile, TablespaceIds, parse_binlog_info, parse_checkpoints,
-        parse_galera_info, parse_info, parse_slave_info,
+        BackupFileError, BackupInfo, Checkpoints, MetadataFile, TablespaceIds, consumed_deltas, parse_binlog_info,
+        parse_checkpoints, parse_galera_info, parse_info, parse_slave_info,
     },
 };
 use chrono::{DateTime, Utc};
@@ -86,7 +86,18 @@ pub(super) fn read_backup(
 
 /// Why an incremental cannot be applied, where its files show that.
 fn unusable(step: &ReadBackup) -> Result<Option<String>, ExecuteError> {
-    if step.from_lsn.is_none() || step.datadir.is_none() {
+    if step.from_lsn.is_none() {
+        return Ok(None);
+    }
+    let mut names = Vec::new();
+    files::each_file(&step.dir, &mut |path| {
+        names.extend(path.strip_prefix(&step.dir).ok().map(|below| below.to_string_lossy().into_owned()));
+        Ok(())
+    })?;
+    if let Some(lost) = consumed_deltas(names.iter().map(String::as_str)).into_iter().next() {
+        return Ok(Some(format!("the changed pages of a table are not in it ({lost})")));
+    }
+    if step.datadir.is_none() {
         return Ok(None);
     }
     let ring = renames::ring_in(&step.dir)?;

@@ -205,6 +205,9 @@ fn by_engine(
     if id.kind() == BackupKind::Full {
         trees.extend(work.prepare(&mut plan)?);
     }
+    if let Some(parent) = parent {
+        work.try_it(&mut plan, catalog, parent)?;
+    }
     if trees.len() > 1 {
         let from_raw = engine.has_final_prepare() && trees.contains(&TreeName::PreparedFinal);
         plan.steps.push(Step::RecordTrees(RecordTrees {
@@ -303,15 +306,16 @@ pub(super) fn free_stamp(catalog: &Catalog, now: DateTime<Utc>) -> Result<Stamp,
     if catalog.stamp_taken(second) { Err(PlanError::StampTaken { ts: second }) } else { Ok(second) }
 }
 
-struct Work<'a> {
-    config: &'a Config,
-    facts: &'a Facts,
-    engine: &'static dyn Engine,
-    program: &'a Path,
-    version: &'a ToolVersion,
-    root: &'a Path,
-    id: BackupId,
-    ts: Stamp,
+/// What the steps of a backup are made of.
+pub(super) struct Work<'a> {
+    pub(super) config: &'a Config,
+    pub(super) facts: &'a Facts,
+    pub(super) engine: &'static dyn Engine,
+    pub(super) program: &'a Path,
+    pub(super) version: &'a ToolVersion,
+    pub(super) root: &'a Path,
+    pub(super) id: BackupId,
+    pub(super) ts: Stamp,
 }
 
 impl Work<'_> {
@@ -319,7 +323,7 @@ impl Work<'_> {
         self.root.join(self.id.to_string()).join(tree.as_str())
     }
 
-    fn log(&self) -> PathBuf {
+    pub(super) fn log(&self) -> PathBuf {
         self.root.join("logs").join(format!("{}.log", self.id))
     }
 
@@ -468,7 +472,7 @@ impl Work<'_> {
     }
 
     /// Where the prepare finds the keys: as the server itself says, and the configuration before it.
-    fn keys(&self) -> BTreeMap<String, String> {
+    pub(super) fn keys(&self) -> BTreeMap<String, String> {
         let variables =
             self.facts.server.as_ref().and_then(|server| server.as_ref().ok()).map(|server| &server.variables);
         let mut keys = variables.map(|found| key_variables(key_plugin(found), found)).unwrap_or_default();

@@ -45,6 +45,7 @@ mod start;
 mod step;
 mod time_zone;
 mod touch;
+mod trial;
 mod untold;
 mod whereabouts;
 mod words;
@@ -63,8 +64,8 @@ pub use orphans::plan_orphans;
 pub use past::Unproven;
 pub use reindex::plan_reindex;
 pub use report::{
-    CaughtUp, DurabilityReport, ExaminationReport, Phase, ReadyReport, ReplayProof, ReportedBackup, ReportedSegment,
-    ReportedWindow, RestoreReport,
+    CaughtUp, DurabilityReport, ExaminationReport, PassedOver, Phase, ReadyReport, ReplayProof, ReportedBackup,
+    ReportedSegment, ReportedWindow, RestoreReport,
 };
 pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
 pub use restore::plan_restore;
@@ -80,6 +81,7 @@ pub use step::{
     RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
+pub use trial::Trial;
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
 use crate::{
@@ -130,6 +132,9 @@ pub struct Plan {
     /// The journal that a restore keeps, by which it can go on after its death.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Box<PlannedJournal>>,
+    /// The steps that try whether the incremental can be applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }
 
 /// What would mend what a plan leaves incomplete.
@@ -202,6 +207,7 @@ impl Plan {
             made_from: Vec::new(),
             remedies: Vec::new(),
             journal: None,
+            trial: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a restore says of itself, before and after.
 
-use super::{request::ReplayWay, restore_step::GoingOn, select::Window};
+use super::{PlanError, request::ReplayWay, restore_step::GoingOn, select::Window};
 use crate::{
     catalog::{Backup, Link},
     facts::EdgeFact,
@@ -27,6 +27,9 @@ pub struct RestoreReport {
     pub target: Option<DateTime<Utc>>,
     /// The chain, the full first.
     pub chain: Vec<ReportedBackup>,
+    /// Better backups that were passed over: what they bear is replayed instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
     /// Where the chain ends in the server's binlogs.
     pub coordinates: Option<BinlogCoordinates>,
     /// What is replayed.
@@ -74,6 +77,15 @@ pub struct ReportedBackup {
     pub from_lsn: Option<Lsn>,
     /// The LSN that it ends at.
     pub to_lsn: Option<Lsn>,
+}
+
+/// A backup that a restore passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// The backup.
+    pub backup: Stamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// The replayed window.
@@ -134,6 +146,12 @@ impl ReportedSegment {
             left_behind: lead.place.left_behind.clone().filter(|_| number > 0),
         });
         reported.collect()
+    }
+}
+
+impl PassedOver {
+    pub(super) fn of((backup, error): &(Stamp, PlanError)) -> Self {
+        PassedOver { backup: *backup, reason: error.to_string() }
     }
 }
 

@@ -162,7 +162,7 @@ fn select_moment<'a>(
     let selection = match first_that_reaches(&own, reach) {
         Ok(selection) => selection,
         Err(mut reasons) => {
-            return match one_timeline(catalog, &across.reached, super::words::utc(&at))? {
+            return match one_timeline(catalog, &across, super::words::utc(&at))? {
                 Some(selection) => Ok(selection),
                 None if own.is_empty() && across.refused.is_empty() => {
                     let timeline = request.timeline.clone().unwrap_or_default();
@@ -272,7 +272,7 @@ fn select_cut<'a>(
         true => Err(start.behind(&place.at)),
         false => start.to_place(place),
     });
-    if let Some(selection) = one_timeline(catalog, &across.reached, goal.to_string())? {
+    if let Some(selection) = one_timeline(catalog, &across, goal.to_string())? {
         return Ok(selection);
     }
     if candidates.is_empty() {
@@ -324,7 +324,7 @@ fn select_end<'a>(
     };
     let others = named.map_or_else(|| newest_first(catalog), |backup| vec![backup]);
     let across = reach_across(catalog, &others, facts, &|id| id == timeline, to_end);
-    match one_timeline(catalog, &across.reached, "the end of the archive".into())? {
+    match one_timeline(catalog, &across, "the end of the archive".into())? {
         Some(selection) => Ok(selection),
         None => {
             reasons.extend(across.refused);
@@ -340,6 +340,8 @@ type Reached<'a> = (Vec<&'a Backup>, Window<'a>);
 struct Across<'a> {
     reached: Vec<(Stamp, Start<'a>, Window<'a>)>,
     refused: Vec<(Stamp, PlanError)>,
+    /// Backups that cannot be applied.
+    unusable: Vec<(Stamp, PlanError)>,
 }
 
 /// Tries to reach an aim in timelines that others than the backups' own go on in.
@@ -350,12 +352,19 @@ fn reach_across<'a>(
     wanted: &dyn Fn(&str) -> bool,
     reach: impl Fn(&Start<'a>) -> Result<Window<'a>, PlanError>,
 ) -> Across<'a> {
-    let mut across = Across { reached: Vec::new(), refused: Vec::new() };
+    let mut across = Across { reached: Vec::new(), refused: Vec::new(), unusable: Vec::new() };
     if facts.crossings.is_empty() {
         return across;
     }
     for backup in candidates {
-        let Ok(start) = Start::of(catalog, backup, facts) else { continue };
+        let start = match Start::of(catalog, backup, facts) {
+            Ok(start) => start,
+            Err(error @ PlanError::UnusableLink { .. }) => {
+                across.unusable.push((backup.ts(), error));
+                continue;
+            }
+            Err(_) => continue,
+        };
         for (to, over) in start.across(catalog, facts) {
             if !wanted(&to) {
                 continue;
@@ -372,12 +381,12 @@ fn reach_across<'a>(
 /// The first of the windows, if all are of one timeline.
 fn one_timeline<'a>(
     catalog: &Catalog,
-    reached: &[(Stamp, Start<'a>, Window<'a>)],
+    across: &Across<'a>,
     target: String,
 ) -> Result<Option<Selection<'a>>, PlanError> {
-    let Some((_, start, window)) = reached.first() else { return Ok(None) };
+    let Some((_, start, window)) = across.reached.first() else { return Ok(None) };
     let mut several: Vec<String> = Vec::new();
-    for (_, _, window) in reached {
+    for (_, _, window) in &across.reached {
         if !several.contains(&window.timeline) {
             several.push(window.timeline.clone());
         }
@@ -385,7 +394,8 @@ fn one_timeline<'a>(
     match several.len() {
         1 => {
             let (chain, window) = (start.chain.clone(), Some(window.clone()));
-            Ok(Some(Selection { chain, window, passed_over: Vec::new() }))
+            let newer = across.unusable.iter().filter(|(ts, _)| *ts > start.backup.ts());
+            Ok(Some(Selection { chain, window, passed_over: newer.cloned().collect() }))
         }
         _ => Err(ambiguous(catalog, target, &several)),
     }

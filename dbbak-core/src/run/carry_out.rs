@@ -1,6 +1,7 @@
 //! Carries a plan out: checks it, walks its steps, enters what they bring, and cleans up behind a failure.
 
-use super::RunError;
+pub use super::trial::UnusableBackup;
+use super::{RunError, trial};
 use crate::{
     clock::Clock,
     execute::{
@@ -43,6 +44,8 @@ pub struct Finished {
     pub incomplete: Vec<String>,
     /// What the user must know.
     pub warnings: Vec<String>,
+    /// Backups that cannot be applied, as this run found them.
+    pub unusable: Vec<UnusableBackup>,
 }
 
 /// Checks a plan that is about to be carried out, wherever it comes from: it keeps the rules, is for this store, and the
@@ -84,14 +87,25 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
         report: None,
         incomplete: plan.incomplete.clone(),
         warnings: Vec::new(),
+        unusable: Vec::new(),
     };
     for (number, step) in plan.steps.iter().enumerate() {
+        if plan.trial.as_ref().is_some_and(|trial| trial.from == number) && !finished.unusable.is_empty() {
+            // Its own files have shown it.
+            break;
+        }
         let result = journal
             .begun(step)
             .and_then(|()| walk.step(step, (number + 1, plan.steps.len())))
             .map_err(|error| RunError::from(watch.cause(error)))
             .and_then(|()| record(step, &walk, session, clock, &mut finished))
             .and_then(|()| Ok(journal.done(step, walk.outcome())?));
+        let tried = result.as_ref().err().and_then(|error| Some((error, trial::tried(plan, number, error)?)));
+        if let Some((error, tried)) = tried {
+            trial::judge(tried, step, error, running, &mut finished);
+            discard(plan.discard_dirs.iter().filter(|dir| walk.made(dir)), reporter);
+            break;
+        }
         if let Err(error) = result {
             journal.failed(step, &error.to_string(), is_unproven(&error));
             mark_unusable(plan, running, &error, number);
@@ -134,6 +148,11 @@ fn record(
         Step::RecordBackup(plan) => {
             let entry = record_backup(locked()?, plan, outcome)?;
             if let Some(reason) = &entry.unusable {
+                finished.unusable.push(UnusableBackup {
+                    backup: entry.id().to_string(),
+                    reason: reason.clone(),
+                    marked: true,
+                });
                 finished.incomplete.push(format!(
                     "{} cannot be applied: {reason}; restores pass it over, and the next backup is a full",
                     entry.id()

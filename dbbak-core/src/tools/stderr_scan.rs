@@ -52,6 +52,10 @@ pub enum FailureClass {
     NoSpace,
     /// The limit of open files is too low.
     TooManyOpenFiles,
+    /// The machine, or a limit, has not the memory that was asked for.
+    NoMemory,
+    /// A disk or file system failed: an I/O error, or one that became read-only.
+    StorageFault,
     /// The target directory holds something.
     TargetNotEmpty,
     /// The target's parent directory is absent.
@@ -111,6 +115,8 @@ const TEXTS: &[(FailureClass, &[&str])] = {
         ),
         (F::NoSpace, &["errno: 28", "OS errno 28", "No space left on device", "errno: 122", "Disk quota exceeded"]),
         (F::TooManyOpenFiles, &["errno: 24", "Too many open files"]),
+        (F::NoMemory, &["annot allocate memory", "Out of memory", "out of memory", "errno: 12,"]),
+        (F::StorageFault, &["Input/output error", "Read-only file system"]),
         (
             F::RedoOverwritten,
             &["log has wrapped around", "Was only able to copy log from", "log block numbers mismatch"],
@@ -297,6 +303,8 @@ impl fmt::Display for FailureClass {
             FailureClass::LockTimeout => "lock not granted in time",
             FailureClass::NoSpace => "no space left",
             FailureClass::TooManyOpenFiles => "too many open files",
+            FailureClass::NoMemory => "not enough memory",
+            FailureClass::StorageFault => "a disk or file system failed",
             FailureClass::TargetNotEmpty => "target is not empty",
             FailureClass::NoParentDirectory => "target's parent directory is absent",
             FailureClass::PermissionDenied => "permission denied",

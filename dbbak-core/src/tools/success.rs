@@ -128,6 +128,40 @@ pub enum ToolRunError {
     BadFile(#[from] BackupFileError),
 }
 
+impl ToolRunError {
+    /// What is wrong, with the line of the tool that says so, where one does: for a note that outlives its log.
+    pub fn with_its_line(&self) -> String {
+        let ToolRunError::Exited { line, tail, .. } = self else { return self.to_string() };
+        let alarming = |line: &&String| line.contains("ERROR") || line.contains("rror:") || line.contains("Can't");
+        let told = line.as_ref().or_else(|| tail.iter().rev().find(alarming)).or_else(|| tail.last());
+        told.map_or_else(|| self.to_string(), |line| format!("{self}: {line}"))
+    }
+
+    /// Whether a prepare that ended so shows that the backups it worked on cannot be applied, wherever that is tried. They must be
+    /// as they were recorded. A signal, a lack of room, memory or rights, and a wrong option or program show nothing of them.
+    pub fn is_of_the_backup(&self) -> bool {
+        match self {
+            ToolRunError::Exited { exit, class, .. } => {
+                let of_the_data = [
+                    FailureClass::Unknown,
+                    FailureClass::NotABackup,
+                    FailureClass::MetadataUnreadable,
+                    FailureClass::RedoIncomplete,
+                    FailureClass::PagesFromTheFuture,
+                ];
+                matches!(exit, Exit::Code(_)) && of_the_data.contains(class)
+            }
+            ToolRunError::NoSuccessLine { .. } => false,
+            ToolRunError::Alarms { .. }
+            | ToolRunError::MissingFile { .. }
+            | ToolRunError::DamageReported { .. }
+            | ToolRunError::WrongType { .. }
+            | ToolRunError::WrongLsn { .. }
+            | ToolRunError::BadFile(_) => true,
+        }
+    }
+}
+
 impl Expected {
     /// After `--backup` of a full. `binlog`: the server keeps binlogs, so that coordinates must be there. `source`: the
     /// coordinates of a replica's source were asked for.

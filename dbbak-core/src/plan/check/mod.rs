@@ -152,6 +152,11 @@ fn order(plan: &Plan, broken: Broken<'_>) {
             broken(9, format!("step {} comes after the backup was recorded", position + 1));
         }
     }
+    if let Some(trial) = &plan.trial
+        && record.is_none_or(|record| trial.from != record + 1)
+    {
+        broken(9, format!("{} is tried before it is recorded, or not right after that", trial.backup));
+    }
     let recorded = record.and_then(|record| match plan.steps.get(record) {
         Some(Step::RecordBackup(record)) => Some(record),
         _ => None,

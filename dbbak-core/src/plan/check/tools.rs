@@ -20,8 +20,9 @@ pub(super) fn prepares(plan: &Plan, broken: Broken<'_>) {
         })
         .collect();
     let prepares: Vec<&&RunTool> = runs.iter().filter(|run| has(&run.launch.command, "--prepare")).collect();
-    let ends_redo_only =
-        matches!(&plan.summary, Summary::Backup { trees, .. } if !trees.contains(&TreeName::PreparedFinal));
+    // A trial ends as a restore does.
+    let ends_redo_only = plan.trial.is_none()
+        && matches!(&plan.summary, Summary::Backup { trees, .. } if !trees.contains(&TreeName::PreparedFinal));
     for (number, run) in prepares.iter().enumerate() {
         let last = number + 1 == prepares.len() && !ends_redo_only;
         let expected = run.expect.kind == ToolKind::Xtrabackup && !last;

@@ -16,6 +16,7 @@ mod spoilt;
 mod store;
 mod timeline;
 mod tool_failures;
+mod trial;
 mod versions;
 
 use dbbak_testkit::{

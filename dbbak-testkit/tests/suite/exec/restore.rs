@@ -27,6 +27,7 @@ fn plan(root: &Path) -> Plan {
         aim: "backup 2025-10-02T02-00Z as it is".into(),
         target: None,
         chain: Vec::new(),
+        passed_over: Vec::new(),
         coordinates: None,
         edges: None,
         window: None,
@@ -83,6 +84,7 @@ fn plan(root: &Path) -> Plan {
         made_from: Vec::new(),
         remedies: Vec::new(),
         journal: None,
+        trial: None,
     }
 }
 

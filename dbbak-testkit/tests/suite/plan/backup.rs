@@ -1,9 +1,16 @@
 //! Golden plans of backups.
 
 use super::{Case, story, text};
-use dbbak_core::{config::Prepared, plan::BackupRequest, tools::Version};
-use dbbak_testkit::history::{History, Product};
+use dbbak_core::{
+    config::Prepared,
+    model::TreeName,
+    plan::{BackupRequest, check},
+    probe::PathState,
+    tools::Version,
+};
+use dbbak_testkit::history::{History, Product, SCRATCH};
 use insta::assert_snapshot;
+use std::path::Path;
 
 const CHAINED: BackupRequest = BackupRequest::Incremental { base: None, differential: false };
 const DIFFERENTIAL: BackupRequest = BackupRequest::Incremental { base: None, differential: true };
@@ -47,6 +54,40 @@ fn incremental() {
     assert_snapshot!("incremental_chained_mariadb", plan(Product::Mariadb, &CHAINED));
     assert_snapshot!("incremental_chained_xtrabackup", plan(Product::Mysql84, &CHAINED));
     assert_snapshot!("incremental_differential", plan(Product::Mysql84, &DIFFERENTIAL));
+}
+
+/// The chain is applied on a copy as a restore would do it; what cannot be looked at, or has no room, is not tried, and told.
+#[test]
+fn an_incremental_on_trial() {
+    let trial = |product| {
+        let mut case = Case::of(story(product));
+        case.config.try_incrementals = true;
+        case.facts.stored = case.history.restore_facts(&case.catalog, None).stored;
+        case
+    };
+    assert_snapshot!("incremental_tried_mariadb", text(&trial(Product::Mariadb).backup(&CHAINED).unwrap()));
+    assert_snapshot!("incremental_tried_xtrabackup", text(&trial(Product::Mysql84).backup(&CHAINED).unwrap()));
+    let mut from_raw = trial(Product::Mysql84);
+    for stored in from_raw.facts.stored.values_mut() {
+        stored.trees.retain(|tree, _| *tree == TreeName::Raw);
+    }
+    assert_snapshot!("incremental_tried_from_raw", text(&from_raw.backup(&DIFFERENTIAL).unwrap()));
+
+    let mut small = trial(Product::Mysql84);
+    small.facts.filesystems.get_mut(Path::new(SCRATCH)).unwrap().free = 19_999;
+    let mut unseen = trial(Product::Mysql84);
+    unseen.facts.stored.clear();
+    let mut closed = trial(Product::Mysql84);
+    let state = PathState::Directory { empty: false, mode: 0o755, owner: 0, writable: false };
+    closed.facts.paths.insert(SCRATCH.into(), state);
+    let cases = [(small, "20000 are needed"), (unseen, "could not be looked at"), (closed, "is not writable")];
+    for (case, said) in cases {
+        let plan = case.backup(&CHAINED).unwrap();
+        assert!(plan.trial.is_none());
+        assert!(plan.incomplete.iter().any(|line| line.contains(said)), "{:?}", plan.incomplete);
+        assert_eq!(check(&plan), []);
+    }
+    assert!(trial(Product::Mysql84).backup(&BackupRequest::Full).unwrap().trial.is_none());
 }
 
 #[test]

@@ -41,5 +41,6 @@ mod settings;
 mod targets;
 mod temporary;
 mod together;
+mod trial;
 mod unusable;
 mod xtrabackup;

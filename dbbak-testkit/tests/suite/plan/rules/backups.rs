@@ -119,6 +119,34 @@ fn rule_3_apply_log_only_on_every_prepare_but_the_last() {
     );
 }
 
+/// A trial ends as a restore does, and comes when the backup is recorded.
+#[test]
+fn rules_3_and_9_of_a_trial() {
+    const FLAG: &str = "--apply-log-only";
+    let mut case = Case::of(story(Product::Mysql84));
+    case.config.try_incrementals = true;
+    case.facts.stored = case.history.restore_facts(&case.catalog, None).stored;
+    let tried = case.backup(&BackupRequest::Incremental { base: None, differential: false }).unwrap();
+    notices(
+        3,
+        &tried,
+        &[
+            ("missing on an older link", |plan| remove(&mut tools(plan)[1].launch.command, FLAG)),
+            ("given on the last", |plan| {
+                tools(plan).last_mut().unwrap().launch.command.args.push(Arg::Plain(FLAG.into()));
+            }),
+        ],
+    );
+    notices(
+        9,
+        &tried,
+        &[
+            ("a backup that could be excused", |plan| plan.trial.as_mut().unwrap().from = 1),
+            ("steps after the record that could end the run", |plan| plan.trial.as_mut().unwrap().from += 1),
+        ],
+    );
+}
+
 #[test]
 fn rule_4_success_is_more_than_a_status() {
     for plan in [restore(Product::Mysql84), backup(&BackupRequest::Full)] {

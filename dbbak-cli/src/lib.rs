@@ -2,6 +2,7 @@
 
 pub mod args;
 mod cli_reference;
+mod closed_paths;
 mod command_error;
 mod commands;
 mod config_path;

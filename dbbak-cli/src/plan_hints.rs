@@ -2,7 +2,7 @@
 
 use crate::hints::{keep_hint, keyring_hints, prepared_hints, server_hint};
 use dbbak_core::{
-    plan::{PlanError, Whereabouts},
+    plan::{NeededFor, NotReadable, PlanError, Whereabouts},
     tools::ToolRole,
 };
 
@@ -15,6 +15,7 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::PutsOutside { .. } => {
             hint("--skip-gtid leaves the transaction out, with what depends on it; or restore to before it")
         }
+        PlanError::Closed(refusal) => not_readable_hints(refusal),
         PlanError::NoRelay { .. } => hint("--replay auto takes the pipe there"),
         PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
         PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),
@@ -197,4 +198,24 @@ fn config_key(role: ToolRole) -> &'static str {
         ToolRole::Dump => "mysqldump",
         ToolRole::Backup => "xtrabackup",
     }
+}
+
+/// What lets a tool, the server or dbbak read what it needs.
+fn not_readable_hints(refusal: &NotReadable) -> Vec<String> {
+    if refusal.needed_for == NeededFor::Clone {
+        return vec![format!(
+            "the server itself writes the clone: `chmod o+x {}`, or set scratch_dir to a directory that it can reach",
+            refusal.path.display()
+        )];
+    }
+    let or_user = refusal.server_user.map_or_else(String::new, |user| format!(" or as user {user}"));
+    let mut hints = vec![format!("run dbbak as root{or_user}; docs/users.md says which rights else suffice")];
+    hints.push(match refusal.needed_for {
+        NeededFor::Binlogs => "or have the server send its binlogs: `dbbak ship-binlogs --from-server`".into(),
+        _ if refusal.path.file_name().is_some_and(|name| name == "lost+found") => {
+            "lost+found is no database: name it in the server's ignore_db_dirs (MariaDB), or move the data one directory deeper".into()
+        }
+        _ => "or take a dump, which reads no files of the server: `dbbak backup-full --engine dump`".into(),
+    });
+    hints
 }

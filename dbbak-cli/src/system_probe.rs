@@ -1,7 +1,8 @@
 //! The real probe: looks at files, file systems and the answers of read-only commands.
 
+use crate::closed_paths;
 use dbbak_core::probe::{
-    Access, FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize,
+    Access, ClosedPath, FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize,
 };
 use dbbak_core::tools::{Arg, QueryCommand, Stdin};
 use std::{
@@ -72,6 +73,10 @@ impl Probe for SystemProbe {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(look(path, source)),
         }
+    }
+
+    fn closed(&self, path: &Path) -> Vec<ClosedPath> {
+        closed_paths::closed(path)
     }
 
     fn list_dir(&self, path: &Path) -> Result<Vec<String>, ProbeError> {

@@ -3,6 +3,7 @@
 mod outside;
 mod past;
 mod prison;
+mod server;
 
 pub use outside::OutsideFact;
 pub use past::{PastFact, PastFile};
@@ -13,7 +14,7 @@ use crate::{
     halfway::DeadReplay,
     journal::{Journal, JournalError},
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Goal, LogTime, Lsn, RestoredFact, Stamp, TreeName},
-    probe::{Filesystem, HostFacts, PathState, TreeSize},
+    probe::{ClosedPath, Filesystem, HostFacts, PathState, TreeSize},
     store::{Digest, Encryption, StoreKey},
     tools::{DumpFinding, Family, Flavor, Grants, Standing, ToolRole, ToolVersion, UnclonedTable, Version},
 };
@@ -38,6 +39,12 @@ pub struct Facts {
     pub filesystems: BTreeMap<PathBuf, Filesystem>,
     /// Sizes of trees that matter.
     pub sizes: BTreeMap<PathBuf, TreeSize>,
+    /// What this process's user may not read of the server's data; looked at before a backup alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<ClosedPath>,
+    /// The first path of the server's binlogs that this process may not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_binlogs: Option<ClosedPath>,
     /// Directory names in the scratch directory that a dead run left.
     pub leftovers: Vec<PathBuf>,
     /// The binlogs that could be archived.
@@ -550,27 +557,14 @@ impl Facts {
             broken: Vec::new(),
             standing: Standing::default(),
             system_tables: None,
+            closed: Vec::new(),
+            closed_binlogs: None,
         }
     }
 
     /// The program for a role.
     pub fn tool(&self, role: ToolRole) -> Option<&ToolFact> {
         self.tools.iter().find(|tool| tool.role == role)
-    }
-}
-
-impl ServerFacts {
-    /// Whether it tells which tablespaces it has, and discarded ones apart.
-    pub fn tells_tablespaces(&self) -> bool {
-        self.family() == Family::Mariadb || self.version >= Version::new(8, 0, 14)
-    }
-
-    /// The family of dialects that it speaks.
-    pub fn family(&self) -> Family {
-        match self.flavor {
-            Flavor::Mariadb => Family::Mariadb,
-            Flavor::Mysql | Flavor::Percona => Family::Mysql,
-        }
     }
 }
 

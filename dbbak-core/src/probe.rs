@@ -34,6 +34,11 @@ pub trait Probe: Debug + Send + Sync {
     /// [`ProbeError::Io`] for everything but a missing path.
     fn access(&self, path: &Path) -> Result<Option<Access>, ProbeError>;
 
+    /// What the user of this process may not read: of the directories above a path the first that it may not enter, then of the
+    /// path and what lies below it. The user's own rights count (`access(2)`), those of a capability are told beside them.
+    /// At most [`CLOSED_LIMIT`] are named; what is not there, and what vanishes meanwhile, is none.
+    fn closed(&self, path: &Path) -> Vec<ClosedPath>;
+
     /// The names in a directory, sorted.
     ///
     /// # Errors
@@ -123,6 +128,36 @@ pub struct Access {
     pub group: u32,
     /// Permission bits.
     pub mode: u32,
+}
+
+/// How many closed paths are named.
+pub const CLOSED_LIMIT: usize = 1000;
+
+/// A path that the user of this process may not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedPath {
+    /// The path.
+    pub path: PathBuf,
+    /// What it may not do with it.
+    pub right: ReadRight,
+    /// Whom it belongs to, and its mode; `None`: it cannot be looked at.
+    pub access: Option<Access>,
+    /// Whether this process may all the same, by a capability.
+    pub by_capability: bool,
+    /// Whether programs that it starts may too: they keep ambient capabilities alone.
+    pub inherited: bool,
+}
+
+/// What reading takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadRight {
+    /// Passing through a directory.
+    Enter,
+    /// Listing a directory and entering it.
+    List,
+    /// Reading a file.
+    Read,
 }
 
 /// A file system as far as a plan needs to know it.

@@ -2,13 +2,14 @@
 
 mod binlog;
 mod settings;
+mod space;
 
 use crate::{
     catalog::Catalog,
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::{auto_changes_form, config_names_keyring, engine_without_tool, scratch_root, unusable_scratch},
+    plan::{BackupRequest, PlanError, auto_changes_form, config_names_keyring, engine_without_tool, plan_backup},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolKind, ToolRole, UntestedSeries, Version, untested_series},
@@ -254,6 +255,12 @@ pub enum Finding {
         /// The directory.
         path: PathBuf,
     },
+    /// A full would be refused for a reason that no other finding names.
+    FullRefused {
+        /// The reason.
+        #[serde(serialize_with = "as_text")]
+        problem: Box<PlanError>,
+    },
     /// There is room.
     Space {
         /// A path on the file system.
@@ -399,7 +406,7 @@ pub fn judge(
     if let Some(server) = server {
         of_server(config, facts, server, now, catalog.ok(), &mut findings);
     }
-    space(config, facts, server, &mut findings);
+    space::of_space(config, facts, server, &mut findings);
     findings
 }
 
@@ -505,9 +512,16 @@ fn of_server(
     if !unread.is_empty() {
         findings.push(Finding::SelectMissing { tables: unread });
     }
-    if !facts.sizes.contains_key(&server.datadir) {
+    let refused = full_refused(config, facts, catalog, now);
+    let told = matches!(refused.as_deref(), Some(PlanError::Closed(_)));
+    // A dump and a clone read no files of the server.
+    if !told
+        && !facts.sizes.contains_key(&server.datadir)
+        && engine_without_tool(config, facts, server).is_none_or(|(_, _, missing)| !missing.is_empty())
+    {
         findings.push(Finding::DatadirUnreadable { path: server.datadir.clone() });
     }
+    findings.extend(refused.map(|problem| Finding::FullRefused { problem }));
     if let Some(at) = server.now {
         let seconds = (at - now).num_seconds();
         findings.push(if seconds.abs() > CLOCK_TOLERANCE { Finding::ClockSkew { seconds } } else { Finding::Clock });
@@ -521,6 +535,26 @@ fn of_server(
     }
     binlog::of_binlog(facts, server, now, catalog, findings);
     settings::of_settings(config, server, findings);
+}
+
+/// Why a full would be refused, where that is a matter of what users may read and enter.
+fn full_refused(
+    config: &Config,
+    facts: &Facts,
+    catalog: Option<&Catalog>,
+    now: DateTime<Utc>,
+) -> Option<Box<PlanError>> {
+    match plan_backup(config, catalog?, facts, now, &BackupRequest::Full).err()? {
+        error @ (PlanError::Closed(_)
+        | PlanError::ClosedToUser { .. }
+        | PlanError::NoPrivateUser { .. }
+        | PlanError::CloneOfAnother { .. }) => Some(Box::new(error)),
+        _ => None,
+    }
+}
+
+fn as_text<S: serde::Serializer>(problem: &PlanError, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(problem)
 }
 
 /// What the account needs, by the makers' word and by trial (MariaDB 10.11: RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR).
@@ -552,33 +586,4 @@ fn tables_to_read<'a>(
     let reads =
         wanted && server.family() == Family::Mysql && tool.is_some_and(|tool| tool.kind == ToolKind::Xtrabackup);
     TABLES.into_iter().filter(move |(since, _)| reads && server.version >= *since).map(|(_, table)| table)
-}
-
-fn space(config: &Config, facts: &Facts, server: Option<&ServerFacts>, findings: &mut Vec<Finding>) {
-    let scratch = match scratch_root(config, facts, &config.nfs_root) {
-        Ok(scratch) => scratch,
-        Err(error) => {
-            findings.push(Finding::NoScratch { problem: error.to_string() });
-            return;
-        }
-    };
-    if let Some(problem) = unusable_scratch(facts, &scratch) {
-        findings.push(Finding::NoScratch { problem: format!("{}: {problem}", scratch.display()) });
-        return;
-    }
-    let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map(|size| size.bytes);
-    let trees = 1 + u64::from(config.prepared.redo()) + u64::from(config.prepared.finished());
-    let mut judge = |path: &PathBuf, needed: Option<u64>| {
-        if let Some(filesystem) = facts.filesystems.get(path) {
-            let (path, free) = (path.clone(), filesystem.free);
-            findings.push(match needed.filter(|needed| free < *needed) {
-                None => Finding::Space { path, free, needed },
-                Some(needed) => Finding::SpaceLow { path, free, needed },
-            });
-        }
-    };
-    judge(&config.nfs_root, data.map(|data| data.saturating_mul(trees)));
-    if config.scratch_dir.is_some() {
-        judge(&scratch, data);
-    }
 }

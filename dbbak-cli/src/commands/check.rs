@@ -1,6 +1,6 @@
 //! `dbbak check`.
 
-use crate::{CommandError, context::Context, exit_code, hints::server_hint, output};
+use crate::{CommandError, context::Context, exit_code, hints::server_hint, output, plan_hints::plan_hints};
 use dbbak_core::{
     clock::Clock,
     setup::{Finding, Severity},
@@ -139,6 +139,7 @@ fn text(finding: &Finding) -> String {
             )
         }
         Finding::DatadirUnreadable { path } => format!("data directory: {} cannot be read", path.display()),
+        Finding::FullRefused { problem } => format!("full: {problem}"),
         Finding::Space { path, free, needed: None } => {
             format!(
                 "space: {} free in {}; how much a full needs is not known, since the size of the data is not",
@@ -233,6 +234,7 @@ fn remedy(finding: &Finding) -> Option<String> {
             "write it: [client], user, password, socket or host; then chmod 600".into()
         }
         Finding::DatadirUnreadable { .. } => "run dbbak on the server's host as a user that may read it".into(),
+        Finding::FullRefused { problem } => plan_hints(problem).join("; "),
         Finding::NoKeyring { .. } => {
             "MySQL: list mysqld.my and the component's configuration under server.keyring_files; MariaDB: give the plugin's \
              options under server.options"

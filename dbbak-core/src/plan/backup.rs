@@ -3,6 +3,7 @@
 use super::{
     Plan, PlanError, Summary, clone, dump,
     engines::{choose, form_changes},
+    not_readable,
     past::{self, InsteadOf, Unproven},
     request::BackupRequest,
     scratch::{self, Scratch},
@@ -137,6 +138,10 @@ fn by_engine(
         expected: misfit.expected,
         found: misfit.found,
     })?;
+    let datadir = config.server.datadir.as_deref().unwrap_or(&server.datadir);
+    if let Some(refusal) = not_readable::by_tool(facts, server, version.kind, datadir) {
+        return Err(PlanError::Closed(Box::new(refusal)));
+    }
     if let Some(variable) = key_in_the_clear(engine.tool().family(), server) {
         return Err(PlanError::KeyInTheClear { variable, tool: version.kind.to_string() });
     }

@@ -4,6 +4,7 @@ use super::{
     Plan, PlanError, Summary,
     backup::{binlog_dir, free_stamp, persisted, program, tool},
     keyring::keyring,
+    not_readable,
     prisoner::{Reach, custody, imprisoned, prisoner, told},
     scratch::{self, Scratch},
     server_record::server_record,
@@ -98,6 +99,9 @@ pub(super) fn plan_clone(
     let ts = free_stamp(catalog, now)?;
     let id = BackupId::full(ts);
     let Scratch { dir: scratch, same_filesystem } = scratch::backup_scratch(config, facts, root, ts)?;
+    if let Some(refusal) = gives_to.and_then(|uid| not_readable::clone_parent(facts, uid, &scratch)) {
+        return Err(PlanError::Closed(Box::new(refusal)));
+    }
     let reach = Reach {
         workdir: &scratch,
         run_dir: scratch.join("r"),

@@ -1,7 +1,9 @@
 //! Why no plan is possible.
 
 use super::{
+    not_readable::NotReadable,
     past::Unproven,
+    replay_end::ReplayEnd,
     whereabouts::{TimelineSpan, Whereabouts},
     words::{gap, role_name, spans, utc},
 };
@@ -583,16 +585,10 @@ pub enum PlanError {
         /// Where it ends.
         cut: BinlogPosition,
     },
+    /// The server's files cannot be read.
+    #[error(transparent)]
+    Closed(#[from] Box<NotReadable>),
     /// A command cannot be put together.
     #[error(transparent)]
     Command(#[from] CommandError),
-}
-
-/// The end of what can be replayed: a restore to this position keeps every transaction before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplayEnd {
-    /// The place.
-    pub position: BinlogPosition,
-    /// The timeline.
-    pub timeline: String,
 }

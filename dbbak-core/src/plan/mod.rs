@@ -23,6 +23,7 @@ mod going_on;
 mod gtid_mode;
 mod keyring;
 mod load;
+mod not_readable;
 mod origin;
 mod orphans;
 mod past;
@@ -31,6 +32,7 @@ mod private_server;
 mod ready;
 mod reindex;
 mod replay;
+mod replay_end;
 mod report;
 mod request;
 mod restore;
@@ -58,11 +60,13 @@ pub use bound::MadeFrom;
 pub use check::{Violation, check, check_resumed, check_runnable};
 pub(crate) use engines::named_tool;
 pub use engines::{EngineReport, auto_changes_form, backup_tool_suits, engine_without_tool, report_engines};
-pub use error::{PlanError, ReplayEnd};
+pub use error::PlanError;
 pub use keyring::config_names_keyring;
+pub use not_readable::{NeededFor, NotReadable, binlogs as binlogs_not_readable};
 pub use orphans::plan_orphans;
 pub use past::Unproven;
 pub use reindex::plan_reindex;
+pub use replay_end::ReplayEnd;
 pub use report::{
     CaughtUp, DurabilityReport, ExaminationReport, PassedOver, Phase, ReadyReport, ReplayProof, ReportedBackup,
     ReportedSegment, ReportedWindow, RestoreReport,

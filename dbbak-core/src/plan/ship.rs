@@ -8,6 +8,7 @@ use super::{
     Plan, PlanError, Remedy, Summary,
     backup::{program, server, tool},
     fetch::{Fetching, scratch_parent},
+    not_readable,
     request::ShipRequest,
     server_record::server_record,
     step::{ShipBinlog, Step},
@@ -46,6 +47,9 @@ pub fn plan_ship(
             });
         }
         (None, _) => {
+            if let Some(refusal) = not_readable::binlogs(facts) {
+                return Err(PlanError::Closed(Box::new(refusal)));
+            }
             return Err(PlanError::BinlogDirUnknown { problem: "set binlog_source_dir".into() });
         }
     };

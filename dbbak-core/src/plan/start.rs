@@ -2,7 +2,7 @@
 
 use super::{
     PlanError,
-    error::ReplayEnd,
+    replay_end::ReplayEnd,
     select::{Window, chain_error},
 };
 use crate::{

@@ -4,6 +4,7 @@ use super::Finding;
 use crate::{
     catalog::Catalog,
     facts::{Facts, ServerFacts, SourceBinlog},
+    plan::binlogs_not_readable,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::PathBuf;
@@ -45,7 +46,9 @@ pub(super) fn of_binlog(
         }
         None => {
             let path = server.log_bin_basename.as_ref().and_then(|base| base.parent()).map(PathBuf::from);
-            findings.push(Finding::BinlogDirUnreadable { path, problem: "it could not be read".into() });
+            let closed = binlogs_not_readable(facts).map(|refusal| refusal.to_string());
+            let problem = closed.unwrap_or_else(|| "it could not be read".into());
+            findings.push(Finding::BinlogDirUnreadable { path, problem });
             Vec::new()
         }
     };

@@ -1,6 +1,7 @@
 //! Asks the world and the store what must be known before deciding, and keeps the answers as facts.
 
 mod broken;
+mod closed;
 mod copies;
 mod crossing;
 mod cut;

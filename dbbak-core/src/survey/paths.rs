@@ -1,6 +1,6 @@
 //! Looks at paths and file systems.
 
-use super::SurveyError;
+use super::{SurveyError, closed};
 use crate::{
     catalog::Catalog,
     config::Config,
@@ -27,6 +27,7 @@ pub fn backup_paths(
 ) -> Result<(), SurveyError> {
     look_at_scratch(facts, config, catalog, probe, BACKUP_PREFIX)?;
     size_of_data(facts, probe);
+    closed::of_data(facts, config, probe);
     Ok(())
 }
 
@@ -96,6 +97,7 @@ pub fn check_paths(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Res
         facts.paths.insert(path.clone(), probe.path_state(path)?);
     }
     size_of_data(facts, probe);
+    closed::of_data(facts, config, probe);
     Ok(())
 }
 

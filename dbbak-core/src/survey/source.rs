@@ -1,6 +1,6 @@
 //! Looks at the binlogs that could be archived.
 
-use super::SurveyError;
+use super::{SurveyError, closed};
 use crate::{
     binlog::{self, FileHead},
     catalog::Catalog,
@@ -21,7 +21,7 @@ use std::{
 ///
 /// # Errors
 ///
-/// When the directory or its index file cannot be read.
+/// When the directory, its index file or a binlog cannot be read; where the right to is missing, that is a fact.
 pub fn source_binlogs(
     facts: &mut Facts,
     config: &Config,
@@ -29,6 +29,20 @@ pub fn source_binlogs(
     probe: &dyn Probe,
     rescue: Option<&Path>,
 ) -> Result<(), SurveyError> {
+    match look_at_all(facts, config, catalog, probe, rescue) {
+        Ok(source) => facts.source = source,
+        Err(error) => closed::of_binlogs(facts, probe, error)?,
+    }
+    Ok(())
+}
+
+fn look_at_all(
+    facts: &Facts,
+    config: &Config,
+    catalog: &Catalog,
+    probe: &dyn Probe,
+    rescue: Option<&Path>,
+) -> Result<Option<SourceBinlogs>, SurveyError> {
     let listed = match (&facts.server, rescue) {
         (Some(Ok(server)), None) if server.log_bin => {
             let base = server.log_bin_basename.as_ref().and_then(|base| base.parent()).map(Path::to_owned);
@@ -44,15 +58,14 @@ pub fn source_binlogs(
             None => None,
         },
     };
-    let Some((dir, listed_by_server, listed)) = listed else { return Ok(()) };
+    let Some((dir, listed_by_server, listed)) = listed else { return Ok(None) };
     let last = listed.last().map(|file| file.name.clone());
     let mut files = Vec::with_capacity(listed.len());
     for file in listed {
         let open = Some(&file.name) == last.as_ref();
         files.push(look_at(probe, catalog, &dir, file, open, rescue.is_some())?);
     }
-    facts.source = Some(SourceBinlogs { dir, listed_by_server, files });
-    Ok(())
+    Ok(Some(SourceBinlogs { dir, listed_by_server, files }))
 }
 
 /// The binlogs of a directory, without asking a server: in the order of its index file, else of the numbers in the names.

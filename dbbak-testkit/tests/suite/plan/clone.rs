@@ -3,10 +3,10 @@
 use super::{Case, exact, story, text};
 use dbbak_core::{
     config::EngineChoice,
-    facts::CloneFacts,
+    facts::{CloneFacts, OwnerFact, PrisonUser},
     model::TreeName,
-    plan::{BackupRequest, Plan, PlanError, Step, check},
-    probe::PathState,
+    plan::{BackupRequest, NeededFor, Plan, PlanError, Step, check},
+    probe::{Access, PathState},
     tools::{ToolRole, UnclonedTable, Version},
 };
 use dbbak_testkit::history::{History, Product};
@@ -68,6 +68,36 @@ fn a_clone_of_a_server_of_another_user() {
     assert_eq!(given(&of(0, true, 0).unwrap()), None);
     assert_eq!(given(&of(105, false, 105).unwrap()), None);
     assert!(matches!(of(105, false, 1000), Err(PlanError::CloneOfAnother { owner: 105, own: 1000, .. })));
+}
+
+/// The server itself is no prisoner that sees what is covered for it: a directory above the clone that is closed to it is named.
+#[test]
+fn a_clone_into_a_directory_that_the_server_cannot_reach() {
+    let of = |mode: u32| {
+        let mut case = asked_for();
+        case.facts.host.root = true;
+        let state = PathState::Directory { empty: false, mode: 0o700, owner: 105, writable: true };
+        case.facts.paths.insert(dbbak_testkit::history::DATADIR.into(), state);
+        let scratch = case.config.scratch_dir.clone().unwrap();
+        let closed = scratch.parent().unwrap().to_owned();
+        let mut prison = case.facts.prison.clone().unwrap();
+        let owner = OwnerFact { uid: 105, gid: 112 };
+        prison.user = Ok(PrisonUser { name: "mysql".into(), owner, why: "the data belong to it".into() });
+        prison.access.insert(closed.clone(), Access { owner: 0, group: 0, mode });
+        prison.screens = true;
+        case.facts.prison = Some(prison);
+        (full(&case), closed)
+    };
+    assert!(of(0o711).0.is_ok());
+    let (refused, closed) = of(0o700);
+    match refused {
+        Err(PlanError::Closed(refusal)) => {
+            assert_eq!((&refusal.path, refusal.needed_for), (&closed, NeededFor::Clone));
+            let expected = format!("the server may not enter {} as user 105: it belongs to user 0", closed.display());
+            assert!(refusal.to_string().starts_with(&expected), "{refusal}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// From another machine a private server fetches the data; the account stands in no command.

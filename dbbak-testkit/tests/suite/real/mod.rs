@@ -43,4 +43,5 @@ mod temporary;
 mod together;
 mod trial;
 mod unusable;
+mod users;
 mod xtrabackup;

@@ -1,6 +1,6 @@
 //! What helps where no plan is possible.
 
-use crate::hints::{keep_hint, keyring_hints, prepared_hints, server_hint};
+use crate::hints::{keep_hint, keyring_hints, lacking_hints, prepared_hints, server_hint};
 use dbbak_core::{
     plan::{NeededFor, NotReadable, PlanError, Whereabouts},
     tools::ToolRole,
@@ -16,6 +16,7 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("--skip-gtid leaves the transaction out, with what depends on it; or restore to before it")
         }
         PlanError::Closed(refusal) => not_readable_hints(refusal),
+        PlanError::Lacks(lack) => lacking_hints(lack.library.as_deref()),
         PlanError::NoRelay { .. } => hint("--replay auto takes the pipe there"),
         PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
         PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),

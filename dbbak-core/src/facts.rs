@@ -4,10 +4,12 @@ mod outside;
 mod past;
 mod prison;
 mod server;
+mod window;
 
 pub use outside::OutsideFact;
 pub use past::{PastFact, PastFile};
 pub use prison::{PrisonFacts, PrisonUser, lets};
+pub use window::{DemandFact, UntoldFact, UntoldOfWindow};
 
 use crate::{
     binlog::{FileHead, LogFlavor},
@@ -22,7 +24,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use crate::binlog::Untold;
+pub use crate::{binlog::Untold, model::Need};
 
 /// Everything that a survey found out for one command. What a command does not need is left empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +104,12 @@ pub struct Facts {
     /// Transactions of a restore's window that put files outside of the data directory, the first ones of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outside: Vec<OutsideFact>,
+    /// Transactions of a restore's window that name what the private server may lack, the first for each name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub demands: Vec<DemandFact>,
+    /// What no log tells of a restore's window.
+    #[serde(default, skip_serializing_if = "UntoldOfWindow::is_empty")]
+    pub untold: UntoldOfWindow,
     /// Whether the server's data directory came from a restore; looked at before a backup alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<RestoredFact>,
@@ -414,29 +422,6 @@ pub struct EdgeFact {
     pub jump_count: u64,
     /// The first file that was looked through for them, where that is not the window's first.
     pub jumps_from: Option<BinlogName>,
-    /// Transactions of the window that hold something which no log tells, in the same files; at most ten are kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub untold: Vec<UntoldFact>,
-    /// How many there are.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub untold_count: u64,
-}
-
-/// A transaction of which the log does not tell what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UntoldFact {
-    /// Where it begins.
-    pub at: BinlogPosition,
-    /// Its GTID, where the log has one.
-    pub gtid: Option<String>,
-    /// The tables that it names, as `database.table`.
-    pub tables: Vec<String>,
-    /// What the log does not tell.
-    pub what: Untold,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// A place at which the times of transactions go back.
@@ -553,6 +538,8 @@ impl Facts {
             past: None,
             prison: None,
             outside: Vec::new(),
+            demands: Vec::new(),
+            untold: UntoldOfWindow::default(),
             restored: None,
             broken: Vec::new(),
             standing: Standing::default(),

@@ -15,17 +15,21 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreRequest, Selection, ShipRequest,
-        Summary, backup_tool_suits, check, check_resumed, family_of, named_tool, parent_of, pinned, plan_backup,
-        plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim, select,
+        Summary, Window, backup_tool_suits, check, check_resumed, family_of, named_tool, parent_of, pinned,
+        plan_backup, plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim,
+        select,
     },
     probe::Probe,
     record::RecordError,
     setup::{Finding, judge},
     store::{LockRequest, LockScope, Operation, Session, Store, StoreError, StoreFile, StoreKey, StoreReader, layout},
     survey::{self, SurveyError},
-    tools::{Family, ToolRole},
+    tools::{Family, Held, Holdings, ToolRole},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -272,7 +276,7 @@ impl Planning<'_> {
             survey::edges(&mut facts, self.store, &catalog, &timeline, (from.as_ref(), &at), goal.as_ref())?;
         }
         if let Some(window) = &selection.window {
-            facts.outside = survey::outside(self.store, &window.spans());
+            self.look_through(window, &selection, &mut facts);
         }
         let family = selection.chain.first().and_then(|full| family_of(full));
         let is_dump = selection.chain.first().is_some_and(|full| full.entry.engine.as_deref() == Some("dump"));
@@ -297,6 +301,18 @@ impl Planning<'_> {
             Some(violation) => Err(RunError::Broken(violation)),
             None => Ok(resumed),
         }
+    }
+
+    /// Looks through a window for what its plan must tell.
+    fn look_through(&self, window: &Window<'_>, selection: &Selection<'_>, facts: &mut Facts) {
+        let family = selection.chain.first().and_then(|full| family_of(full)).unwrap_or(Family::Mariadb);
+        let last = selection.chain.last().and_then(|last| facts.stored.get(&last.id.to_string()));
+        let none = BTreeMap::new();
+        let variables = last.map_or(&none, |stored| &stored.variables);
+        let holdings = Holdings::of(family, variables, &self.config.server.options);
+        let doubtful = |need, name: &str| holdings.holds(need, name) != Held::Yes;
+        let found = survey::window(self.store, &window.spans(), &doubtful);
+        (facts.outside, facts.demands, facts.untold) = (found.outside, found.demands, found.untold);
     }
 
     /// Chooses chain and window. Whether a backup's coordinates are a transaction boundary is looked up for the one that

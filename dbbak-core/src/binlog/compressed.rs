@@ -1,11 +1,10 @@
 //! Opens what servers compress in a binlog: whole transactions (MySQL), statements and rows (MariaDB).
 
 use super::decode::{Content, decode};
-use super::directories::Outside;
 use super::header::event_type;
 use super::reader::{EventReader, Frame};
 use super::source::{ReadSource, Source};
-use super::statement::{StatementKind, classify, read_statement};
+use super::statement::{ReadStatement, StatementKind, classify, read_statement};
 use super::table_maps::KnownMaps;
 use super::tables::Contents;
 use super::transaction::EndKind;
@@ -132,8 +131,8 @@ fn read_events(input: &mut dyn Read, known: &mut KnownMaps) -> Option<Payload> {
     }
 }
 
-/// Reads the text of MariaDB's compressed query, cut as any statement, and where it puts files.
-pub(super) fn open_statement<S: Source + Read>(body: &mut S) -> Option<(String, Option<Outside>)> {
+/// Reads the statement of MariaDB's compressed query.
+pub(super) fn open_statement<S: Source + Read>(body: &mut S) -> Option<ReadStatement> {
     let mut source = open(body)?;
     read_statement(&mut source)
 }

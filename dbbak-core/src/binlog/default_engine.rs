@@ -13,14 +13,14 @@ use std::collections::HashSet;
 
 /// The tables of a log that were made without naming an engine, and not written to yet.
 #[derive(Debug, Default)]
-pub struct DefaultEngines {
+pub(super) struct DefaultEngines {
     made: HashSet<(String, String)>,
 }
 
 impl DefaultEngines {
     /// Takes the next transaction of the log. Tells where it is the first one that writes to such a table, and that has no
     /// transactions.
-    pub fn see(&mut self, transaction: &Transaction) -> Option<Untold> {
+    pub(super) fn see(&mut self, transaction: &Transaction) -> Option<Untold> {
         for change in transaction.tables.iter().filter(|change| change.ddl.is_some()) {
             let table = (change.database.clone(), change.table.clone());
             if change.ddl == Some(DdlKind::CreateTable) && transaction.statement.as_deref().is_some_and(leaves_engine) {

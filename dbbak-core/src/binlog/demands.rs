@@ -1,6 +1,7 @@
 //! Finds out which storage engines and authentication plugins a logged statement names.
 
 use super::directories::{Token, Tokens};
+use crate::model::Need;
 
 /// Engines that a server may lack, by the names that a statement has for them. A column may be named `engine`: only one of these names
 /// is taken for an engine's where no sign of equality stands before it.
@@ -41,6 +42,15 @@ pub(crate) struct Demands {
     pub(crate) logins: Vec<String>,
     /// Whether the text was cut off before the place where an engine would be named.
     pub(crate) cut: bool,
+}
+
+impl Demands {
+    /// Each need with its name; that of any engine has none.
+    pub(crate) fn needs(self) -> impl Iterator<Item = (Need, String)> {
+        let engines = self.engines.into_iter().map(|name| (Need::Engine, name));
+        let logins = self.logins.into_iter().map(|name| (Need::Login, name));
+        engines.chain(logins).chain(self.cut.then(|| (Need::AnyEngine, String::new())))
+    }
 }
 
 /// What a statement names; `whole`: the text was not cut off.

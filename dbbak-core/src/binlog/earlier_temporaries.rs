@@ -8,14 +8,14 @@ use std::collections::HashSet;
 /// A session may have a temporary table open when a backup is taken, which no backup holds. Its statements in the window
 /// would be applied to the permanent table of that name, where there is one.
 #[derive(Debug, Default)]
-pub struct EarlierTemporaries {
+pub(super) struct EarlierTemporaries {
     open: HashSet<(u32, String, String)>,
 }
 
 impl EarlierTemporaries {
     /// Takes the next transaction of the window. Tells where it depends on a temporary table of its session, and the session
     /// has made none in the window.
-    pub fn see(&mut self, transaction: &Transaction) -> Option<Untold> {
+    pub(super) fn see(&mut self, transaction: &Transaction) -> Option<Untold> {
         let session = transaction.session.as_ref()?;
         let had_one = self.open.iter().any(|(thread, ..)| *thread == session.thread);
         for temporary in &session.temporary {

@@ -3,6 +3,7 @@
 use super::ddl::{self, Named};
 use super::directories::{Outside, may_put_files, puts_outside};
 use super::source::Source;
+use super::untold::{Untold, may_be_untold, untold};
 use std::fmt;
 
 /// The most bytes of a statement that are kept.
@@ -27,6 +28,27 @@ pub(super) struct QueryEvent {
     pub(super) text: String,
     /// Where the whole statement puts files, if that is outside of the data directory.
     pub(super) outside: Option<Outside>,
+    /// What the log does not tell of the whole statement.
+    pub(super) untold: Option<Untold>,
+}
+
+/// A statement as it is read out of an event's body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ReadStatement {
+    /// The text, cut to [`STATEMENT_CAP`].
+    pub(super) text: String,
+    /// Where the whole of it puts files, if that is outside of the data directory.
+    pub(super) outside: Option<Outside>,
+    /// What the log does not tell of it, as far as it is looked through.
+    pub(super) untold: Option<Untold>,
+}
+
+impl QueryEvent {
+    /// Takes the statement that was read.
+    pub(super) fn take(&mut self, statement: ReadStatement) {
+        let ReadStatement { text, outside, untold } = statement;
+        (self.text, self.outside, self.untold) = (text, outside, untold);
+    }
 }
 
 /// What a statement means for the transaction that it stands in.
@@ -92,7 +114,7 @@ impl fmt::Display for XaId {
 pub(super) fn parse_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;
     finish_query(body, &mut event, status)?;
-    (event.text, event.outside) = read_statement(body)?;
+    event.take(read_statement(body)?);
     Some(event)
 }
 
@@ -113,7 +135,7 @@ pub(super) fn parse_load_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     // File id, where its name stands in the statement, how duplicates are handled.
     body.skip(4 + 4 + 4 + 1)?;
     finish_query(body, &mut event, status)?;
-    event.text = read_text(body)?;
+    event.take(read_statement(body)?);
     Some(event)
 }
 
@@ -137,8 +159,15 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
     let database = usize::from(body.u8()?);
     let error_code = body.u16()?;
     let status = u64::from(body.u16()?);
-    let event =
-        QueryEvent { thread, own: false, database: String::new(), error_code, text: String::new(), outside: None };
+    let event = QueryEvent {
+        thread,
+        own: false,
+        database: String::new(),
+        error_code,
+        text: String::new(),
+        outside: None,
+        untold: None,
+    };
     Some((event, Lengths { database, status }))
 }
 
@@ -149,13 +178,13 @@ fn finish_query<S: Source>(body: &mut S, event: &mut QueryEvent, lengths: Length
     body.skip(1)
 }
 
-/// Reads what is left of a body as a statement: its text, cut to [`STATEMENT_CAP`], and where the whole of it puts files, if that
-/// is outside of the data directory.
-pub(super) fn read_statement<S: Source>(body: &mut S) -> Option<(String, Option<Outside>)> {
+/// Reads what is left of a body as a statement, of which the text is cut and the whole is looked through.
+pub(super) fn read_statement<S: Source>(body: &mut S) -> Option<ReadStatement> {
     let text = read_text(body)?;
-    if body.remaining() == 0 || !may_put_files(&text) {
+    if body.remaining() == 0 {
         let outside = puts_outside(&text);
-        return Some((text, outside));
+        let untold = Some(&text).filter(|text| may_be_untold(text)).and_then(|text| untold(text));
+        return Some(ReadStatement { text, outside, untold });
     }
     // The cut may have left a part of a character.
     let mut whole = text.clone().into_bytes();
@@ -163,8 +192,11 @@ pub(super) fn read_statement<S: Source>(body: &mut S) -> Option<(String, Option<
         let count = usize::try_from(body.remaining()).unwrap_or(STATEMENT_CAP).min(STATEMENT_CAP);
         whole.extend_from_slice(body.chunk(count)?);
     }
-    let outside = puts_outside(&String::from_utf8_lossy(&whole));
-    Some((text, outside.or_else(|| (body.remaining() > 0).then_some(Outside::Unread))))
+    let whole = String::from_utf8_lossy(&whole);
+    let cut = body.remaining() > 0;
+    let outside = may_put_files(&text).then(|| puts_outside(&whole).or_else(|| cut.then_some(Outside::Unread)));
+    let untold = Some(&whole).filter(|whole| may_be_untold(whole)).and_then(|whole| untold(whole));
+    Some(ReadStatement { text, outside: outside.flatten(), untold })
 }
 
 /// Reads what is left of a body as text, cut to [`STATEMENT_CAP`].

@@ -11,6 +11,7 @@ use super::session::SessionTables;
 use super::source::Source;
 use super::statement::QueryEvent;
 use super::table_maps::TableMap;
+use super::untold::{Untold, changes_rows_behind_settings, selects};
 use std::{io::Read, rc::Rc};
 
 /// What a transaction does to one table.
@@ -141,6 +142,10 @@ pub(super) struct Contents {
     pub(super) session: Option<SessionTables>,
     /// Where the first statement that does so puts files outside of the data directory.
     pub(super) outside: Option<Outside>,
+    /// What the log does not tell of the first statement of which that is so.
+    pub(super) untold: Option<Untold>,
+    /// Whether a logged statement writes rows.
+    pub(super) by_statement: bool,
     /// The table maps of the statement, ordered by the table's number.
     maps: Vec<Mapped>,
     /// Changes of transactions before, for their memory alone.
@@ -236,6 +241,14 @@ impl Contents {
         if self.outside.is_none() {
             self.outside.clone_from(&query.outside);
         }
+        self.untold = self.untold.or(query.untold);
+        // What is no definition is a change of rows, or calls something that may be one.
+        self.by_statement |= match named.action {
+            Action::Ddl(DdlKind::CreateTable) => selects(&query.text),
+            Action::Ddl(DdlKind::Account) => changes_rows_behind_settings(&query.text),
+            Action::Ddl(_) => false,
+            Action::Dml(_) | Action::Unknown => true,
+        };
         let session = self.session.get_or_insert_with(|| SessionTables::of(query.thread));
         session.partial |= named.partial || session.thread != query.thread;
         session.own |= query.own;
@@ -284,6 +297,9 @@ impl Contents {
         }
         self.more_tables |= inner.more_tables;
         self.has_rows |= inner.has_rows;
+        self.by_statement |= inner.by_statement;
+        self.untold = self.untold.or(inner.untold);
+        self.outside = self.outside.take().or(inner.outside);
         // A compressed transaction holds all of its statements: nothing stands beside it.
         self.session = self.session.take().or(inner.session);
         if let Some(text) = &inner.statement {

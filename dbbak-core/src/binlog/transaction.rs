@@ -10,6 +10,7 @@ use super::header::EventHeader;
 use super::session::SessionTables;
 use super::statement::{QueryEvent, StatementKind, XaId, classify};
 use super::tables::{Contents, TableChange};
+use super::untold::Untold;
 use crate::model::Gtid;
 
 /// One transaction of a binlog, or one statement that stands for itself.
@@ -52,6 +53,11 @@ pub struct Transaction {
     /// Where a statement of it puts files, if that is outside of a server's data directory. Not known of a transaction that comes from
     /// an index.
     pub outside: Option<Outside>,
+    /// What the log does not tell of a statement of it. Not known of a transaction that comes from an index.
+    pub untold: Option<Untold>,
+    /// Whether a logged statement of it writes rows, or calls something that may: what came of it is in no log. Not known of a
+    /// transaction that comes from an index.
+    pub by_statement: bool,
 }
 
 /// When a transaction happened, as far as the log says. Stamps are the servers' own clocks', a client may have set them.
@@ -370,6 +376,8 @@ impl Open {
             server_id: self.server_id,
             session: self.contents.session.take(),
             outside: self.contents.outside.take(),
+            untold: self.contents.untold,
+            by_statement: self.contents.by_statement,
         };
         (transaction, self.contents.emptied())
     }

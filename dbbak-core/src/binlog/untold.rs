@@ -1,5 +1,6 @@
 //! Finds statements that do something of which the log does not say what came of it.
 
+use super::blank::skip_blank;
 use serde::{Deserialize, Serialize};
 
 /// Something that a log does not tell of a statement that it holds.
@@ -22,19 +23,83 @@ pub enum Untold {
     Times,
     /// A tablespace was discarded or imported: its file is in no log.
     Tablespace,
+    /// A routine was created: a server grants the right to execute and to alter it to whoever did that, if he had none, and no log
+    /// says who did.
+    RoutineGrants,
 }
 
 /// Functions that give another value each time, and whose value no log holds.
 const EACH_TIME: &[&str] = &["UUID", "UUID_V4", "UUID_V7", "UUID_SHORT", "SYS_GUID", "RANDOM_BYTES", "LOAD_FILE"];
 
-/// What the log does not tell of a statement, if something.
-pub fn untold(statement: &str) -> Option<Untold> {
+/// Words without which there is nothing that the log does not tell: a statement that changes rows needs one of them.
+const NEEDED: [&str; 15] = [
+    "UUID",
+    "SYS_GUID",
+    "SYSDATE",
+    "SYSTEM_USER",
+    "SESSION_USER",
+    "SLEEP",
+    "RANDOM_BYTES",
+    "ROW_COUNT",
+    "RELEASE_",
+    "LOAD_FILE",
+    "USER",
+    "CURRENT_",
+    "FOUND_ROWS",
+    "GET_LOCK",
+    "IS_",
+];
+
+/// Whether a statement has to be looked at by [`untold`]: cheap, since every logged statement is asked so.
+pub(super) fn may_be_untold(statement: &str) -> bool {
+    let bytes = statement.as_bytes();
+    let starts = |at: usize| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let with = |word: &&str| rest.len() >= word.len() && rest[..word.len()].eq_ignore_ascii_case(word.as_bytes());
+        NEEDED.iter().any(with)
+    };
+    let mut before = b' ';
+    for (at, byte) in bytes.iter().enumerate() {
+        let begins = !(before.is_ascii_alphanumeric() || before == b'_' || before == b'$');
+        let candidate = matches!(byte.to_ascii_uppercase(), b'U' | b'S' | b'R' | b'L' | b'C' | b'F' | b'G' | b'I');
+        if (before == b'@' && *byte == b'@') || (begins && candidate && starts(at)) {
+            return true;
+        }
+        before = *byte;
+    }
+    // What an ALTER says of tablespaces and new columns needs none of the words, nor does a CREATE; MariaDB has one behind SET STATEMENT too.
+    let start = skip_blank(statement).as_bytes();
+    let begins = |word: &str| start.len() >= word.len() && start[..word.len()].eq_ignore_ascii_case(word.as_bytes());
+    begins("ALTER") || begins("SET") || begins("CREATE")
+}
+
+/// The words of a statement without the `SET STATEMENT variable = value FOR` that may stand before one of MariaDB.
+fn words_behind_settings(statement: &str) -> Vec<(String, bool)> {
     let mut words = words_of(statement);
-    // `SET STATEMENT variable = value FOR` stands before a statement of MariaDB.
     if words.len() > 2 && words[0].0 == "SET" && words[1].0 == "STATEMENT" {
         let from = words.iter().position(|(word, _)| word == "FOR").map_or(words.len(), |place| place + 1);
         words.drain(..from);
     }
+    words
+}
+
+/// Whether a `CREATE TABLE` fills the table from a SELECT.
+pub(super) fn selects(statement: &str) -> bool {
+    words_of(statement).iter().any(|(word, _)| word == "SELECT" || word == "VALUES")
+}
+
+/// Whether a statement that begins with SET runs one that changes rows.
+pub(super) fn changes_rows_behind_settings(statement: &str) -> bool {
+    let words = words_behind_settings(statement);
+    words.first().is_some_and(|(word, _)| CHANGES.contains(&word.as_str()))
+}
+
+/// Verbs of statements that change rows, or call something that may.
+const CHANGES: [&str; 9] = ["INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "SELECT", "CALL", "DO"];
+
+/// What the log does not tell of a statement, if something.
+pub fn untold(statement: &str) -> Option<Untold> {
+    let words = words_behind_settings(statement);
     let has = |word: &str| words.iter().any(|(found, _)| found == word);
     let calls = |names: &[&str]| words.iter().any(|(found, called)| *called && names.contains(&found.as_str()));
     match words.first().map(|(word, _)| word.as_str())? {
@@ -61,8 +126,11 @@ pub fn untold(statement: &str) -> Option<Untold> {
             calls(&["SYSDATE"]).then_some(Untold::NewTimes)
         }
         // `CREATE TABLE ... SELECT`, a call of a function, and what a procedure has executed.
-        "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "LOAD" | "WITH" | "SELECT" | "CREATE" => {
-            if words[0].0 == "CREATE" && !(has("TABLE") && has("SELECT")) {
+        verb if verb == "CREATE" || CHANGES.contains(&verb) => {
+            if verb == "CREATE" && makes_routine(&words) {
+                return Some(Untold::RoutineGrants);
+            }
+            if verb == "CREATE" && !(has("TABLE") && has("SELECT")) {
                 return None;
             }
             if calls(EACH_TIME) || of_session(&words) {
@@ -74,10 +142,33 @@ pub fn untold(statement: &str) -> Option<Untold> {
     }
 }
 
+/// Whether a CREATE makes a routine, and no loadable function.
+fn makes_routine(words: &[(String, bool)]) -> bool {
+    const OTHERS: [&str; 7] = ["TABLE", "VIEW", "TRIGGER", "EVENT", "USER", "ROLE", "SEQUENCE"];
+    let is = |names: &'static [&str]| move |(word, _): &&(String, bool)| names.contains(&word.as_str());
+    let routines: &[&str] = &["PROCEDURE", "FUNCTION", "PACKAGE"];
+    let about = words.iter().position(|word| is(routines)(&word) || OTHERS.contains(&word.0.as_str()));
+    let Some(about) = about.filter(|about| is(routines)(&&words[*about])) else { return false };
+    // `CREATE FUNCTION name RETURNS type SONAME 'library'` has no body.
+    !words[about..].iter().take(8).any(|(word, _)| word == "SONAME")
+}
+
 /// Whether a statement asks for what only its session or its server has, and no log holds: who runs it, what it did last, a
 /// system variable.
 fn of_session(words: &[(String, bool)]) -> bool {
-    const CALLED: &[&str] = &["USER", "SESSION_USER", "SYSTEM_USER", "ROW_COUNT", "FOUND_ROWS"];
+    const CALLED: &[&str] = &[
+        "USER",
+        "SESSION_USER",
+        "SYSTEM_USER",
+        "ROW_COUNT",
+        "FOUND_ROWS",
+        "GET_LOCK",
+        "RELEASE_LOCK",
+        "RELEASE_ALL_LOCKS",
+        "IS_FREE_LOCK",
+        "IS_USED_LOCK",
+        "SLEEP",
+    ];
     // A table may have such a name, with its columns in parentheses behind it.
     const BEFORE_TABLES: &[&str] =
         &["INTO", "INSERT", "IGNORE", "REPLACE", "TABLE", "EXISTS", "UPDATE", "FROM", "JOIN"];
@@ -191,10 +282,36 @@ mod tests {
             ("INSERT INTO t SELECT CURRENT_USER, @@datadir", Untold::Values),
             ("INSERT INTO t VALUES (SYSDATE(6))", Untold::Times),
             ("UPDATE t SET a = @@socket", Untold::Values),
+            ("INSERT INTO t VALUES (GET_LOCK('a', 1))", Untold::Values),
+            ("CREATE DEFINER=`u`@`%` PROCEDURE a.p() SELECT 1", Untold::RoutineGrants),
+            ("CREATE OR REPLACE AGGREGATE FUNCTION f(x INT) RETURNS INT RETURN UUID()", Untold::RoutineGrants),
+            ("CREATE DEFINER=`u`@`%` PACKAGE BODY a.p AS x INT; END", Untold::RoutineGrants),
+            ("UPDATE t SET a = sleep(0.1), b = IS_FREE_LOCK('a')", Untold::Values),
+            ("SET STATEMENT max_statement_time=9 FOR ALTER TABLE t IMPORT TABLESPACE", Untold::Tablespace),
             ("/*!40000 REPLACE */ INTO t SELECT LOAD_FILE('/x')", Untold::Values),
         ] {
             assert_eq!(untold(statement), Some(wanted), "{statement}");
+            assert!(may_be_untold(statement), "{statement}");
         }
+    }
+
+    #[test]
+    fn only_what_may_say_something_is_looked_at() {
+        for statement in ["INSERT INTO t VALUES (1, 'visit us', 2)", "UPDATE t SET c = 1 WHERE fuuid = 3", "", "@", "I"]
+        {
+            assert!(!may_be_untold(statement), "{statement}");
+        }
+        for (statement, wanted) in [
+            ("CREATE TABLE t (a INT)", false),
+            ("CREATE TABLE t (a INT COMMENT 'SELECT')", false),
+            ("CREATE TABLE t AS SELECT 1", true),
+            ("CREATE TABLE t VALUES ROW(1)", true),
+        ] {
+            assert_eq!(selects(statement), wanted, "{statement}");
+        }
+        assert!(changes_rows_behind_settings("SET STATEMENT a=1 FOR UPDATE t SET b = 2"));
+        assert!(!changes_rows_behind_settings("SET STATEMENT a=1 FOR ALTER TABLE t ADD b INT"));
+        assert!(!changes_rows_behind_settings("SET PASSWORD FOR a = 'x'"));
     }
 
     #[test]
@@ -212,6 +329,10 @@ mod tests {
             "INSERT INTO t VALUES ('UUID()') # UUID()",
             "CREATE TABLE t (u VARCHAR(90) DEFAULT CURRENT_USER())",
             "CREATE DEFINER=CURRENT_USER VIEW v AS SELECT 1",
+            "CREATE FUNCTION f RETURNS INTEGER SONAME 'udf.so'",
+            "CREATE DEFINER=`u`@`%` TRIGGER t BEFORE INSERT ON a FOR EACH ROW CALL procedure_of()",
+            "ALTER PROCEDURE p COMMENT 'x'",
+            "DROP PROCEDURE p",
             "INSERT INTO user (a) VALUES (@a, '@@x')",
             "SET STATEMENT max_statement_time=9 FOR INSERT INTO t VALUES (1)",
             "BEGIN",

@@ -6,8 +6,12 @@ use super::{
     landmarks::{Landmarks, Marks},
     proof::ExpectedLog,
     unpack::unpack_file,
+    untold::UntoldLook,
 };
-use crate::{plan::UnpackBinlogs, store::StoreReader};
+use crate::{
+    plan::{UnpackBinlogs, UntoldOfWindow},
+    store::StoreReader,
+};
 use std::{
     sync::{
         Arc,
@@ -22,6 +26,7 @@ use std::{
 pub(super) struct Unpacking {
     pub(super) step: UnpackBinlogs,
     expected: ExpectedLog,
+    untold: UntoldLook,
     batch: usize,
     /// What stands in the first batch, until somebody takes it.
     first: Option<Marks>,
@@ -41,7 +46,8 @@ impl Unpacking {
         super::files::create_private_dir(&step.dir)?;
         let landmarks = Landmarks::new(&step.skip, step.done_until.clone());
         let expected = ExpectedLog::create(&step.expected_list, landmarks)?;
-        let mut unpacking = Unpacking { step: step.clone(), expected, batch: 0, first: None };
+        let mut unpacking =
+            Unpacking { step: step.clone(), expected, untold: UntoldLook::default(), batch: 0, first: None };
         unpacking.first = unpacking.next(store, reporter)?;
         Ok(unpacking)
     }
@@ -57,7 +63,7 @@ impl Unpacking {
         let Some(size) = sizes.get(self.batch) else { return Ok(None) };
         let before: usize = sizes.iter().take(self.batch).sum();
         for place in before..before + size {
-            unpack_file(&self.step, place, store, &mut self.expected, reporter)?;
+            unpack_file(&self.step, place, store, (&mut self.expected, &mut self.untold), reporter)?;
         }
         self.batch += 1;
         let marks = self.expected.end_batch()?;
@@ -77,6 +83,11 @@ impl Unpacking {
     /// What was noted of the whole window.
     pub(super) fn landmarks(&self) -> &Landmarks {
         self.expected.landmarks()
+    }
+
+    /// What no log tells of the window.
+    pub(super) fn untold(&self) -> &UntoldOfWindow {
+        self.untold.found()
     }
 
     /// How many transactions the window holds.

@@ -1,12 +1,8 @@
 //! Refuses a batch of a window whose statements name what the private server lacks: it would make another table of them, or stop.
 
-use super::{
-    error::ExecuteError,
-    examine::Examiner,
-    landmarks::{Lack, Marks},
-    running::Running,
-};
+use super::{error::ExecuteError, examine::Examiner, landmarks::Marks, running::Running};
 use crate::{
+    model::Need,
     plan::Replay,
     tools::{ASK_PLUGINS, ActivePlugins},
 };
@@ -45,20 +41,20 @@ impl<'a> Lacking<'a> {
     pub(super) fn check(&self, batch: &Marks) -> Result<(), ExecuteError> {
         let Some(active) = &self.active else { return Ok(()) };
         let source = self.source;
-        for (lack, name, transaction) in &batch.demands {
-            let lacked = match lack {
-                Lack::Engine => (!active.has_engine(name)).then_some(("storage engine", name.as_str())),
-                Lack::Login => (!active.has_login(name)).then_some(("authentication plugin", name.as_str())),
-                Lack::AnyEngine => {
+        for (need, name, transaction) in &batch.demands {
+            let lacked = match need {
+                Need::Engine => (!active.has_engine(name)).then_some(name.as_str()),
+                Need::Login => (!active.has_login(name)).then_some(name.as_str()),
+                Need::AnyEngine => {
                     let engine =
                         source.iter().find(|(name, library)| library.starts_with("ha_") && !active.has_engine(name));
-                    engine.map(|(name, _)| ("storage engine", name.as_str()))
+                    engine.map(|(name, _)| name.as_str())
                 }
             };
-            if let Some((what, name)) = lacked {
+            if let Some(name) = lacked {
                 let library = source.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
                 return Err(ExecuteError::Lacks {
-                    what,
+                    what: need.words(),
                     name: name.to_owned(),
                     transaction: transaction.clone(),
                     library: library.map(|(_, library)| library.clone()),

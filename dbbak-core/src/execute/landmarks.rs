@@ -3,7 +3,7 @@
 use super::origins::Origins;
 use crate::{
     binlog::{EndKind, Transaction, defines_event, demands},
-    model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet},
+    model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet, Need},
     store::BinlogEntry,
     tools::xa_name,
 };
@@ -20,7 +20,7 @@ pub(super) struct Landmarks {
     /// What stands in the batch that is being read.
     batch: Marks,
     /// What the window's statements name that a server may lack, in upper case.
-    named: BTreeSet<(Lack, String)>,
+    named: BTreeSet<(Need, String)>,
     /// The transaction that was left out last.
     skipped: Option<Gtid>,
     /// MariaDB: the transactions that the server's own applier must not apply.
@@ -114,21 +114,10 @@ pub(super) struct Marks {
     /// Why a replay that dies in this batch or a later one cannot go on.
     pub(super) hindrance: Option<String>,
     /// What its statements name that a server may lack: name, and the first transaction that does.
-    pub(super) demands: Vec<(Lack, String, String)>,
+    pub(super) demands: Vec<(Need, String, String)>,
     /// The files that MySQL may cut off or remove while it looks through them: those that prepare an XA transaction under a name that was
     /// used before, and a last one of single statements.
     pub(super) may_be_cut: BTreeSet<BinlogName>,
-}
-
-/// What a server may lack that a statement names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lack {
-    /// A storage engine.
-    Engine,
-    /// An authentication plugin.
-    Login,
-    /// Any storage engine: the statement is too long to be read to its end.
-    AnyEngine,
 }
 
 /// What a dead replay had done.
@@ -254,13 +243,10 @@ impl Landmarks {
     fn note_demands(&mut self, file: &BinlogName, transaction: &Transaction) {
         let Some(statement) = transaction.statement.as_deref().filter(|_| transaction.error_code == 0) else { return };
         let found = demands(statement, statement.len() < SURELY_WHOLE);
-        let engines = found.engines.into_iter().map(|name| (Lack::Engine, name));
-        let logins = found.logins.into_iter().map(|name| (Lack::Login, name));
-        let any = found.cut.then(|| (Lack::AnyEngine, String::new()));
-        for (lack, name) in engines.chain(logins).chain(any) {
-            if self.named.insert((lack, name.to_ascii_uppercase())) {
+        for (need, name) in found.needs() {
+            if self.named.insert((need, name.to_ascii_uppercase())) {
                 let gtid = transaction.gtid.as_ref().map(|gtid| format!("{gtid} at ")).unwrap_or_default();
-                self.batch.demands.push((lack, name, format!("{gtid}{file}:{}", transaction.start)));
+                self.batch.demands.push((need, name, format!("{gtid}{file}:{}", transaction.start)));
             }
         }
     }
@@ -359,6 +345,8 @@ mod tests {
             server_id: 0,
             session: None,
             outside: None,
+            untold: None,
+            by_statement: false,
         }
     }
 

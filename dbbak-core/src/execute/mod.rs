@@ -57,6 +57,7 @@ mod ties;
 mod tree;
 mod tree_owner;
 mod unpack;
+mod untold;
 mod walk;
 
 pub use error::ExecuteError;

@@ -3,7 +3,7 @@
 use super::tree::TreeListing;
 use crate::{
     model::{BinlogCoordinates, BinlogName, Lsn, MariadbGtidState, TreeName},
-    plan::{Carried, CaughtUp, ExaminationReport, Phase, ReplayProof},
+    plan::{Carried, CaughtUp, ExaminationReport, Phase, ReplayProof, UntoldOfWindow},
     store::{BinlogEntry, Digest, KeyPart, PitrState},
     tools::{GaleraInfo, SlaveInfo, TablespaceIds},
 };
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub indexed: Vec<IndexedBinlog>,
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// What no log tells of the window that was replayed.
+    pub untold: UntoldOfWindow,
     /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
     pub binlog_state: Option<MariadbGtidState>,
     /// What was caught up from living sources.
@@ -54,6 +56,7 @@ impl Outcome {
             purged: _,
             indexed: _,
             replay,
+            untold,
             binlog_state,
             examination,
             caught_up,
@@ -61,6 +64,7 @@ impl Outcome {
         } = self;
         Carried {
             replay: replay.clone(),
+            untold: untold.clone(),
             binlog_state: binlog_state.clone(),
             examination: examination.clone(),
             caught_up: caught_up.clone(),
@@ -69,8 +73,8 @@ impl Outcome {
 
     /// What the steps of a dead run have found out.
     pub fn taking_over(carried: Carried) -> Self {
-        let Carried { replay, binlog_state, examination, caught_up } = carried;
-        Outcome { replay, binlog_state, examination, caught_up, ..Outcome::default() }
+        let Carried { replay, untold, binlog_state, examination, caught_up } = carried;
+        Outcome { replay, untold, binlog_state, examination, caught_up, ..Outcome::default() }
     }
 }
 
@@ -130,6 +134,7 @@ mod tests {
         }
         let outcome = Outcome {
             replay: Some(ReplayProof { transactions: 3, went_on: None }),
+            untold: UntoldOfWindow { count: 3, ..UntoldOfWindow::default() },
             binlog_state: Some(state),
             examination: Some(ExaminationReport::default()),
             ..Outcome::default()

@@ -128,6 +128,8 @@ mod tests {
             server_id: 0,
             session: None,
             outside: None,
+            untold: None,
+            by_statement: false,
         })
     }
 

@@ -73,6 +73,8 @@ mod tests {
             server_id: 0,
             session: Some(SessionTables { thread, partial: false, own: false, temporary: temporary.to_vec() }),
             outside: None,
+            untold: None,
+            by_statement: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Takes binlogs out of the archive while verifying them, and notes what a replay of them must log.
 
-use super::{Event, Reporter, error::ExecuteError, files, origins::Origins, proof::ExpectedLog};
+use super::{Event, Reporter, error::ExecuteError, files, origins::Origins, proof::ExpectedLog, untold::UntoldLook};
 use crate::{
     binlog::{self, FileHead, Outside, Transaction},
     model::BinlogName,
@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-/// Unpacks one of a window's files and notes its transactions in `expected`.
+/// Unpacks one of a window's files, notes its transactions in `expected`, and in `untold` what no log tells of them.
 ///
 /// # Errors
 ///
@@ -22,7 +22,7 @@ pub(super) fn unpack_file(
     step: &UnpackBinlogs,
     place: usize,
     store: &dyn StoreReader,
-    expected: &mut ExpectedLog,
+    (expected, untold): (&mut ExpectedLog, &mut UntoldLook),
     reporter: &dyn Reporter,
 ) -> Result<(), ExecuteError> {
     let names = step.names();
@@ -40,6 +40,7 @@ pub(super) fn unpack_file(
             if !skipped {
                 stays_inside(step, &entry.name, transaction, reporter)?;
             }
+            untold.see(&step.told, (&entry.name, transaction), skipped, reporter);
             expected.note(name, transaction)
         })?;
     if let Some(copy) = step.copies.get(place) {

@@ -312,6 +312,7 @@ impl<'a> Walk<'a> {
         };
         let (window, ended) = replay::run_replay(step, window, self.effects.store, &self.running())?;
         self.outcome.binlog_state = window.landmarks().state.clone();
+        self.outcome.untold = window.untold().clone();
         self.ended(ended);
         files::remove_tree(&step.server.log_dir)?;
         let went_on = step.going_on.clone();

@@ -539,6 +539,9 @@ pub enum PlanError {
         /// What lies below it.
         needed: PathBuf,
     },
+    /// A statement of the window names an engine or plugin that the private server will not have.
+    #[error("{0}")]
+    Lacks(super::Lack),
     /// A statement of the window would make files outside of the work directory, where the source has its own.
     #[error("transaction {transaction} puts files into {}, outside of the work directory", path.display())]
     PutsOutside {

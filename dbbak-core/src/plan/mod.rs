@@ -22,6 +22,7 @@ mod finish;
 mod going_on;
 mod gtid_mode;
 mod keyring;
+mod lack;
 mod load;
 mod not_readable;
 mod origin;
@@ -52,6 +53,7 @@ mod untold;
 mod whereabouts;
 mod words;
 
+pub use crate::facts::{UntoldFact, UntoldOfWindow};
 pub use aim::{Aim, NoReplay, resolve_aim};
 pub use backup::{parent_of, plan_backup};
 pub use base::family_of;
@@ -62,6 +64,7 @@ pub(crate) use engines::named_tool;
 pub use engines::{EngineReport, auto_changes_form, backup_tool_suits, engine_without_tool, report_engines};
 pub use error::PlanError;
 pub use keyring::config_names_keyring;
+pub use lack::Lack;
 pub use not_readable::{NeededFor, NotReadable, binlogs as binlogs_not_readable};
 pub use orphans::plan_orphans;
 pub use past::Unproven;
@@ -86,6 +89,7 @@ pub use step::{
 };
 pub use touch::{Touch, touch};
 pub use trial::Trial;
+pub use untold::{Matters, Told, not_in_log, statements, told_of};
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
 use crate::{

@@ -3,7 +3,7 @@
 use super::{PlanError, request::ReplayWay, restore_step::GoingOn, select::Window};
 use crate::{
     catalog::{Backup, Link},
-    facts::EdgeFact,
+    facts::{EdgeFact, UntoldOfWindow},
     model::{BinlogCoordinates, BinlogPosition, Gtid, Lsn, OwnerName, SourceAddress, Stamp},
     tools::{CheckWay, HeldChannel},
 };
@@ -59,6 +59,9 @@ pub struct RestoreReport {
     /// What no log tells of the window: in this the restored data may differ from the source's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_in_log: Vec<String>,
+    /// The same of its transactions, as data: what the plan found; after the run, what all transactions have shown.
+    #[serde(default, skip_serializing_if = "UntoldOfWindow::is_empty")]
+    pub untold: UntoldOfWindow,
     /// How long each step took.
     pub phases: Vec<Phase>,
 }

@@ -1,5 +1,6 @@
 //! Plans a restore: chain, prepare, window, replay, proof.
 
+mod lacks;
 mod outside;
 mod workdir;
 
@@ -75,7 +76,7 @@ pub fn plan_restore(
         let variables = restore.last_variables();
         not_in_log.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
         not_in_log.extend(variables.map(untold::of_settings).unwrap_or_default());
-        not_in_log.extend(edges.map(|edges| untold::of_window(edges, variables)).unwrap_or_default());
+        not_in_log.extend(untold::of_window(&facts.untold, variables, &request.skip));
         plan.warnings.extend(not_in_log.iter().cloned());
         plan.warnings.extend(restore.upgrade_within());
     }
@@ -114,6 +115,7 @@ pub fn plan_restore(
         examination: None,
         unproven: None,
         not_in_log,
+        untold: facts.untold.clone(),
         phases: Vec::new(),
     };
     plan.discard_dirs.push(restore.run_dir());
@@ -394,8 +396,10 @@ impl<'a> Restore<'a> {
             done_until: None,
             // MySQL's client runs statements in the SQL mode that they were logged with; its applier keeps its own NO_DIR_IN_CREATE.
             leaves_directories_aside: choice.relay || self.family == Family::Mariadb,
+            told: untold::Told::of(&self.facts.untold, self.last_variables()),
         };
         plan.warnings.extend(self.stays_inside(unpack.leaves_directories_aside)?);
+        plan.warnings.extend(self.lacks()?);
         let copies = unpack.names();
         // Where each file is a copy under its own name, these are the places themselves.
         let at = |copy: Option<&BinlogName>, place: &BinlogPosition| BinlogPosition {

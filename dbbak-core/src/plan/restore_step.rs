@@ -1,6 +1,6 @@
 //! What the steps of a restore behind the copies are made of: the window, its replay, and what follows it.
 
-use super::Batch;
+use super::{Batch, untold::Told};
 use crate::{
     model::{BinlogCoordinates, BinlogName, BinlogPosition, Gtid, SourceAddress},
     store::{BinlogEntry, StoreKey},
@@ -43,6 +43,9 @@ pub struct UnpackBinlogs {
     /// statement is refused: the table would be made in the source's own directory.
     #[serde(default)]
     pub leaves_directories_aside: bool,
+    /// What the plan tells of that which no log tells.
+    #[serde(default)]
+    pub told: Told,
 }
 
 /// How a binlog is copied into a window of two servers' binlogs, so that all copies can be read as one log: under a name of a

@@ -8,7 +8,7 @@ use super::{
     words::utc,
 };
 use crate::{
-    facts::{Facts, JournalFact},
+    facts::{Facts, JournalFact, UntoldOfWindow},
     journal::{JOURNAL, Journal, JournalError, JournalHeader, Pin, PinnedCut},
     model::{Goal, MariadbGtidState, Target},
     store::Digest,
@@ -51,6 +51,9 @@ pub struct Resume {
 pub struct Carried {
     /// What the replay was proven to have done.
     pub replay: Option<ReplayProof>,
+    /// What no log tells of the window that was replayed.
+    #[serde(default)]
+    pub untold: UntoldOfWindow,
     /// MariaDB: the GTIDs of the history up to the window's end, as a binlog's own list has them.
     pub binlog_state: Option<MariadbGtidState>,
     /// What a private server said of the restored data at the end.

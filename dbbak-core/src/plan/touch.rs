@@ -1,6 +1,6 @@
 //! What a step does to the trees of a work directory: that decides what a restore that died in it may keep.
 
-use super::{Plan, Step, Summary, UnpackBinlogs};
+use super::{Plan, Step, Summary, Told, UnpackBinlogs};
 use crate::{store::Digest, tools::Arg};
 use std::{collections::BTreeMap, path::Path};
 
@@ -83,7 +83,12 @@ impl Step {
             }),
             // How it is divided depends on the room that there is, and how much of it is applied already does not count.
             Step::UnpackBinlogs(unpack) => {
-                serde_json::json!(UnpackBinlogs { batches: Vec::new(), done_until: None, ..unpack.clone() })
+                serde_json::json!(UnpackBinlogs {
+                    batches: Vec::new(),
+                    done_until: None,
+                    told: Told::default(),
+                    ..unpack.clone()
+                })
             }
             Step::WriteReport { path, .. } => serde_json::json!({ "report": path }),
             step => serde_json::json!(step),

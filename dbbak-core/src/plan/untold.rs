@@ -3,10 +3,12 @@
 
 use super::backup::series;
 use crate::{
-    facts::{EdgeFact, Untold, UntoldFact},
+    facts::{Untold, UntoldFact, UntoldOfWindow},
+    model::{BinlogPosition, Gtid},
     store::BinlogEntry,
     tools::{told_settings, unknown_settings},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How many names of unknown settings are told.
@@ -32,28 +34,121 @@ pub(super) fn of_settings(variables: &BTreeMap<String, String>) -> Vec<String> {
     warnings
 }
 
+/// What decides whether something that no log tells matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matters {
+    /// SYSDATE is another time than that of the statement.
+    pub times: bool,
+    /// The server's own default engine has transactions.
+    pub engines: bool,
+    /// Who creates a routine is granted rights on it.
+    pub routines: bool,
+}
+
+/// What a plan tells of its window: the run says what is beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What decides whether something matters.
+    pub matters: Matters,
+    /// Whether it says that the window holds logged statements.
+    pub statements: bool,
+    /// Where the transactions begin that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transactions: Vec<BinlogPosition>,
+}
+
+impl Told {
+    /// What is told of a window.
+    pub(super) fn of(untold: &UntoldOfWindow, variables: Option<&BTreeMap<String, String>>) -> Self {
+        Told {
+            matters: Matters::of(variables),
+            statements: untold.statements_from.is_some(),
+            transactions: untold.transactions.iter().map(|fact| fact.at.clone()).collect(),
+        }
+    }
+}
+
+impl Default for Matters {
+    fn default() -> Self {
+        Matters { times: true, engines: true, routines: true }
+    }
+}
+
+impl Matters {
+    /// By the settings of the source, as far as they were kept.
+    pub fn of(variables: Option<&BTreeMap<String, String>>) -> Self {
+        let value = |name: &str| variables.and_then(|variables| variables.get(name)).map(String::as_str);
+        let now = value("sysdate_is_now").is_some_and(|value| value.eq_ignore_ascii_case("on"));
+        let engine = value("default_storage_engine");
+        let engines = ["InnoDB", "ROCKSDB", "TokuDB"]
+            .iter()
+            .any(|name| engine.is_none_or(|engine| engine.eq_ignore_ascii_case(name)));
+        let granted = value("automatic_sp_privileges");
+        let routines = !granted.is_some_and(|value| value.eq_ignore_ascii_case("off") || value == "0");
+        Matters { times: !now, engines, routines }
+    }
+
+    /// Whether it matters of a transaction.
+    pub fn holds(&self, what: Untold) -> bool {
+        match what {
+            Untold::NewTimes | Untold::Times => self.times,
+            Untold::WithoutTransactions => self.engines,
+            Untold::RoutineGrants => self.routines,
+            _ => true,
+        }
+    }
+}
+
 /// Warnings about transactions of the window: the restored data may differ from the source's in what they did.
-pub(super) fn of_window(edges: &EdgeFact, variables: Option<&BTreeMap<String, String>>) -> Vec<String> {
-    let sysdate_is_now = variables
-        .and_then(|variables| variables.get("sysdate_is_now"))
-        .is_some_and(|value| value.eq_ignore_ascii_case("on"));
-    let engine = variables.and_then(|variables| variables.get("default_storage_engine")).map(String::as_str);
-    let transactions = ["InnoDB", "ROCKSDB", "TokuDB"]
-        .iter()
-        .any(|name| engine.is_none_or(|engine| engine.eq_ignore_ascii_case(name)));
-    let matters = |fact: &&UntoldFact| match fact.what {
-        Untold::NewTimes | Untold::Times => !sysdate_is_now,
-        Untold::WithoutTransactions => transactions,
-        _ => true,
-    };
-    let mut warnings: Vec<String> = edges.untold.iter().filter(matters).map(line).collect();
-    let more = edges.untold_count.saturating_sub(edges.untold.len() as u64);
+pub(super) fn of_window(
+    untold: &UntoldOfWindow,
+    variables: Option<&BTreeMap<String, String>>,
+    skip: &[Gtid],
+) -> Vec<String> {
+    let matters = Matters::of(variables);
+    let skipped = |fact: &&UntoldFact| skip.iter().any(|gtid| Some(gtid.to_string()) == fact.gtid);
+    let mut warnings: Vec<String> = untold.statements_from.iter().map(statements).collect();
+    let told = untold.transactions.iter().filter(|fact| matters.holds(fact.what) && !skipped(fact));
+    warnings.extend(told.map(told_of));
+    let more = untold.count.saturating_sub(untold.transactions.len() as u64);
     // On a server whose default engine has no transactions most of them are ordinary tables of that engine.
-    let ordinary = !transactions && edges.untold.iter().any(|fact| fact.what == Untold::WithoutTransactions);
+    let ordinary = !matters.engines && untold.transactions.iter().any(|fact| fact.what == Untold::WithoutTransactions);
     if more > 0 && !ordinary {
         warnings.push(format!("{more} more transactions of the window hold something that the log does not tell"));
     }
+    warnings.extend(untold.unseen_from.iter().map(|from| {
+        format!(
+            "from {from} on not all binlogs of the window were looked through for what no log tells (statements on temporary tables of \
+             before the window, functions of a session, tables of a session's own engine): the run looks at every transaction, tells \
+             what it finds, and keeps it in the report"
+        )
+    }));
     warnings
+}
+
+/// What the report of a restore says, once all transactions were looked at: what was planned, and what was found beside it.
+pub fn not_in_log(planned: &[String], found: &UntoldOfWindow) -> Vec<String> {
+    let mut lines = planned.to_vec();
+    // A plan may name the place of the first one by its file alone.
+    let known = planned.iter().any(|line| line.contains(BY_GTID_ALONE));
+    lines.extend(found.statements_from.iter().filter(|_| !known).map(statements));
+    for line in found.transactions.iter().map(told_of) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// What a proof is worth for statements, in the words of reports and README.
+const BY_GTID_ALONE: &str = "A statement is compared by its GTID alone";
+
+/// Says of a window with logged statements what its proof is worth.
+pub fn statements(from: &BinlogPosition) -> String {
+    format!(
+        "from {from} on the window holds rows that were logged as statements (binlog_format STATEMENT or MIXED). {BY_GTID_ALONE}: the proof shows that it was executed in its place, not which rows it wrote. What it takes from a stored function, \
+         a trigger, a default or a generated column, or from the order in which rows lie, may have become other rows, and nothing tells"
+    )
 }
 
 /// Warns where another series of the server wrote a part of the window than the one that the backup is of: an upgrade lies between. The
@@ -74,7 +169,8 @@ pub(super) fn of_upgrade(files: &[&BinlogEntry], backup: &str) -> Option<String>
     ))
 }
 
-fn line(fact: &UntoldFact) -> String {
+/// Says of a transaction what no log tells of it.
+pub fn told_of(fact: &UntoldFact) -> String {
     let gtid = fact.gtid.as_deref().map(|gtid| format!(" {gtid}")).unwrap_or_default();
     let tables = match fact.tables.len() {
         0 => String::new(),
@@ -111,6 +207,11 @@ fn words(what: Untold) -> &'static str {
             "its table was made without naming an engine, and has no transactions: the session had set default_storage_engine, which is \
              in no log; in the restored data the table is of the server's default engine"
         }
+        Untold::RoutineGrants => {
+            "it creates a routine (automatic_sp_privileges): the source granted EXECUTE and ALTER ROUTINE to the account that did so, if that \
+             had not both, and no log says which it was. In the restored data an applier has granted them to the definer, if that had not \
+             both, and a pipe to nobody: compare mysql.procs_priv"
+        }
         Untold::Tablespace => {
             "it discards or imports a tablespace, whose file is in no log: a replay cannot do that, and what follows on the table \
              depends on it. Take a backup behind it, land before it, or leave it out with --skip-gtid"
@@ -131,31 +232,42 @@ mod tests {
             tables: vec!["shop.\u{1b}t".into()],
             what,
         };
-        let at = "b.000003:4".parse().unwrap();
-        let edges = EdgeFact {
-            timeline: "t1".into(),
-            at,
-            last_included: None,
-            first_excluded: None,
-            unknown_after: None,
-            earlier: Vec::new(),
-            earlier_count: 0,
-            earlier_up_to: None,
-            jumps: Vec::new(),
-            jump_count: 0,
-            jumps_from: None,
-            untold: vec![fact(Untold::NewValues), fact(Untold::NewTimes)],
-            untold_count: 12,
+        let untold = UntoldOfWindow {
+            transactions: vec![fact(Untold::NewValues), fact(Untold::NewTimes)],
+            count: 12,
+            ..UntoldOfWindow::default()
         };
         let sysdate = |value: &str| BTreeMap::from([("sysdate_is_now".to_owned(), value.to_owned())]);
-        let said = of_window(&edges, Some(&sysdate("OFF")));
+        let said = of_window(&untold, Some(&sysdate("OFF")), &[]);
         assert_eq!(said.len(), 3, "{said:?}");
         let wanted = "transaction 0-1-7 at b.000002:120 on shop.\\u{1b}t: it filled a new column by a function";
         assert!(said[0].starts_with(wanted), "{said:?}");
         assert!(said[1].contains("SYSDATE") && said[2].starts_with("10 more"), "{said:?}");
         // There SYSDATE is the time of the statement, which the log has.
-        assert_eq!(of_window(&edges, Some(&sysdate("ON"))).len(), 2);
-        assert_eq!(of_window(&EdgeFact { untold: Vec::new(), untold_count: 0, ..edges }, None), [""; 0]);
+        assert_eq!(of_window(&untold, Some(&sysdate("ON")), &[]).len(), 2);
+        // What is left out does nothing.
+        assert_eq!(of_window(&untold, None, &["0-1-7".parse().unwrap()]).len(), 1);
+        assert_eq!(of_window(&UntoldOfWindow::default(), None, &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_window_of_statements_is_told_once() {
+        let untold = UntoldOfWindow {
+            statements_from: Some("b.000002:120".parse().unwrap()),
+            unseen_from: Some("b.000007".parse().unwrap()),
+            ..UntoldOfWindow::default()
+        };
+        let said = of_window(&untold, None, &[]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("from b.000002:120 on") && said[0].contains("by its GTID alone"), "{said:?}");
+        assert!(said[1].contains("from b.000007 on not all binlogs"), "{said:?}");
+        let fact =
+            UntoldFact { at: "b.000008:4".parse().unwrap(), gtid: None, tables: Vec::new(), what: Untold::Values };
+        let found = UntoldOfWindow { transactions: vec![fact], count: 1, ..untold };
+        let reported = not_in_log(&said, &found);
+        assert_eq!(reported.len(), 3, "{reported:?}");
+        assert!(reported[2].contains("b.000008:4"));
+        assert_eq!(not_in_log(&[], &found).len(), 2);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
         Effects, Event, ExecuteError, Executor, JournalWriter, LeaseWatch, Outcome, Reporter, TreeError, Walk, discard,
         write_report,
     },
-    plan::{Plan, RestoreReport, Step, Touch, check_runnable, touch},
+    plan::{Plan, RestoreReport, Step, Touch, check_runnable, not_in_log, touch},
     record::{
         RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
         record_server_files, record_standing, record_timelines, record_trees, record_unusable, remove_orphans,
@@ -194,6 +194,8 @@ fn record(
             let report = RestoreReport {
                 finished_at: Some(clock.now()),
                 proof: outcome.replay.clone(),
+                not_in_log: not_in_log(&report.not_in_log, &outcome.untold),
+                untold: outcome.untold.clone(),
                 caught_up: outcome.caught_up.clone(),
                 examination: outcome.examination.clone(),
                 phases: outcome.phases.clone(),

@@ -2,9 +2,9 @@
 
 use super::{LogClock, SurveyError, cut::unreadable, scanned};
 use crate::{
-    binlog::{self, DefaultEngines, EarlierTemporaries, Transaction},
+    binlog::Transaction,
     catalog::Timeline,
-    facts::{EdgeFact, TimeJump, TransactionFact, UntoldFact},
+    facts::{EdgeFact, TimeJump, TransactionFact},
     model::{BinlogName, BinlogPosition, Goal, LogTime},
     store::{BinlogEntry, StoreReader},
     tools::masked_statement,
@@ -16,8 +16,6 @@ use std::ops::{ControlFlow, Range};
 const EARLIER_KEPT: usize = 10;
 /// How many places at which times go back are kept.
 const JUMPS_KEPT: usize = 5;
-/// How many transactions of which the log does not tell all are kept.
-const UNTOLD_KEPT: usize = 10;
 /// Bytes of binlogs that are gone through, backwards from the cut, for times that go back.
 const JUMPS_BYTES: u64 = 256 << 20;
 
@@ -47,8 +45,6 @@ pub(super) fn find_edges(
         jumps: Vec::new(),
         jump_count: 0,
         jumps_from: None,
-        untold: Vec::new(),
-        untold_count: 0,
     };
     looking.behind(index, goal, &mut fact)?;
     if let Some(first) = from.and_then(|from| files.iter().position(|file| file.name == from.file))
@@ -185,9 +181,6 @@ impl Looking<'_> {
         }
         fact.jumps_from = (first > window.start).then(|| self.files[first].name.clone());
         let mut newest: Option<LogTime> = None;
-        let mut engines = DefaultEngines::default();
-        // What was made before the part that is looked at is not known.
-        let mut temporaries = (first == window.start).then(EarlierTemporaries::default);
         for place in first..window.end {
             let file = self.files[place];
             let start = if place == window.start { from.position } else { 0 };
@@ -198,20 +191,6 @@ impl Looking<'_> {
                 }
                 if transaction.start < start {
                     return ControlFlow::Continue(());
-                }
-                let told = transaction.statement.as_deref().and_then(binlog::untold);
-                if let Some(what) =
-                    temporaries.as_mut().and_then(|all| all.see(transaction)).or(engines.see(transaction)).or(told)
-                {
-                    fact.untold_count += 1;
-                    if fact.untold.len() < UNTOLD_KEPT {
-                        fact.untold.push(UntoldFact {
-                            at: BinlogPosition { file: file.name.clone(), position: transaction.start },
-                            gtid: transaction.gtid.as_ref().map(ToString::to_string),
-                            tables: tables_of(transaction),
-                            what,
-                        });
-                    }
                 }
                 let own = LogClock::own_time(&transaction.time);
                 let least = if transaction.time.commit().is_some() { 1 } else { 2 };

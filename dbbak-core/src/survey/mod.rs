@@ -10,7 +10,6 @@ mod halfway;
 mod indexes;
 mod journal;
 mod log_clock;
-mod outside;
 mod owner;
 mod past;
 mod paths;
@@ -22,6 +21,7 @@ mod source;
 mod standing;
 mod stored;
 mod tools;
+mod window;
 
 pub use broken::broken_tables;
 pub use copies::copies_of_listed;
@@ -29,7 +29,6 @@ pub use halfway::done_place;
 pub use indexes::transaction_indexes;
 pub use journal::journal;
 pub use log_clock::LogClock;
-pub use outside::outside;
 pub use owner::owner;
 pub use past::past;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
@@ -41,6 +40,7 @@ pub use source::{listed_in, source_binlogs};
 pub use standing::standing;
 pub use stored::{leave_prepared_aside, stored_chain};
 pub use tools::{install_db, tools};
+pub use window::{WindowFindings, window, window_within};
 
 use crate::{
     binlog::{self, BinlogError, Transaction},

@@ -8,11 +8,11 @@ use crate::{
     probe::{Probe, QueryOutput},
     store::Encryption,
     tools::{
-        ACTIVE_PLUGINS, ActivePlugins, AnswerError, CHANNELS, Client, Dialect, FailureClass, Family, Login, Query,
-        ToolRole, encrypted_logs, encrypts_tables, key_plugin, masked, parse_binary_logs, parse_binlog_status,
-        parse_client_error, parse_clock, parse_clone_plugin, parse_dump_findings, parse_encrypted, parse_grants,
-        parse_keyring, parse_prepared, parse_server_version, parse_status, parse_table, parse_uncloned,
-        parse_variables,
+        ACTIVE_PLUGINS, ActivePlugins, AnswerError, CHANNELS, COMPONENTS, Client, Dialect, FailureClass, Family,
+        INSTALLED_PLUGINS, LOADABLE_FUNCTIONS, Login, Query, ToolRole, encrypted_logs, encrypts_tables, key_plugin,
+        masked, parse_binary_logs, parse_binlog_status, parse_client_error, parse_clock, parse_clone_plugin,
+        parse_dump_findings, parse_encrypted, parse_grants, parse_keyring, parse_libraries, parse_prepared,
+        parse_server_version, parse_status, parse_table, parse_uncloned, parse_variables,
     },
 };
 use std::{
@@ -243,6 +243,12 @@ impl Questions<'_> {
         }
         let plugins = self.ask(Query::Plugins).ok().and_then(|answer| ActivePlugins::parse(&answer).ok());
         found.extend(plugins.map(|plugins| (ACTIVE_PLUGINS.to_owned(), plugins.kept())));
+        let components = [(COMPONENTS, Query::Components)].into_iter().filter(|_| dialect.family == Family::Mysql);
+        let lists = [(INSTALLED_PLUGINS, Query::InstalledPlugins), (LOADABLE_FUNCTIONS, Query::LoadableFunctions)];
+        for (name, query) in lists.into_iter().chain(components) {
+            let libraries = self.ask(query).ok().and_then(|answer| parse_libraries(&answer).ok());
+            found.extend(libraries.map(|libraries| (name.to_owned(), libraries)));
+        }
         let channels = self.ask(Query::ReplicaStatus(dialect)).ok().and_then(|answer| parse_table(&answer).ok());
         found.extend(channels.map(|table| (CHANNELS.to_owned(), table.rows().count().to_string())));
         found

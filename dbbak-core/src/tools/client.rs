@@ -7,7 +7,7 @@ use super::{
     encryption::ask_encrypted,
     examine::ask_prepared,
     login::Login,
-    plugins::ASK_PLUGINS,
+    plugins::{ASK_COMPONENTS, ASK_FUNCTIONS, ASK_INSTALLED, ASK_PLUGINS},
     run_as::RunAs,
     secrets::masked,
     standing::{FOREIGN_EVENTS, MEMORY_TABLES},
@@ -86,6 +86,12 @@ pub enum Query {
     ForeignEvents,
     /// Tables of the engine MEMORY: `parse_tables`. Shows what the account may see.
     MemoryTables,
+    /// Plugins that stand in the data: `parse_libraries`. Needs SELECT on mysql.plugin.
+    InstalledPlugins,
+    /// MySQL's components: `parse_libraries`. Needs SELECT on mysql.component.
+    Components,
+    /// Loadable functions: `parse_libraries`. Needs SELECT on mysql.func.
+    LoadableFunctions,
     /// MariaDB: InnoDB's tables without files of their own. Needs PROCESS.
     InSystemTablespace,
     /// InnoDB's tablespaces (MySQL 8.0.14 and later, MariaDB): `parse_tablespaces_asked`. Needs PROCESS.
@@ -140,6 +146,9 @@ impl Query {
         match self {
             Query::Variables => "SHOW GLOBAL VARIABLES",
             Query::Plugins => ASK_PLUGINS,
+            Query::InstalledPlugins => ASK_INSTALLED,
+            Query::Components => ASK_COMPONENTS,
+            Query::LoadableFunctions => ASK_FUNCTIONS,
             Query::SysdateIsNow => {
                 "SELECT 'sysdate_is_now' AS Variable_name, IF(SLEEP(0.01) = 0 AND SYSDATE(6) = NOW(6), 'ON', 'OFF') AS Value"
             }

@@ -25,6 +25,7 @@ mod extra_options;
 mod feeder;
 mod frm;
 mod hexdump;
+mod holdings;
 mod info;
 mod initialise;
 mod known_series;
@@ -89,6 +90,7 @@ pub use examine::{
 pub use feeder::FeederCommand;
 pub use frm::{FRM_HEAD, TEXT_FRM, TableFiles, files_of_frm, is_frm, is_innodb_frm, parts_of_par};
 pub use hexdump::{HexdumpError, parse_hexdump};
+pub use holdings::{Held, Holdings};
 pub use info::{BackupInfo, parse_info};
 pub use initialise::InitialiseCommand;
 pub use known_series::{UntestedSeries, untested_series};
@@ -100,7 +102,10 @@ pub use mysqld::{
 };
 pub use names::{SERVER_DIRS, names_for};
 pub use persisted::{JOINS_AT_START, LeftOut, Persisted, out_of_group, without_paths, without_secrets};
-pub use plugins::{ACTIVE_PLUGINS, ASK_PLUGINS, ActivePlugins, is_barred, plugin_options};
+pub use plugins::{
+    ACTIVE_PLUGINS, ASK_PLUGINS, ActivePlugins, COMPONENTS, INSTALLED_PLUGINS, LOADABLE_FUNCTIONS, is_barred,
+    parse_libraries, plugin_options,
+};
 pub use prepare_options::{PrepareOptions, key_options, key_variables, prepare_options};
 pub use recorded::RecordedCommand;
 pub use remote_clone::{Account, parse_account, parse_clone_progress, remote_clone_statements};

@@ -6,6 +6,46 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The name under which a server's active plugins from libraries are kept beside its variables: `NAME:LIBRARY`, with commas between.
 pub const ACTIVE_PLUGINS: &str = "active_plugins";
 
+/// The name under which the plugins that `INSTALL PLUGIN` has put into the data themselves are kept, in the same form.
+pub const INSTALLED_PLUGINS: &str = "installed_plugins";
+
+/// The name under which MySQL's components are kept: the libraries of `mysql.component`, with commas between.
+pub const COMPONENTS: &str = "installed_components";
+
+/// The name under which loadable functions are kept: `NAME:LIBRARY`, with commas between.
+pub const LOADABLE_FUNCTIONS: &str = "loadable_functions";
+
+/// Asks for the plugins that stand in the data. Needs SELECT on the table.
+pub(super) const ASK_INSTALLED: &str = "SELECT name, dl AS library FROM mysql.plugin ORDER BY 1";
+
+/// Asks for the loadable functions. Needs SELECT on the table.
+pub(super) const ASK_FUNCTIONS: &str = "SELECT name, dl AS library FROM mysql.func ORDER BY 1";
+
+/// Asks for MySQL's components. Needs SELECT on the table.
+pub(super) const ASK_COMPONENTS: &str =
+    "SELECT component_urn AS name, component_urn AS library FROM mysql.component ORDER BY 1";
+
+/// Reads a list of names and libraries as it is kept.
+///
+/// # Errors
+///
+/// When it is no answer to one of the questions.
+pub fn parse_libraries(answer: &str) -> Result<String, AnswerError> {
+    let table = parse_table(answer)?;
+    // A name with the signs of the list in it would be read as something else.
+    let plain = |text: &&str| !text.is_empty() && !text.contains([',', '\n', '\t']);
+    let named = table.rows().filter_map(|row| {
+        let (name, library) = (row.get("name").filter(plain)?, row.get("library").filter(plain)?);
+        let library = library.strip_prefix("file://").unwrap_or(stem(library));
+        Some(if name.starts_with("file://") {
+            library.to_owned()
+        } else {
+            format!("{}:{library}", name.replace(':', "_"))
+        })
+    });
+    Ok(named.collect::<Vec<_>>().join(","))
+}
+
 /// Asks for the active plugins: name, kind, and library where it has one. Needs no privilege.
 pub const ASK_PLUGINS: &str = "SELECT PLUGIN_NAME AS name, PLUGIN_TYPE AS kind, COALESCE(PLUGIN_LIBRARY, '') AS soname \
                                FROM information_schema.PLUGINS WHERE PLUGIN_STATUS = 'ACTIVE' ORDER BY 1, 2";
@@ -13,7 +53,7 @@ pub const ASK_PLUGINS: &str = "SELECT PLUGIN_NAME AS name, PLUGIN_TYPE AS kind, 
 /// Libraries of the vendors' that a private server loads where its source had them: engines that keep rows in the data directory, or
 /// nowhere, ways to log in, types of columns, and parsers of full texts. Not here is what reaches other servers or files elsewhere
 /// (FEDERATED, CONNECT, Spider, S3, Sphinx), and what only watches (audit, checks of passwords).
-const PERMITTED: &[&str] = &[
+pub(super) const PERMITTED: &[&str] = &[
     "auth_ed25519",
     "auth_pam",
     "auth_pam_v1",
@@ -125,6 +165,15 @@ pub fn plugin_options(variables: &BTreeMap<String, String>, options: &[String]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_are_kept_as_a_list() {
+        let answer = "name\tlibrary\nCONNECT\tha_connect.so\nodd,one\tx.so\na:b\ty.so\n";
+        assert_eq!(parse_libraries(answer).unwrap(), "CONNECT:ha_connect,a_b:y");
+        let components = "name\tlibrary\nfile://component_validate_password\tfile://component_validate_password\n";
+        assert_eq!(parse_libraries(components).unwrap(), "component_validate_password");
+        assert_eq!(parse_libraries("").unwrap_or_default(), "");
+    }
 
     #[test]
     fn only_what_is_permitted_is_loaded() {

@@ -243,8 +243,6 @@ impl History {
             jumps: Vec::new(),
             jump_count: 0,
             jumps_from: None,
-            untold: Vec::new(),
-            untold_count: 0,
         }
     }
 

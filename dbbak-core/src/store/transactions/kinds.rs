@@ -30,6 +30,17 @@ impl Kinds {
     /// open, changes that the server lost.
     pub const UNLISTED: Kinds = Kinds(1 << 9);
 
+    /// Rows written by a logged statement.
+    pub const BY_STATEMENT: Kinds = Kinds(1 << 10);
+    /// A statement that goes by what only its session has: temporary tables, or the session's number.
+    pub const OF_SESSION: Kinds = Kinds(1 << 11);
+    /// A statement of which no log tells what came of it.
+    pub const UNTOLD: Kinds = Kinds(1 << 12);
+    /// A change of tables without transactions alone.
+    pub const PLAIN: Kinds = Kinds(1 << 13);
+    /// The index tells [`Kinds::BY_STATEMENT`] to [`Kinds::PLAIN`]; older ones did not.
+    pub const TELLS_STATEMENTS: Kinds = Kinds(1 << 15);
+
     /// No kind.
     pub const NONE: Kinds = Kinds(0);
 
@@ -84,7 +95,13 @@ impl Kinds {
 
     /// Everything that a transaction does.
     pub fn of(transaction: &Transaction) -> Kinds {
-        let form = Kinds::of_form(transaction.end_kind, transaction.more_tables);
+        let when = |is: bool, kind: Kinds| if is { kind } else { Kinds::NONE };
+        let of_session = transaction.session.as_ref().is_some_and(|of| of.own || !of.temporary.is_empty());
+        let form = Kinds::of_form(transaction.end_kind, transaction.more_tables)
+            .with(when(transaction.by_statement, Kinds::BY_STATEMENT))
+            .with(when(of_session, Kinds::OF_SESSION))
+            .with(when(transaction.untold.is_some(), Kinds::UNTOLD))
+            .with(when(transaction.plain_commit && !transaction.tables.is_empty(), Kinds::PLAIN));
         transaction.tables.iter().fold(form, |kinds, change| kinds.with(Kinds::of_change(change)))
     }
 }

@@ -286,6 +286,8 @@ impl Block<'_> {
                 server_id: 0,
                 session: None,
                 outside: None,
+                untold: None,
+                by_statement: false,
             })
         };
         Ok(rows.iter().filter_map(transaction).collect())

@@ -3,6 +3,7 @@
 
 use super::block::BlockBuilder;
 use super::directory::{Contents, MAGIC, Stored, Trailer};
+use super::kinds::Kinds;
 use crate::binlog::Transaction;
 use crate::store::Digest;
 use std::{
@@ -105,6 +106,7 @@ impl<W: Write> TransactionWriter<W> {
         if self.block.count > 0 {
             self.end_block()?;
         }
+        self.contents.kinds = self.contents.kinds.with(Kinds::TELLS_STATEMENTS);
         self.contents.digest = Some(file.digest);
         self.contents.size = file.size;
         self.contents.max_event_stamp = file.max_event_stamp;

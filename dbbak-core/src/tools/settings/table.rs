@@ -290,7 +290,7 @@ pub(super) const REST: &[Group] = &[
     },
     Group {
         fate: Fate::Fact,
-        names: "active_plugins build_id character_set_system character_sets_dir have_* hostname large_files_support license lower_case_file_system plugin_dir replication_channels \
+        names: "active_plugins build_id character_set_system character_sets_dir have_* hostname installed_components installed_plugins large_files_support license loadable_functions lower_case_file_system plugin_dir replication_channels \
             version version_*",
     },
     Group {

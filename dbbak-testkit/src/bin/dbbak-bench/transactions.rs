@@ -119,5 +119,7 @@ pub(crate) fn small_transaction(random: &mut Random, number: u64, at: &mut u64, 
         server_id: 0,
         session: None,
         outside: None,
+        untold: None,
+        by_statement: false,
     }
 }

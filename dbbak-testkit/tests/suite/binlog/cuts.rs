@@ -2,7 +2,6 @@
 
 use super::{sample, scan_all};
 use dbbak_core::{
-    binlog::Untold,
     catalog::Catalog,
     facts::{CutFact, CutFlaw, EdgeFact, Facts, TransactionFact},
     model::{BinlogPosition, Goal, LogTime},
@@ -218,35 +217,6 @@ fn edges_name_what_a_clock_that_was_set_back_left_behind() {
     let earlier: Vec<&str> = edges.earlier.iter().map(|one| one.file.as_str()).collect();
     assert_eq!(earlier, ["mysql-bin.000004", "mysql-bin.000004", "mysql-bin.000006"]);
     assert_eq!((edges.earlier_count, edges.earlier_up_to.unwrap().as_str()), (3, "mysql-bin.000006"));
-}
-
-/// What the window holds behind the backup and before the cut, and no log tells.
-#[test]
-fn edges_name_what_no_log_tells() {
-    let mut log = BinlogWriter::new(Vendor::Mysql, true, START);
-    log.previous_gtids(&Default::default());
-    let mut from = 0;
-    for (number, statement) in [
-        (1, "ALTER TABLE t ADD u CHAR(36) DEFAULT (UUID())"),
-        (2, "ALTER TABLE t ADD v CHAR(36) DEFAULT (UUID())"),
-        (3, "ALTER TABLE t ADD w INT DEFAULT 5"),
-        (4, "ALTER TABLE t ADD id INT AUTO_INCREMENT PRIMARY KEY"),
-        (5, "ALTER TABLE t IMPORT TABLESPACE"),
-        (6, "ALTER TABLE t ADD x CHAR(36) DEFAULT (UUID())"),
-    ] {
-        log.gtid(UUID.parse().unwrap(), number);
-        log.query("shop", statement);
-        if number == 1 {
-            from = log.offset();
-        }
-    }
-    let archive = Archive::of(&[("binlog.000001", log.into_bytes())]);
-    let goal = after(&format!("{UUID}:5"));
-    let edges = archive.edges(&goal, Some(&format!("binlog.000001:{from}")));
-    let found: Vec<_> = edges.untold.iter().map(|fact| (fact.gtid.clone().unwrap(), fact.what)).collect();
-    let wanted = [(2, Untold::NewValues), (4, Untold::NewNumbers), (5, Untold::Tablespace)];
-    assert_eq!(found, wanted.map(|(number, what)| (format!("{UUID}:{number}"), what)));
-    assert_eq!((edges.untold_count, edges.untold[0].tables.as_slice()), (3, &["shop.t".to_owned()][..]));
 }
 
 #[test]

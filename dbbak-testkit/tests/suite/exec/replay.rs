@@ -83,6 +83,7 @@ fn bench_of(window: &[Transaction]) -> Bench {
         batches: Vec::new(),
         done_until: None,
         leaves_directories_aside: true,
+        told: Default::default(),
     };
     let launch = |program: &str| Launch {
         command: CommandSpec::new(format!("/bin/{program}")),

@@ -4,6 +4,7 @@ use super::{Trouble, Watcher, directory};
 use dbbak_core::{
     clock::Clock,
     execute::{ExecuteError, ExitStatus},
+    facts::UntoldOfWindow,
     journal::{Journal, JournalHeader, Pin},
     plan::{Carried, PassTree, Plan, PlannedJournal, RestoreReport, Resume, RunTool, Step, Summary, SyncSide},
     run::{self, Finished, RunError, Running},
@@ -39,6 +40,7 @@ fn plan(root: &Path) -> Plan {
         examination: None,
         unproven: None,
         not_in_log: Vec::new(),
+        untold: UntoldOfWindow::default(),
         phases: Vec::new(),
     };
     let prepare = RunTool {

@@ -2,9 +2,9 @@
 
 use super::{Case, exact, restore_to, story, text};
 use dbbak_core::{
-    facts::{Facts, OutsideFact, OwnerFact},
-    model::{Target, TreeName},
-    plan::{BackupRequest, FinishRequest, Plan, PlanError, ReplayWay, RestoreRequest, Step, Summary, check},
+    facts::{DemandFact, Facts, Need, OutsideFact, OwnerFact, Untold, UntoldFact, UntoldOfWindow},
+    model::{BinlogPosition, Target, TreeName},
+    plan::{BackupRequest, FinishRequest, Lack, Plan, PlanError, ReplayWay, RestoreRequest, Step, Summary, check},
 };
 use dbbak_testkit::history::{History, Product, at};
 use insta::assert_snapshot;
@@ -232,6 +232,90 @@ fn a_window_that_puts_files_elsewhere() {
             Err(error) => panic!("{product:?} {way:?} {table}: {error}"),
         }
     }
+}
+
+/// The plan refuses what the private server will certainly lack, and names what nobody knows.
+#[test]
+fn a_window_that_names_what_the_private_server_lacks() {
+    let gtid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:7";
+    for (name, kept, refused) in [
+        ("FEDERATED", Some("FEDERATED:ha_federatedx"), true),
+        ("CONNECT", Some("CONNECT:ha_connect"), false),
+        ("ARCHIVE", None, false),
+    ] {
+        let demands = |facts: &mut Facts| {
+            facts.demands = vec![DemandFact {
+                at: "mysql-bin.000003:120".parse().unwrap(),
+                gtid: Some(gtid.into()),
+                need: Need::Engine,
+                name: name.into(),
+            }];
+            for stored in facts.stored.values_mut() {
+                stored.variables.extend(kept.map(|kept| ("active_plugins".to_owned(), kept.to_owned())));
+            }
+        };
+        let mut request = exact("04:41");
+        match Case::of(story(Product::Mariadb)).restore_where(&request, demands) {
+            Ok(plan) => {
+                let why = if kept.is_some() {
+                    "none of those that private servers load"
+                } else {
+                    "does not say which plugins"
+                };
+                let told = plan.warnings.iter().any(|text| {
+                    text.contains(&format!("{gtid} at mysql-bin.000003:120 names the storage engine {name}"))
+                        && text.contains(why)
+                });
+                assert!(told && !refused, "{name}: {:?}", plan.warnings);
+            }
+            Err(PlanError::Lacks(Lack { transaction, library, .. })) => {
+                assert!(refused, "{name}");
+                assert_eq!(transaction, format!("{gtid} at mysql-bin.000003:120"));
+                assert_eq!(library.as_deref(), Some("ha_federatedx"));
+                request.skip = vec![gtid.parse().unwrap()];
+                let left_out = Case::of(story(Product::Mariadb)).restore_where(&request, demands);
+                assert!(!matches!(left_out, Err(PlanError::Lacks(_))));
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}
+
+/// What no log tells of a window stands in the plan, in the report as text and as data, and the run knows what was said.
+#[test]
+fn a_window_of_which_no_log_tells_all() {
+    let at = |text: &str| text.parse::<BinlogPosition>().unwrap();
+    let untold = UntoldOfWindow {
+        statements_from: Some(at("mysql-bin.000003:120")),
+        transactions: vec![UntoldFact {
+            at: at("mysql-bin.000003:340"),
+            gtid: None,
+            tables: vec!["shop.t".into()],
+            what: Untold::Values,
+        }],
+        count: 1,
+        unseen_from: Some("mysql-bin.000004".parse().unwrap()),
+    };
+    let plan = Case::of(story(Product::Mysql84))
+        .restore_where(&exact("04:41"), |facts| facts.untold = untold.clone())
+        .unwrap();
+    let Summary::Restore { report } = &plan.summary else { panic!("{:?}", plan.summary) };
+    assert_eq!(report.untold, untold);
+    for text in
+        ["compared by its GTID alone", "shop.t: it was logged as a statement", "from mysql-bin.000004 on not all"]
+    {
+        for said in [&plan.warnings, &report.not_in_log] {
+            assert_eq!(said.iter().filter(|line| line.contains(text)).count(), 1, "{text}: {said:?}");
+        }
+    }
+    let told = plan.steps.iter().find_map(|step| match step {
+        Step::UnpackBinlogs(unpack) => Some(unpack.told.clone()),
+        _ => None,
+    });
+    let told = told.unwrap();
+    assert!(told.statements);
+    assert_eq!(told.transactions, [at("mysql-bin.000003:340")]);
+    assert!(serde_json::to_string(&plan).unwrap().contains("\"statements_from\":"));
 }
 
 /// Without the store's path nothing tells its originals from copies: such a plan is refused, whatever it does.

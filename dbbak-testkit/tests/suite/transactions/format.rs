@@ -94,6 +94,8 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             server_id: 0,
             session: None,
             outside: None,
+            untold: None,
+            by_statement: false,
         },
     )
 }

@@ -2,7 +2,7 @@
 
 mod find;
 mod format;
-mod outside;
+mod window;
 
 use dbbak_core::{
     binlog::{FileScan, Transaction},
@@ -33,6 +33,8 @@ fn kept(transaction: &Transaction) -> Transaction {
     let mut kept = Transaction {
         session: None,
         outside: None,
+        untold: None,
+        by_statement: false,
         taken_back: false,
         plain_commit: false,
         server_id: 0,

@@ -1,6 +1,9 @@
 //! Two of dbbak at once on one store.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    time::{Duration, Instant},
+};
 
 use dbbak_testkit::real::require_servers;
 use dbbak_testkit::scenario::Scenario;
@@ -25,8 +28,14 @@ fn real_ship_works_beside_a_full_and_a_second_full_waits_its_turn() {
     assert!(second.stderr.contains(&format!("process {pid} on ")), "pid {pid}: {second}");
     assert!(second.stderr.contains("backup-full --exec"), "{second}");
     scenario.dbbak(&["backup-incr", "--exec"]).exits(8);
-    // That the search for survivors finds what is there is what the tests of kills rely on.
-    assert!(scenario.strangers().iter().any(|line| line.contains("mariadb-backup")), "{:?}", scenario.strangers());
+    // That the search for survivors finds what is there is what the tests of kills rely on. The server is asked before the
+    // tool is started.
+    let runs = || scenario.strangers().iter().any(|line| line.contains("mariadb-backup"));
+    let until = Instant::now() + Duration::from_secs(60);
+    while !runs() {
+        assert!(Instant::now() < until, "{:?}", scenario.strangers());
+        std::thread::sleep(Duration::from_millis(50));
+    }
     workload.run(20).unwrap();
     let shipped = scenario.ship();
     assert!(!shipped.stdout.starts_with("0 binlogs"), "{shipped}");

@@ -69,7 +69,7 @@ fn possible(arg: &Arg) -> String {
         return String::new();
     }
     let values: Vec<String> = arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-    if values.is_empty() { String::new() } else { format!(" One of {}.", values.join(", ")) }
+    if values.is_empty() { String::new() } else { format!(". One of {}", values.join(", ")) }
 }
 
 fn about(command: &Command) -> String {

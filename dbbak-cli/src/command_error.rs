@@ -7,6 +7,7 @@ use crate::{
     },
     output,
     plan_hints::plan_hints,
+    space_lack::SpaceLack,
 };
 use dbbak_core::{
     config::ConfigError,
@@ -84,6 +85,14 @@ pub enum CommandError {
     /// Anything else behind the configuration.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A run ended because a file system was full.
+    #[error("{error}")]
+    OutOfSpace {
+        /// What failed.
+        error: Box<CommandError>,
+        /// Where room was lacking.
+        lack: SpaceLack,
+    },
     /// The demonstration failed.
     #[error("the demonstration failed: {0}")]
     Demo(String),
@@ -139,7 +148,18 @@ impl CommandError {
                 | RunError::Record(RecordError::Store(source))
                 | RunError::Execute(ExecuteError::Store(source)),
             ) => CommandError::Store { root, source: Box::new(source) },
+            CommandError::OutOfSpace { error, lack } => {
+                CommandError::OutOfSpace { error: Box::new(error.in_store(&root)), lack }
+            }
             other => other,
+        }
+    }
+
+    /// Where room was lacking, where that is why it failed.
+    pub fn lack(&self) -> Option<&SpaceLack> {
+        match self {
+            CommandError::OutOfSpace { lack, .. } => Some(lack),
+            _ => None,
         }
     }
 
@@ -152,6 +172,7 @@ impl CommandError {
             CommandError::Store { source, .. } => store_code(source),
             CommandError::NoParent { .. } => exit_code::STORE,
             CommandError::Run(error) => run_code(error),
+            CommandError::OutOfSpace { error, .. } => error.exit_code(),
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
@@ -184,6 +205,7 @@ impl CommandError {
                 ]
             }
             CommandError::Run(error) => run_hints(error),
+            CommandError::OutOfSpace { error, lack } => std::iter::once(lack.to_string()).chain(error.hints()).collect(),
             CommandError::CheckFailed { .. } => vec!["each finding above says what to do".into()],
             _ => Vec::new(),
         }
@@ -207,6 +229,9 @@ impl CommandError {
 
     /// The error and its causes.
     pub fn message(&self) -> String {
+        if let CommandError::OutOfSpace { error, .. } = self {
+            return error.message();
+        }
         let mut text = self.to_string();
         if matches!(self, CommandError::Store { source, .. } if matches!(**source, StoreError::NotFound { .. })) {
             // Said already, in words that name the whole path.
@@ -227,6 +252,9 @@ impl CommandError {
 
     /// What a tool printed before it failed.
     fn quoted(&self) -> Vec<String> {
+        if let CommandError::OutOfSpace { error, .. } = self {
+            return error.quoted();
+        }
         let CommandError::Run(RunError::Execute(error)) = self else { return Vec::new() };
         match error {
             ExecuteError::Tool { problem, .. } => match &**problem {

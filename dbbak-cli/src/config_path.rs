@@ -3,7 +3,7 @@
 use crate::CommandError;
 use std::{
     fs,
-    io::{self, ErrorKind},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -44,7 +44,7 @@ pub(crate) fn read(named: Option<&Path>, home: Option<&Path>) -> Result<Found, C
         }
     }
     let path = first.unwrap_or_else(|| SYSTEM.into());
-    Err(fail(path)(io::Error::from(ErrorKind::NotFound)))
+    Err(fail(path)(rustix::io::Errno::NOENT.into()))
 }
 
 /// The home directory: `$HOME`, else what `/etc/passwd` says of this process's user; systemd sets no `$HOME` for a service

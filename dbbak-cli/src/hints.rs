@@ -135,7 +135,10 @@ pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
             "`dbbak list` and `dbbak restore` go on with what can be trusted".into(),
         ],
         StoreError::NoSpace { .. } => {
-            vec!["free some space, then run the command again: nothing half-done is listed".into()]
+            vec![
+                "free some space, then run the command again: nothing half-done is listed".into(),
+                "`dbbak prune --orphans --exec` removes what dead runs left, also from a full store; what lies in its logs/ may be removed by hand".into(),
+            ]
         }
         StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
         _ => Vec::new(),

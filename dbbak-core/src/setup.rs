@@ -406,7 +406,8 @@ pub fn judge(
     if let Some(server) = server {
         of_server(config, facts, server, now, catalog.ok(), &mut findings);
     }
-    space::of_space(config, facts, server, &mut findings);
+    let data = server.and_then(|server| facts.sizes.get(&server.datadir)).map(|size| size.bytes);
+    space::of_space(config, facts, data, &mut findings);
     findings
 }
 

@@ -26,6 +26,7 @@ use crate::{
     exit_code,
     messages::{self, Weight, say},
     old_files, output,
+    space_lack::SpaceLack,
 };
 use clap::Parser;
 use dbbak_core::{
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
                     version: 1,
                     error: error.message(),
                     hints: error.hints(),
+                    space: error.lack().cloned(),
                     exit_code: error.exit_code(),
                 });
             }
@@ -102,6 +104,9 @@ struct ErrorJson {
     version: u32,
     error: String,
     hints: Vec<String>,
+    /// The file system that was full, where that is why the command failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    space: Option<SpaceLack>,
     exit_code: u8,
 }
 
@@ -131,15 +136,13 @@ fn plan_and_run(
         }
         return Ok(None);
     }
-    let session = context.lock(command)?;
+    let session = context.lock(command).map_err(|error| space::told(context, None, error))?;
     let plan = make()?;
     announce(context, &plan);
     advise(&plan);
-    let finished = context.run(&plan, session.as_deref()).inspect_err(|error| {
-        if let Some(hint) = space::lacking(context, &plan, error) {
-            say(Weight::Important, &format!("hint: {hint}"));
-        }
-        say_how_to_go_on(&plan, error);
+    let finished = context.run(&plan, session.as_deref()).map_err(|error| {
+        say_how_to_go_on(&plan, &error);
+        space::told(context, Some(&plan), error)
     })?;
     release(session)?;
     for warning in &finished.warnings {

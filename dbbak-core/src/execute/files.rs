@@ -8,7 +8,7 @@ use super::{
     tree::sync_dir,
     tree_owner::{self, Change},
 };
-use rustix::fs::ioctl_ficlone;
+use rustix::fs::{AtFlags, Mode, OFlags, ioctl_ficlone};
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
@@ -100,10 +100,41 @@ pub(super) fn remove_file(path: &Path) -> Result<(), ExecuteError> {
 
 /// Removes a tree, or a file; one that is not there counts as removed.
 pub(super) fn remove_tree(path: &Path) -> Result<(), ExecuteError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove_file(path),
+    remove_tree_by(path, &mut |path| fs::remove_dir_all(path))
+}
+
+/// Removes a file from a directory that belongs to another user, who may put something else in its place: what a link there
+/// leads to is left alone.
+pub(super) fn remove_inside(path: &Path) -> Result<(), ExecuteError> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return remove_file(path) };
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let removed = rustix::fs::open(dir, flags, Mode::empty())
+        .and_then(|dir| rustix::fs::unlinkat(dir, name, AtFlags::empty()))
+        .map_err(io::Error::from);
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
         _ => Ok(()),
+    }
+}
+
+/// How often a tree is gone through that another process changes meanwhile.
+const REMOVALS: u32 = 5;
+
+fn remove_tree_by(path: &Path, remove: &mut dyn FnMut(&Path) -> io::Result<()>) -> Result<(), ExecuteError> {
+    let mut tries = 1..=REMOVALS;
+    loop {
+        let error = match remove(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => error,
+        };
+        let is_dir = || fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+        match error.kind() {
+            io::ErrorKind::NotADirectory if !is_dir() => return remove_file(path),
+            // A directory in it was swapped for something else, or filled again, while it was gone through.
+            io::ErrorKind::NotADirectory | io::ErrorKind::DirectoryNotEmpty if tries.next().is_some() => {}
+            _ => return Err(failed("remove", path)(error)),
+        }
     }
 }
 
@@ -365,11 +396,52 @@ fn tail_bytes(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::fs::{CWD, FileType, mknodat};
     use std::{
         fs,
         os::unix::fs::{MetadataExt, symlink},
     };
+
+    #[test]
+    fn a_tree_that_is_swapped_meanwhile_is_gone_through_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("inner")).unwrap();
+        // As the system says where a directory in it was swapped for a file between two looks.
+        let mut swapped = 0;
+        let mut remove = |path: &Path| match swapped {
+            2 => fs::remove_dir_all(path),
+            _ => {
+                swapped += 1;
+                Err(io::ErrorKind::NotADirectory.into())
+            }
+        };
+        remove_tree_by(&tree, &mut remove).unwrap();
+        assert!(!tree.exists());
+        // Never without an end, and with the word for what happened.
+        fs::create_dir(&tree).unwrap();
+        let error = remove_tree_by(&tree, &mut |_| Err(io::ErrorKind::NotADirectory.into())).unwrap_err();
+        assert!(matches!(error, ExecuteError::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory));
+        // A file is no tree, and goes.
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        remove_tree(&file).unwrap();
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_file_is_removed_from_the_directory_itself_and_not_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, victim) = (dir.path().join("own"), dir.path().join("victim"));
+        fs::create_dir(&victim).unwrap();
+        fs::write(victim.join("init.sql"), "of somebody else").unwrap();
+        symlink(&victim, &own).unwrap();
+        assert!(remove_inside(&own.join("init.sql")).is_err());
+        assert!(victim.join("init.sql").exists());
+        remove_inside(&victim.join("init.sql")).unwrap();
+        remove_inside(&victim.join("init.sql")).unwrap();
+        assert!(!victim.join("init.sql").exists());
+    }
 
     #[test]
     fn what_cannot_be_removed_keeps_nothing_else() {

@@ -27,11 +27,13 @@ pub(super) fn in_run_dir<T>(
     files::create_new_dir(&server.run_dir)?;
     let result = dead_runs::sign(&server.run_dir).and_then(|()| work());
     let taken_back = server.custody.as_ref().map_or(Ok(()), custody::take_back);
-    let own = [&server.init_file, &server.client_file, &server.run_dir].map(|path| path.as_path());
+    // Files first: they hold the account, and the rest of the directory may be large. It may be another's meanwhile.
+    let files: Vec<_> = [&server.init_file, &server.client_file].map(|path| files::remove_inside(path)).into();
+    let own = [server.run_dir.as_path()];
     let keyring = server.keyring.iter().map(|file| file.to.as_path());
     let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
     let done = result?;
-    removed?;
+    removed.and(files.into_iter().collect::<Result<(), _>>())?;
     taken_back?;
     // The server's own settings for the replay are options, which end with it. Those of the source stay as they are.
     if self::persisted(server)? != persisted {
@@ -64,6 +66,6 @@ pub(super) fn start_server(server: &PrivateServer, running: &Running<'_>) -> Res
     let mut process = running.spawn(std::slice::from_ref(&server.launch))?;
     wait_until_ready(server, log_start, &mut *process, running)?;
     // The server has read it.
-    files::remove_file(&server.init_file)?;
+    files::remove_inside(&server.init_file)?;
     Ok(process)
 }

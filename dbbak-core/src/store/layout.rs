@@ -150,6 +150,11 @@ pub fn lock(scope: LockScope, owner: Uuid) -> StoreKey {
     }
 }
 
+/// A file of no meaning, given up where a full store is pruned: room for the locks.
+pub fn reserve() -> StoreKey {
+    below(&history(), "reserve")
+}
+
 /// Whether a place is the file of a read lease.
 pub fn is_read_lease(key: &StoreKey) -> bool {
     key.parent() == Some(locks())

@@ -16,11 +16,27 @@ pub(super) struct Lease {
     owner: Owner,
     scopes: Vec<LockScope>,
     released: AtomicBool,
+    /// Whether the store was changed under it, or its reserve given up.
+    changed: AtomicBool,
 }
 
 impl Lease {
-    /// Takes the locks, all or none.
+    /// Takes the locks, all or none. Where no room is left for them and they are to make some, the reserve gives it.
     pub(super) fn take(
+        files: &Files,
+        processes: &dyn Processes,
+        scopes: &[LockScope],
+        request: &LockRequest,
+    ) -> Result<Self, StoreError> {
+        match Lease::take_once(files, processes, scopes, request) {
+            Err(StoreError::NoSpace { .. }) if scopes.contains(&LockScope::Prune) && files.give_up_reserve() => {
+                Lease::take_once(files, processes, scopes, request).inspect(Lease::note_change)
+            }
+            taken => taken,
+        }
+    }
+
+    fn take_once(
         files: &Files,
         processes: &dyn Processes,
         scopes: &[LockScope],
@@ -43,7 +59,13 @@ impl Lease {
             }
             held.push(scope);
         }
-        Ok(Lease { files: files.clone(), owner, scopes: held, released: AtomicBool::new(false) })
+        let (released, changed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Lease { files: files.clone(), owner, scopes: held, released, changed })
+    }
+
+    /// Notes that the store is changed.
+    pub(super) fn note_change(&self) {
+        self.changed.store(true, Ordering::Release);
     }
 
     pub(super) fn scopes(&self) -> &[LockScope] {
@@ -104,6 +126,9 @@ impl Lease {
                 Err(error) => Err(error),
             };
             outcome = outcome.and(released);
+        }
+        if self.changed.load(Ordering::Acquire) {
+            self.files.keep_reserve();
         }
         outcome
     }

@@ -16,6 +16,7 @@ mod ownership;
 pub mod processes;
 mod publish;
 mod reader;
+mod reserve;
 mod session;
 mod tree;
 mod unlock;

@@ -65,6 +65,7 @@ impl Session for LocalSession {
         if found == Some(version) {
             return Ok(version);
         }
+        self.lease.note_change();
         let Some(current) = current else {
             let settled = self.files.stage_bytes(key, bytes)?;
             self.files.publish_new(settled, key)?;

@@ -58,6 +58,8 @@ fn real_full_disk_fails_clearly_and_the_next_run_works() {
         assert!(matches!(ran.code, Some(4 | 6)), "{ran}");
         let text = ran.stderr.to_lowercase();
         assert!(text.contains("space"), "{ran}");
+        let named = format!("no space was left on the file system at {}: ", scenario.store().display());
+        assert!(ran.stderr.contains(&named), "{ran}");
         scenario.nothing_survives();
         scenario.server_is_free();
     };
@@ -77,6 +79,20 @@ fn real_full_disk_fails_clearly_and_the_next_run_works() {
         assert_eq!(scenario.listed(), [full.as_str()]);
         std::fs::remove_file(&filler).unwrap();
     }
+    // What is full is told to programs too.
+    fill(24 << 10);
+    let told = scenario.dbbak(&["--json", "backup-incr", "--exec"]).json();
+    assert_eq!(told["space"]["mounted_at"].as_str(), scenario.store().to_str(), "{told}");
+    assert!(told["space"]["total"].as_u64() == Some(80 << 20) && told["space"]["free"].is_u64(), "{told}");
+    std::fs::remove_file(&filler).unwrap();
+    // A full store can be pruned.
+    let orphan = scenario.store().join("full_2026-01-01T00-00Z");
+    std::fs::create_dir(&orphan).unwrap();
+    std::fs::write(orphan.join("left"), [7; 100_000]).unwrap();
+    fill(0);
+    scenario.dbbak(&["prune", "--orphans", "--older-than", "0", "--exec"]).exits(0);
+    assert!(!orphan.exists());
+    std::fs::remove_file(&filler).unwrap();
     scenario.incr();
     workload.run(20).unwrap();
     let wanted = workload.snapshot(&scenario.server).unwrap();

@@ -1,7 +1,9 @@
 //! Faults of the file system below a local store.
 
 use super::{directory, local};
-use dbbak_core::store::{LocalStore, Operation, Store, StoreError, StoreReader, Version, local::LocalParts};
+use dbbak_core::store::{
+    LocalStore, LockRequest, LockScope, Operation, Store, StoreError, StoreReader, Version, local::LocalParts,
+};
 use dbbak_testkit::{
     fake_clock::FakeClock,
     faulty::{Fault, FaultyDisk, Op},
@@ -215,4 +217,45 @@ fn a_tree_with_a_bad_sector_is_not_called_safe() {
     bench.disk.once(Op::Sync, "t.ibd", Fault::Refused(Errno::IO));
     let error = session.sync_tree(&key("full_x")).unwrap_err();
     assert_eq!(error.key(), Some(&key("full_x/raw/db/t.ibd")));
+}
+
+/// A store without room for a lock's heartbeat can be pruned all the same: the reserve of an earlier run gives the room.
+#[test]
+fn a_full_store_can_be_locked_to_be_pruned() {
+    let bench = bench();
+    let reserve = bench.directory.path().join("history/reserve");
+    let full = || bench.disk.once(Op::Write, "staged-", Fault::Refused(Errno::NOSPC));
+    let lock = |scope| bench.store.lock(scope, &LockRequest::new("test"));
+    let _ = std::fs::remove_file(&reserve);
+    full();
+    assert!(matches!(lock(LockScope::Prune), Err(StoreError::NoSpace { .. })), "there is no reserve yet");
+    assert!(!reserve.exists());
+    let change = |text: &[u8]| {
+        let session = lock(LockScope::Backups).unwrap();
+        let found = session
+            .head(&key("manifest.json"))
+            .unwrap()
+            .map(|_| Version::of(&get(&bench.store, "manifest.json").unwrap()));
+        session.replace(&key("manifest.json"), found.as_ref(), text).unwrap();
+        session.release().unwrap();
+    };
+    change(b"[]");
+    assert!(std::fs::metadata(&reserve).unwrap().len() >= 128 << 10);
+    // Who would fill the store further does not get it.
+    full();
+    assert!(matches!(lock(LockScope::Backups), Err(StoreError::NoSpace { .. })));
+    assert!(reserve.exists());
+    full();
+    let pruning = lock(LockScope::Prune).unwrap();
+    assert!(!reserve.exists());
+    pruning.release().unwrap();
+    assert!(reserve.exists(), "it is made anew where there is room");
+    std::fs::remove_file(&reserve).unwrap();
+    bench.disk.once(Op::Write, "history/reserve", Fault::Refused(Errno::NOSPC));
+    change(b"[ ]");
+    assert!(!reserve.exists(), "half a reserve is none");
+    // Who changes nothing makes none.
+    lock(LockScope::Read).unwrap().release().unwrap();
+    lock(LockScope::Backups).unwrap().release().unwrap();
+    assert!(!reserve.exists());
 }

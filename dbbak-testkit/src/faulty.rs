@@ -71,6 +71,8 @@ struct Script {
     rules: Vec<Rule>,
     ghosts: Vec<(PathBuf, OsString)>,
     happened: u32,
+    /// How many more changes there are before the writer is dead.
+    alive_for: Option<u32>,
 }
 
 /// The real file system with faults. Clones share them.
@@ -116,6 +118,11 @@ impl FaultyDisk {
         self.script().rules.push(Rule { op, path: path.to_owned(), fault, skip, times: 1 });
     }
 
+    /// Lets so many changes of names go well, and refuses every change after them, as if the writer had been killed.
+    pub fn dies_after(&self, changes: u32) {
+        self.script().alive_for = Some(changes);
+    }
+
     /// Makes listings of a directory name what is not there.
     pub fn ghost(&self, directory: &Path, name: &str) {
         self.script().ghosts.push((directory.to_owned(), name.into()));
@@ -126,6 +133,7 @@ impl FaultyDisk {
         let mut script = self.script();
         script.rules.clear();
         script.ghosts.clear();
+        script.alive_for = None;
     }
 
     /// How many operations failed so far.
@@ -135,6 +143,14 @@ impl FaultyDisk {
 
     fn fault(&self, op: Op, path: &Path) -> Option<Fault> {
         let mut script = self.script();
+        let changes = [Op::Create, Op::CreateDir, Op::Rename, Op::RenameNew, Op::Link, Op::RemoveFile, Op::RemoveDir];
+        if let Some(left) = script.alive_for.filter(|_| changes.contains(&op)) {
+            script.alive_for = Some(left.saturating_sub(1));
+            if left == 0 {
+                script.happened += 1;
+                return Some(Fault::Refused(Errno::IO));
+            }
+        }
         let text = path.to_string_lossy();
         let rule = script.rules.iter_mut().find(|rule| rule.op == op && rule.times > 0 && text.contains(&rule.path))?;
         if rule.skip > 0 {

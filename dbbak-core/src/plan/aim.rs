@@ -55,6 +55,8 @@ pub enum NoReplay {
     Asked,
     /// Nothing later is in the archive.
     NothingLater,
+    /// Later binlogs are in the archive, and the one that the backup stands in is not: no replay leads to them.
+    NotArchived,
 }
 
 impl Aim {
@@ -189,6 +191,18 @@ fn latest_aim(
     }
 }
 
+/// Whether binlogs are archived that come behind the one that a backup stands in, by their names; those that were archived since it was
+/// taken, so that names of before a reset do not count. Times do not tell: the server's clock may have been behind.
+fn goes_on_behind(catalog: &Catalog, backup: &Backup) -> bool {
+    let Ok(place) = backup.coordinates() else { return false };
+    catalog.binlogs.iter().any(|file| {
+        file.name.base() == place.file.base()
+            && file.name.number() > place.file.number()
+            && file.transactions != Some(0)
+            && file.archived_at.is_some_and(|at| at > backup.ended_at)
+    })
+}
+
 /// The end of the archive: of the timeline of the newest usable backup, or of the one that goes on behind that backup.
 fn end_aim(
     (catalog, facts): (&Catalog, &Facts),
@@ -226,10 +240,14 @@ fn end_aim(
     let mut spans = TimelineSpan::named(catalog, |_| true);
     spans.retain(|span| !ended.contains(&span.id.as_str()));
     match live.as_slice() {
-        [] if asked && spans.iter().any(|span| span.to.is_some_and(|to| to.at() > newest.ended_at)) => {
-            Err(locate(catalog, newest).err().unwrap_or_else(|| no_backup_before(catalog, now)))
+        [] => {
+            let later = spans.iter().any(|span| span.to.is_some_and(|to| to.at() > newest.ended_at));
+            match later || goes_on_behind(catalog, newest) {
+                true if asked => Err(locate(catalog, newest).err().unwrap_or_else(|| no_backup_before(catalog, now))),
+                true => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NotArchived }),
+                false => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
+            }
         }
-        [] => Ok(Aim::Backup { ts: newest.ts(), why: NoReplay::NothingLater }),
         [id] => {
             // Which of the two ends later may be a matter of a second, in which servers replaced each other.
             let later = spans.iter().find(|span| span.id != *id && span.to.is_some_and(|to| to.at() > newest.ended_at));

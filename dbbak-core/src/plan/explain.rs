@@ -58,6 +58,13 @@ fn explain_aim(plan: &mut Plan, aim: &Aim, selection: &Selection<'_>, (config, c
                 utc(at)
             ));
         }
+        Aim::Backup { ts, why: NoReplay::NotArchived } => {
+            let place = selection.chain.last().and_then(|backup| backup.coordinates().ok());
+            let file = place.map_or_else(|| "the binlog".to_owned(), |place| place.file.to_string());
+            plan.warnings.push(format!(
+                "{file}, in which backup {ts} stands, is not in the archive: what is archived of later times cannot be replayed, and the backup is restored as it is"
+            ));
+        }
         Aim::Backup { ts, why: NoReplay::NothingLater } => {
             plan.warnings.push(format!("the archive holds no binlogs after backup {ts}: it is restored as it is"))
         }

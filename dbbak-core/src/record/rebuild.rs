@@ -11,7 +11,7 @@ use crate::{
     store::{
         BackupMeta, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileList, Flaw, KeyPart, Manifest, ManifestEntry,
         Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord, backup_dirs, binlog_files, described,
-        layout, read_version, salvage_index, salvage_manifest, salvage_store_file, sums_of,
+        described_later, layout, read_version, salvage_index, salvage_manifest, salvage_store_file, sums_of,
     },
 };
 use chrono::{DateTime, Utc};
@@ -78,7 +78,15 @@ pub fn find_damage(reader: &dyn StoreReader) -> Result<Damage, RecordError> {
 fn look(reader: &dyn StoreReader) -> Result<Survey, RecordError> {
     let (store, flaw) = salvage_store_file(reader)?;
     let sums = if flaw.is_some() { Sums::Optional } else { sums_of(store.as_ref()) };
-    let (manifest, index) = (salvage_manifest(reader, sums)?, salvage_index(reader, sums)?);
+    let (mut manifest, index) = (salvage_manifest(reader, sums)?, salvage_index(reader, sums)?);
+    for entry in &mut manifest.entries {
+        if let Some(later) = described_later(reader, entry)? {
+            let key = layout::manifest();
+            let text = format!("is of an earlier generation than meta.json of {}", entry.id());
+            manifest.flaws.push(StoreError::Damaged { key, entry: None, flaw: Flaw::Contradiction(text) });
+            *entry = later;
+        }
+    }
     let flaws = flaw.iter().chain(&manifest.flaws).chain(&index.flaws).map(ToString::to_string).collect();
     let mut damage = Damage {
         flaws,

@@ -41,7 +41,8 @@ pub use lock::{LockHolder, LockRequest, LockScope, ProcessGroup, covers};
 pub use manifest::{BackedUpServer, Manifest, ManifestEntry, PitrState};
 pub use meta::{BackupMeta, BackupPaths, ToolRecord};
 pub use salvage::{
-    Salvaged, backup_dirs, binlog_files, described, salvage_index, salvage_manifest, salvage_store_file,
+    Salvaged, backup_dirs, binlog_files, described, described_later, salvage_index, salvage_manifest,
+    salvage_store_file,
 };
 use std::{
     fmt::{self, Debug},

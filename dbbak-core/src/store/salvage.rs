@@ -8,7 +8,7 @@ use super::{
     StoreKey, StoreReader, Sums, Version, binlog_index::parse_loose_segment, layout, read_version, store_file::damaged,
 };
 use crate::model::BackupId;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What was read of a list.
 #[derive(Debug)]
@@ -102,9 +102,13 @@ pub fn salvage_manifest(reader: &dyn StoreReader, sums: Sums) -> Result<Salvaged
     }
     let mut entries = manifest.entries;
     if !flaws.is_empty() {
-        let mut known: HashSet<BackupId> = entries.iter().map(ManifestEntry::id).collect();
-        let mut add = |entry: ManifestEntry| {
-            if known.insert(entry.id()) {
+        let mut known: HashMap<BackupId, usize> =
+            entries.iter().enumerate().map(|(place, entry)| (entry.id(), place)).collect();
+        let mut add = |entry: ManifestEntry| match known.get(&entry.id()) {
+            Some(place) if is_later(&entry, &entries[*place]) => entries[*place] = entry,
+            Some(_) => {}
+            None => {
+                known.insert(entry.id(), entries.len());
                 entries.push(entry);
             }
         };
@@ -116,6 +120,23 @@ pub fn salvage_manifest(reader: &dyn StoreReader, sums: Sums) -> Result<Salvaged
         entries.sort_by_key(|entry| (entry.ended_at.unwrap_or_else(|| entry.ts.at()), entry.ts));
     }
     Ok(Salvaged { entries, flaws, version })
+}
+
+/// Whether an entry is of a later generation of its backup's facts than another: trees are added to a backup, and a mark that it cannot
+/// be applied comes last of all.
+fn is_later(one: &ManifestEntry, other: &ManifestEntry) -> bool {
+    let generation = |entry: &ManifestEntry| (entry.unusable.is_some(), entry.stored_size);
+    generation(one) > generation(other)
+}
+
+/// The entry that a backup's own facts make, where they are of a later generation than the manifest's: that is older than the data.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn described_later(reader: &dyn StoreReader, entry: &ManifestEntry) -> Result<Option<ManifestEntry>, StoreError> {
+    let found = described(reader, &entry.id())?;
+    Ok(found.filter(|found| found.meta_digest != entry.meta_digest && is_later(found, entry)))
 }
 
 /// The entry that a backup's own facts make; `None` where they are not there or not to be trusted. A backup of another

@@ -6,8 +6,8 @@ use crate::{
     facts::{Facts, StoredBackup},
     model::TreeName,
     store::{
-        BackupMeta, BackupPaths, EntryKind, FileList, StoreError, StoreKey, StoreReader, Sums, ToolRecord, layout,
-        read_version, salvage_store_file, sums_of,
+        BackupMeta, BackupPaths, EntryKind, FileList, StoreError, StoreKey, StoreReader, Sums, ToolRecord,
+        described_later, layout, read_version, salvage_store_file, sums_of,
     },
     tools::{MetadataFile, Standing, parse_backup_cnf, parse_isl, parse_tablespaces},
 };
@@ -22,14 +22,22 @@ pub fn stored_chain(facts: &mut Facts, store: &dyn StoreReader, chain: &[&Backup
     let (file, flaw) = salvage_store_file(store)?;
     let sums = if flaw.is_some() { Sums::Optional } else { sums_of(file.as_ref()) };
     for backup in chain {
-        let entry = &backup.entry;
+        let (mut later_entry, mut entry) = (None, &backup.entry);
         let mut spoilt = Vec::new();
         let meta = match BackupMeta::load(store, &backup.id, entry.meta_digest.as_ref(), sums) {
             // The manifest says most of it once more.
-            Err(error @ StoreError::Damaged { .. }) => {
-                spoilt.push(format!("{error}: what the manifest says of the backup must do"));
-                BackupMeta::new(entry.clone(), BackupPaths::default(), ToolRecord::default())
-            }
+            Err(error @ StoreError::Damaged { .. }) => match described_later(store, entry)? {
+                Some(later) => {
+                    spoilt
+                        .push(format!("the manifest is older than what {} says of itself, which is taken", backup.id));
+                    entry = &*later_entry.insert(later);
+                    BackupMeta::load(store, &backup.id, entry.meta_digest.as_ref(), sums)?
+                }
+                None => {
+                    spoilt.push(format!("{error}: what the manifest says of the backup must do"));
+                    BackupMeta::new(entry.clone(), BackupPaths::default(), ToolRecord::default())
+                }
+            },
             meta => meta?,
         };
         let list_digest = entry.files_digest.or(meta.entry.files_digest);

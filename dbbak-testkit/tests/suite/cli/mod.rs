@@ -7,6 +7,8 @@ mod config;
 mod conveniences;
 mod find;
 mod from_server;
+mod lost_lists;
+mod never_archived;
 mod owner;
 mod rebuild;
 mod restore_refused;

@@ -83,6 +83,12 @@ fn an_incremental_that_cannot_be_applied_is_marked_when_it_is_taken() {
         assert_eq!(bench.names_in("scratch"), [""; 0]);
         is_marked(bench, id);
 
+        if series == Series::Mariadb1011 {
+            // A manifest from before the mark: the backup's own facts are later.
+            std::fs::copy(bench.path("store/manifest.json.prev"), bench.path("store/manifest.json")).unwrap();
+            assert_eq!(run(bench, &["reindex", "--exec"]).code(), Some(0));
+            is_marked(bench, id);
+        }
         std::thread::sleep(std::time::Duration::from_millis(1010));
         let next = backup(bench, &["backup-incr", "--json", "--exec"]);
         assert!(json(&next)["backup"].as_str().unwrap().starts_with("full_"), "{next}");

@@ -348,6 +348,7 @@ fn execute_code(error: &ExecuteError) -> u8 {
         | ExecuteError::ServerStop { .. }
         | ExecuteError::ProofFailed { .. } => exit_code::DAMAGE,
         ExecuteError::SkipNotFound { .. }
+        | ExecuteError::SkipRepeated { .. }
         | ExecuteError::ServerIdTaken { .. }
         | ExecuteError::PipeHazard { .. }
         | ExecuteError::Lacks { .. }
@@ -452,6 +453,9 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ExecuteError::PutsOutside { .. } => vec![
             "--skip-gtid leaves the transaction out, with what depends on it; or restore to before it".into(),
         ],
+        ExecuteError::SkipRepeated { places, .. } => vec![format!(
+            "leave --skip-gtid out, and end before it: --position {}", places.0
+        )],
         ExecuteError::SkipNotFound { .. } => vec!["`dbbak find` shows the transactions of the archive".into()],
         ExecuteError::ServerStart { log, .. } | ExecuteError::Replay { log, .. } => {
             vec![format!("the whole output lies in {}", log.display())]

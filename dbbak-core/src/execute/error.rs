@@ -364,6 +364,14 @@ pub enum ExecuteError {
         /// Its GTID.
         gtid: String,
     },
+    /// A transaction that is to be left out stands in the window twice: which one is meant cannot be told.
+    #[error("transaction {gtid}, which is to be left out, stands in the window twice, at {} and at {}", places.0, places.1)]
+    SkipRepeated {
+        /// Its GTID.
+        gtid: String,
+        /// Where it stands first, and where it comes again.
+        places: Box<(BinlogPosition, BinlogPosition)>,
+    },
     /// The archive holds another number of transactions in the window than the plan says.
     #[error("the window holds {found} transactions, the plan says {expected}")]
     WindowDiffers {

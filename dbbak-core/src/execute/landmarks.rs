@@ -23,6 +23,8 @@ pub(super) struct Landmarks {
     named: BTreeSet<(Need, String)>,
     /// The transaction that was left out last.
     skipped: Option<Gtid>,
+    /// Where each of those that are left out stands, and the end of its last group.
+    left_out: BTreeMap<Gtid, (BinlogPosition, u64)>,
     /// MariaDB: the transactions that the server's own applier must not apply.
     pub(super) apart: BTreeSet<Gtid>,
     /// MariaDB: the last transaction of each domain in log order, whatever its number: server and number.
@@ -225,6 +227,19 @@ impl Landmarks {
         skipped
     }
 
+    /// Takes note of a transaction that is to be left out, in this file of the archive; where the same GTID stood before, if it did.
+    /// MariaDB may log one statement as two groups: those that follow each other are one.
+    pub(super) fn leave_out(&mut self, file: &BinlogName, transaction: &Transaction) -> Option<BinlogPosition> {
+        let gtid = transaction.gtid.clone()?;
+        let place = BinlogPosition { file: file.clone(), position: transaction.start };
+        match self.left_out.get_mut(&gtid) {
+            Some((first, end)) if first.file == *file && *end == transaction.start => *end = transaction.end,
+            Some((first, _)) => return Some(first.clone()),
+            None => drop(self.left_out.insert(gtid, (place, transaction.end))),
+        }
+        None
+    }
+
     fn note_xa(&mut self, transaction: &Transaction) {
         let Some(name) = transaction.xa.as_ref().map(|xa| xa_name(xa.as_str())) else { return };
         match transaction.end_kind {
@@ -362,6 +377,19 @@ mod tests {
             landmarks.file(&name);
         }
         landmarks.end_batch()
+    }
+
+    #[test]
+    fn one_that_is_left_out_and_comes_again_is_told() {
+        let file = |number: u32| -> BinlogName { format!("b.{number:06}").parse().unwrap() };
+        let at = |start: u64, end: u64| Transaction { start, end, ..transaction(1, EndKind::Commit, true) };
+        let mut landmarks = Landmarks::new(&[], None);
+        // Two groups that follow each other are one statement.
+        assert_eq!(landmarks.leave_out(&file(1), &at(100, 200)), None);
+        assert_eq!(landmarks.leave_out(&file(1), &at(200, 300)), None);
+        let first = BinlogPosition { file: file(1), position: 100 };
+        assert_eq!(landmarks.leave_out(&file(1), &at(900, 990)), Some(first.clone()));
+        assert_eq!(landmarks.leave_out(&file(2), &at(300, 400)), Some(first));
     }
 
     const ROWS: (EndKind, bool) = (EndKind::Commit, true);

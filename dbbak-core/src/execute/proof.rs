@@ -68,6 +68,18 @@ impl ExpectedLog {
         writeln!(self.lines, "{place}\t{}", expected_line(transaction)).map_err(files::failed("write", &self.path))
     }
 
+    /// Takes note of a transaction that is to be left out, which stands in this file of the archive.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecuteError::SkipRepeated`] where another one of the window has the same GTID.
+    pub(super) fn leave_out(&mut self, file: &BinlogName, transaction: &Transaction) -> Result<(), ExecuteError> {
+        let Some(first) = self.landmarks.leave_out(file, transaction) else { return Ok(()) };
+        let gtid = transaction.gtid.as_ref().map(ToString::to_string).unwrap_or_default();
+        let again = BinlogPosition { file: file.clone(), position: transaction.start };
+        Err(ExecuteError::SkipRepeated { gtid, places: Box::new((first, again)) })
+    }
+
     /// Notes that a file of the batch was read to its end.
     pub(super) fn file(&mut self, file: &BinlogName) {
         self.landmarks.file(file);

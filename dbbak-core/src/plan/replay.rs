@@ -8,7 +8,7 @@ use super::{
     step::{BinlogCopy, Feeder, Relay},
 };
 use crate::{
-    facts::CutFact,
+    facts::{CutFact, CutFlaw},
     model::{BinlogName, BinlogPosition, Goal, GtidSet},
     tools::{
         Applier, Client, Dialect, Family, FeederCommand, Launch, Login, Query, RelayReplay, ReplayReader, RunAs,
@@ -73,17 +73,30 @@ pub(super) fn choose(request: &RestoreRequest, window: &Window<'_>, dialect: Dia
 ///
 /// # Errors
 ///
-/// [`PlanError::SkipNotInWindow`].
+/// [`PlanError::SkipNotInWindow`]; [`PlanError::GtidRepeated`] where it is not clear which one is meant.
 pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &[CutFact]) -> Result<(), PlanError> {
     let from = window.coordinates.place();
     for gtid in &request.skip {
         let goal = Goal::Before(gtid.clone());
-        let is_in = |segment: &Segment<'_, '_>| {
-            let places = cuts.iter().filter(|fact| fact.timeline == segment.timeline && fact.goal == goal);
-            let mut places = places.filter_map(|fact| fact.cut.as_ref().map(|cut| &cut.at));
-            places.any(|at| holds(segment, at))
-        };
-        if !window.segments(&from).iter().any(is_in) {
+        let mut places: Vec<BinlogPosition> = Vec::new();
+        for segment in window.segments(&from) {
+            let found = cuts.iter().filter(|fact| fact.timeline == segment.timeline && fact.goal == goal);
+            let stand = found.flat_map(|fact| match (&fact.cut, &fact.flaw) {
+                (Some(cut), _) => vec![cut.at.clone()],
+                (None, Some(CutFlaw::Repeated { first, again })) => {
+                    vec![first.clone(), BinlogPosition { file: first.file.clone(), position: *again }]
+                }
+                _ => Vec::new(),
+            });
+            places.extend(stand.filter(|at| holds(&segment, at)));
+        }
+        if let [first, again] = places.as_slice()
+            && first.file == again.file
+        {
+            let (first, again) = (first.clone(), again.position);
+            return Err(PlanError::GtidRepeated { target: goal.to_string(), first, again });
+        }
+        if places.is_empty() {
             let (gtid, cut) = (gtid.to_string(), window.cut.clone());
             return Err(PlanError::SkipNotInWindow { gtid, from, cut });
         }

@@ -361,6 +361,17 @@ fn a_gtid_that_stands_twice_is_refused() {
         error.to_string(),
         "transaction 0-1-7 stands in the log twice, at binlog.000002:800 and at binlog.000002:9000"
     );
+    // One that is to be left out likewise, where both are in the window; one behind its end is not meant.
+    let skipping = |again: u64| {
+        let (skip, goal) = ("0-1-7".parse().unwrap(), Goal::Before("0-1-7".parse().unwrap()));
+        let request = RestoreRequest { skip: vec![skip], ..exact("04:41") };
+        let first = "binlog.000002:800".parse().unwrap();
+        let flaw = Some(dbbak_core::facts::CutFlaw::Repeated { first, again });
+        let fact = dbbak_core::facts::CutFact { timeline: "t1".into(), goal, cut: None, flaw };
+        Case::of(story(Product::Mariadb)).restore_where(&request, |facts| facts.cuts.push(fact))
+    };
+    let error = skipping(9000).unwrap_err();
+    assert!(matches!(&error, PlanError::GtidRepeated { again: 9000, .. }), "{error}");
 }
 
 #[test]

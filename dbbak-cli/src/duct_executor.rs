@@ -1,15 +1,14 @@
 //! The real executor: programs in process groups of their own, dead when dbbak dies.
 
-use dbbak_core::execute::{ExecError, Executor, ExitStatus, MemberExit, Process};
+use dbbak_core::execute::{ExecError, Executor, ExitStatus, MemberExit, Process, in_own_directory};
 use dbbak_core::tools::{Arg, CommandSpec, Launch, RunAs, Stdin};
 use duct::Expression;
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
     io::{self, PipeReader, PipeWriter, Read, Write},
-    os::unix::{fs::OpenOptionsExt, process::CommandExt, process::ExitStatusExt},
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -278,13 +277,10 @@ impl Drop for ProcessGroup {
 }
 
 fn open_log(log: &Path) -> Result<std::fs::File, ExecError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        // A private server's user may have made a link of that name in its run directory, or a pipe that nobody reads.
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
-        .open(log)
+    // A private server's user may have made a link of that name in its run directory, or a pipe that nobody reads, or have put a
+    // link in the place of that directory.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NONBLOCK;
+    in_own_directory(log, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|source| ExecError::Log { log: log.to_owned(), source })
 }
 

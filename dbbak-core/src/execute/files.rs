@@ -62,8 +62,9 @@ pub(super) fn create_empty_dir(path: &Path) -> Result<(), ExecuteError> {
 
 /// Writes a file that only its owner may read, and syncs it. It must not exist.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ExecuteError> {
-    let mut options = File::options();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed("create", path))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+    let file = opened::in_own_directory(path, flags, Mode::RUSR | Mode::WUSR);
+    let mut file = file.map_err(failed("create", path))?;
     adopt(&file, path).map_err(failed("give away", path))?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }

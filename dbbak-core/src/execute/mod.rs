@@ -64,6 +64,7 @@ pub use error::ExecuteError;
 pub use executor::{ExecError, Executor, ExitStatus, MemberExit, Process};
 pub use journal::JournalWriter;
 pub use lease_watch::LeaseWatch;
+pub use opened::in_own_directory;
 pub use outcome::{IndexedBinlog, NewBackup, Outcome};
 pub use reindex::describe_stored;
 pub use reporter::{Event, Reporter, Silent};

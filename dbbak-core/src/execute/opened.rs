@@ -1,7 +1,10 @@
 //! Opens files in directories that another user may write into: the file itself, and nothing that waits.
 #![expect(clippy::disallowed_methods, reason = "opens and reads files")]
 
-use rustix::fs::OFlags;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read},
@@ -41,6 +44,32 @@ pub(super) fn writable(path: &Path) -> io::Result<File> {
     only_name(file)
 }
 
+/// Opens a file in a directory in whose place another user may put a link: the run directory of a private server lies below `/tmp`,
+/// and belongs to the server's user, who may rename it. A link to the directory is followed only where it is root's or this user's
+/// own; the file itself is never behind one.
+///
+/// # Errors
+///
+/// When it cannot be opened, or the directory is somebody else's link.
+pub fn in_own_directory(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let base = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(dir, base | OFlags::NOFOLLOW, Mode::empty()) {
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            let owner = std::fs::symlink_metadata(dir)?.uid();
+            if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+                return Err(io::Error::other(format!("its directory is a link that user {owner} has made")));
+            }
+            rustix::fs::open(dir, base, Mode::empty())?
+        }
+        opened => opened?,
+    };
+    Ok(rustix::fs::openat(opened, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, mode)?.into())
+}
+
 /// Passes on a file that has one name.
 ///
 /// # Errors
@@ -77,8 +106,28 @@ pub(super) fn read_at_most(file: File, limit: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::fs::{CWD, FileType, mknodat};
     use std::{fs, os::unix::fs::symlink};
+
+    #[test]
+    fn a_directory_that_is_somebody_elses_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let create = |path: &Path| in_own_directory(path, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR);
+        create(&real.join("a")).unwrap();
+        create(&link.join("b")).unwrap();
+        assert!(real.join("b").exists());
+        std::os::unix::fs::symlink(real.join("a"), real.join("c")).unwrap();
+        assert!(create(&real.join("c")).is_err());
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::lchown(&link, Some(65_534), None).unwrap();
+            let refused = create(&link.join("d")).unwrap_err();
+            assert!(refused.to_string().contains("a link that user 65534 has made"), "{refused}");
+            assert!(!real.join("d").exists());
+        }
+    }
 
     #[test]
     fn only_the_file_itself_is_opened_and_nothing_waits() {

@@ -257,6 +257,65 @@ fn what_a_list_names_is_no_orphan() {
     assert_whole_but_orphan(&bench);
 }
 
+/// What was removed is gone; nothing else is touched by the same plan again, whichever way it came.
+#[test]
+fn a_prune_plan_that_is_run_twice_removes_nothing_more() {
+    let bench = bench();
+    bench.run(&FakeExecutor::new(whole()), &never()).unwrap();
+    fs::create_dir(bench.path("store/full_2020-01-01T00-00Z")).unwrap();
+    bench.clock.advance(Duration::from_secs(50 * 365 * 86_400));
+    let planning = Planning { config: &bench.config, store: &bench.store, probe: &SystemProbe, clock: &bench.clock };
+    let plan = planning.orphans(&OrphansRequest { older_than_seconds: 0 }).unwrap();
+    let carry_out = |plan: &Plan| {
+        let session = run::lock(&bench.store, Command::Prune, &LockRequest::new("prune")).unwrap();
+        let (executor, reporter) = (FakeExecutor::default(), never());
+        let running = Running {
+            store: &bench.store,
+            session: Some(&*session),
+            executor: &executor,
+            clock: &bench.clock,
+            reporter: &reporter,
+        };
+        run::run(plan, &running)
+    };
+    carry_out(&plan).unwrap();
+    assert_eq!(bench.names_in("store").len(), 1);
+    let read: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    for again in [&plan, &read] {
+        let _ = carry_out(again);
+        assert_whole(&bench);
+    }
+    // A backup that took the orphan's name meanwhile, and is recorded, is no orphan.
+    let named = Catalog::load(&bench.store).unwrap().backups[0].id;
+    let mut forged = plan.clone();
+    forged.steps = vec![Step::RemoveStored { keys: vec![layout::backup(&named)] }];
+    carry_out(&forged).unwrap_err();
+    assert_whole(&bench);
+}
+
+/// The store lies elsewhere when the plan is carried out, and another one, or none, where it was.
+#[test]
+fn a_store_that_was_moved_since_the_plan_was_made() {
+    let bench = bench();
+    let plan = bench.plan();
+    let (was, is) = (bench.path("store"), bench.path("moved"));
+    fs::rename(&was, &is).unwrap();
+    let moved = dbbak_core::store::LocalStore::new(is);
+    let session = run::lock(&moved, Command::Backup, &LockRequest::new("a full")).unwrap();
+    let (executor, reporter) = (FakeExecutor::new(whole()), never());
+    let running = Running {
+        store: &moved,
+        session: Some(&*session),
+        executor: &executor,
+        clock: &bench.clock,
+        reporter: &reporter,
+    };
+    let error = run::run(&plan, &running).unwrap_err();
+    assert!(matches!(&error, RunError::OtherStore { .. }), "{error:?}");
+    assert!(executor.launched().is_empty() && !was.exists());
+    assert_eq!(Catalog::load(&moved).unwrap().backups.len(), 0);
+}
+
 fn assert_whole_but_orphan(bench: &Bench) {
     assert_eq!(bench.listed(), 1);
     assert_eq!(bench.names_in("store").len(), 2, "something was removed");

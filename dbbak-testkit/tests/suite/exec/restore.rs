@@ -128,6 +128,24 @@ fn the_report_is_written_after_success() {
     assert_eq!(original, "as it was taken", "the original was prepared");
 }
 
+/// What the first run has restored is not the second one's to work on, nor to clean up.
+#[test]
+fn a_restore_plan_that_is_run_twice_leaves_what_it_restored() {
+    let dir = directory();
+    stored(dir.path());
+    let plan = plan(dir.path());
+    run_plan(&plan, &FakeExecutor::new([prepares(dir.path())]), Trouble::Never).unwrap();
+    let report = fs::read(dir.path().join("work/dbbak-restore.json")).unwrap();
+    let read: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    for again in [&plan, &read] {
+        let executor = FakeExecutor::new([prepares(dir.path())]);
+        run_plan(again, &executor, Trouble::Never).unwrap_err();
+        assert!(executor.launched().is_empty(), "something was begun");
+        assert_eq!(fs::read_to_string(dir.path().join("work/data/ibdata1")).unwrap(), "pages");
+        assert_eq!(fs::read(dir.path().join("work/dbbak-restore.json")).unwrap(), report);
+    }
+}
+
 #[test]
 fn no_report_and_no_copy_after_a_failure() {
     let dir = directory();

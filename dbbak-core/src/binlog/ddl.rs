@@ -1,6 +1,7 @@
 //! Reads out of a statement which tables it changes, without a full SQL grammar.
 
 use super::blank::skip_blank;
+use super::objects::object;
 
 /// What a data definition statement does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,41 +130,15 @@ fn makes_temporary(rest: &str) -> bool {
 pub(crate) fn defines_event(text: &str) -> bool {
     let mut words = Words { rest: text };
     let first = words.next_keyword();
-    matches!(first.as_str(), "CREATE" | "ALTER") && words.seek(&OBJECTS).as_deref() == Some("EVENT")
+    matches!(first.as_str(), "CREATE" | "ALTER") && words.seek_object().as_deref() == Some("EVENT")
 }
 
 type Parsed = (Action, Vec<(Option<String>, String)>);
 
 const PROGRAMS: [&str; 7] = ["VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE", "LIBRARY"];
 
-/// Words that say what a CREATE, ALTER or DROP is about.
-const OBJECTS: [&str; 22] = [
-    "TABLE",
-    "TABLES",
-    "SEQUENCE",
-    "INDEX",
-    "KEY",
-    "DATABASE",
-    "SCHEMA",
-    "VIEW",
-    "PROCEDURE",
-    "FUNCTION",
-    "TRIGGER",
-    "EVENT",
-    "PACKAGE",
-    "LIBRARY",
-    "USER",
-    "ROLE",
-    "SERVER",
-    "TABLESPACE",
-    "UNDO",
-    "LOGFILE",
-    "RESOURCE",
-    "SPATIAL REFERENCE",
-];
-
 fn create(words: &mut Words<'_>) -> Parsed {
-    let object = words.seek(&OBJECTS).unwrap_or_default();
+    let object = words.seek_object().unwrap_or_default();
     let kind = match object.as_str() {
         "TABLE" | "SEQUENCE" => DdlKind::CreateTable,
         "INDEX" | "KEY" => {
@@ -179,7 +154,7 @@ fn create(words: &mut Words<'_>) -> Parsed {
 }
 
 fn alter(words: &mut Words<'_>) -> Parsed {
-    let object = words.seek(&OBJECTS).unwrap_or_default();
+    let object = words.seek_object().unwrap_or_default();
     let kind = match object.as_str() {
         "TABLE" | "SEQUENCE" => DdlKind::AlterTable,
         "DATABASE" | "SCHEMA" => DdlKind::AlterDatabase,
@@ -192,7 +167,7 @@ fn alter(words: &mut Words<'_>) -> Parsed {
 }
 
 fn drop_statement(words: &mut Words<'_>) -> Parsed {
-    let object = words.seek(&OBJECTS).unwrap_or_default();
+    let object = words.seek_object().unwrap_or_default();
     let kind = match object.as_str() {
         "TABLE" | "TABLES" | "SEQUENCE" => {
             words.skip_any(&["IF", "EXISTS"]);
@@ -292,11 +267,20 @@ impl Words<'_> {
         }
     }
 
+    /// Reads on to the word that says what a CREATE, ALTER or DROP is about.
+    fn seek_object(&mut self) -> Option<String> {
+        self.seek_where(&|word| object(word).is_some())
+    }
+
     /// Reads on to the first of these keywords.
     fn seek(&mut self, keywords: &[&str]) -> Option<String> {
+        self.seek_where(&|word| keywords.contains(&word))
+    }
+
+    fn seek_where(&mut self, is_it: &dyn Fn(&str) -> bool) -> Option<String> {
         for _ in 0..CLAUSE_WORDS {
             let word = self.next_keyword();
-            if keywords.contains(&word.as_str()) {
+            if is_it(&word) {
                 return Some(word);
             }
             if word.is_empty() {

@@ -1,6 +1,7 @@
 //! Finds out which storage engines and authentication plugins a logged statement names.
 
 use super::directories::{Token, Tokens};
+use super::objects::{Object, object};
 use crate::model::Need;
 
 /// Engines that a server may lack, by the names that a statement has for them. A column may be named `engine`: only one of these names
@@ -61,18 +62,16 @@ pub(crate) fn demands(text: &str, whole: bool) -> Demands {
     match first.as_str() {
         "CREATE" | "ALTER" => {
             let about = tokens.find_map(|token| match token {
-                Token::Word(word) if matches!(word.as_str(), "TABLE" | "SEQUENCE") => Some(Some(true)),
-                Token::Word(word) if word == "USER" => Some(Some(false)),
-                Token::Word(word) if OTHERS.contains(&word.as_str()) => Some(None),
+                Token::Word(word) => object(&word),
                 _ => None,
             });
-            match about.flatten() {
-                Some(true) => {
+            match about {
+                Some(Object::Table) => {
                     engines(tokens, &mut found);
                     found.cut = !whole && found.engines.is_empty();
                 }
-                Some(false) => logins(tokens, &mut found),
-                None => {}
+                Some(Object::User) => logins(tokens, &mut found),
+                _ => {}
             }
         }
         "GRANT" => logins(tokens, &mut found),
@@ -80,22 +79,6 @@ pub(crate) fn demands(text: &str, whole: bool) -> Demands {
     }
     found
 }
-
-/// What a CREATE or ALTER may be about that names neither, or in a body that is not executed.
-const OTHERS: [&str; 12] = [
-    "VIEW",
-    "PROCEDURE",
-    "FUNCTION",
-    "TRIGGER",
-    "EVENT",
-    "PACKAGE",
-    "LIBRARY",
-    "DATABASE",
-    "SCHEMA",
-    "ROLE",
-    "SERVER",
-    "TABLESPACE",
-];
 
 fn engines<'t>(tokens: std::iter::Peekable<Tokens<'t>>, found: &mut Demands) {
     let (mut depth, mut behind) = (0_i64, Behind::Nothing);

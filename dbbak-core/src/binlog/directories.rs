@@ -1,6 +1,7 @@
 //! Finds out whether a logged statement puts files outside of a server's data directory.
 
 use super::blank::skip_blank;
+use super::objects::{Object, object};
 
 /// Where a statement puts files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,16 +25,21 @@ pub(crate) fn puts_outside(text: &str) -> Option<Outside> {
         return None;
     }
     // The words before the name of what is made; a routine's body is not executed.
-    let about = tokens.find_map(|token| match token {
-        Token::Word(word) if ABOUT.contains(&word.as_str()) => Some(word),
-        Token::Word(word) if BODIES.contains(&word.as_str()) => Some(String::new()),
-        _ => None,
-    })?;
-    match about.as_str() {
-        "" => None,
-        "TABLESPACE" => tokens.path_behind(&["DATAFILE"], &[]).filter(|path| leads_out(path)).map(Outside::Tablespace),
-        _ => tokens.path_behind(&["DATA", "INDEX"], &["DIRECTORY"]).map(Outside::Table),
+    match about(&mut tokens)? {
+        Object::Tablespace => {
+            tokens.path_behind(&["DATAFILE"], &[]).filter(|path| leads_out(path)).map(Outside::Tablespace)
+        }
+        Object::Table => tokens.path_behind(&["DATA", "INDEX"], &["DIRECTORY"]).map(Outside::Table),
+        Object::User | Object::Other => None,
     }
+}
+
+/// What the words behind CREATE or ALTER say that it is about.
+fn about(tokens: &mut Tokens<'_>) -> Option<Object> {
+    tokens.find_map(|token| match token {
+        Token::Word(word) => object(&word),
+        _ => None,
+    })
 }
 
 /// Whether a statement that begins so may put files anywhere: the rest of it has to be looked at.
@@ -43,31 +49,8 @@ pub(crate) fn may_put_files(beginning: &str) -> bool {
     if !is(tokens.next(), &["CREATE", "ALTER"]) {
         return false;
     }
-    let about = tokens.find_map(|token| match token {
-        Token::Word(word) if ABOUT.contains(&word.as_str()) => Some(true),
-        Token::Word(word) if BODIES.contains(&word.as_str()) => Some(false),
-        _ => None,
-    });
-    about.unwrap_or(true)
+    about(&mut tokens).is_none_or(|about| matches!(about, Object::Table | Object::Tablespace))
 }
-
-/// What a CREATE or ALTER may be about that has files.
-const ABOUT: [&str; 3] = ["TABLE", "SEQUENCE", "TABLESPACE"];
-/// What it may be about that holds other statements, or has none.
-const BODIES: [&str; 12] = [
-    "VIEW",
-    "PROCEDURE",
-    "FUNCTION",
-    "TRIGGER",
-    "EVENT",
-    "PACKAGE",
-    "LIBRARY",
-    "DATABASE",
-    "SCHEMA",
-    "USER",
-    "ROLE",
-    "SERVER",
-];
 
 fn leads_out(path: &str) -> bool {
     path.starts_with('/') || path.split('/').any(|part| part == "..")

@@ -1,6 +1,6 @@
 //! Finds statements on temporary tables that were made before a window begins.
 
-use super::{Transaction, Untold, untold::words_of};
+use super::{DdlKind, Transaction, Untold, untold::words_of};
 use std::collections::HashSet;
 
 /// The temporary tables that the sessions of a window have made in it, by session, database and name.
@@ -28,9 +28,23 @@ impl EarlierTemporaries {
             }
         }
         // One that makes or drops its temporary tables does nothing to those of before that would stay.
-        let told = session.own && !had_one && session.temporary.is_empty();
+        let told = session.own && !had_one && session.temporary.is_empty() && !only_makes_or_drops(transaction);
         (told && !transaction.statement.as_deref().is_some_and(names_its_session)).then_some(Untold::EarlierTemporary)
     }
+}
+
+/// Whether a transaction only makes or drops permanent tables: servers mark such statements too, whatever temporary tables there are, and
+/// write those that are about temporary ones as such.
+fn only_makes_or_drops(transaction: &Transaction) -> bool {
+    let copies = |text: &str| words_of(text).iter().any(|(word, _)| word == "LIKE");
+    let permanent = |kind| match kind {
+        Some(DdlKind::DropTable) => true,
+        Some(DdlKind::CreateTable) => {
+            !transaction.by_statement && !transaction.statement.as_deref().is_some_and(copies)
+        }
+        _ => false,
+    };
+    !transaction.tables.is_empty() && transaction.tables.iter().all(|change| permanent(change.ddl))
 }
 
 /// Whether a statement asks for its session's number, which the log has.

@@ -20,6 +20,7 @@ mod gtid_events;
 mod gtid_lists;
 mod head;
 mod header;
+mod objects;
 mod pipe_hazards;
 mod prefix;
 mod reader;

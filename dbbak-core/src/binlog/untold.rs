@@ -1,6 +1,7 @@
 //! Finds statements that do something of which the log does not say what came of it.
 
 use super::blank::skip_blank;
+use super::objects::object;
 use serde::{Deserialize, Serialize};
 
 /// Something that a log does not tell of a statement that it holds.
@@ -26,6 +27,8 @@ pub enum Untold {
     /// A routine was created: a server grants the right to execute and to alter it to whoever did that, if he had none, and no log
     /// says who did.
     RoutineGrants,
+    /// A role was granted to, or taken from, whoever ran the statement, and MariaDB does not log who that was.
+    RoleOfInvoker,
 }
 
 /// Functions that give another value each time, and whose value no log holds.
@@ -125,6 +128,11 @@ pub fn untold(statement: &str) -> Option<Untold> {
             }
             calls(&["SYSDATE"]).then_some(Untold::NewTimes)
         }
+        // Only of privileges (`GRANT ... ON`) the log names who ran it.
+        "GRANT" | "REVOKE" => {
+            let account = words.iter().any(|(word, _)| word == "CURRENT_USER" || word == "CURRENT_ROLE");
+            (account && !has("ON")).then_some(Untold::RoleOfInvoker)
+        }
         // `CREATE TABLE ... SELECT`, a call of a function, and what a procedure has executed.
         verb if verb == "CREATE" || CHANGES.contains(&verb) => {
             if verb == "CREATE" && makes_routine(&words) {
@@ -144,11 +152,10 @@ pub fn untold(statement: &str) -> Option<Untold> {
 
 /// Whether a CREATE makes a routine, and no loadable function.
 fn makes_routine(words: &[(String, bool)]) -> bool {
-    const OTHERS: [&str; 7] = ["TABLE", "VIEW", "TRIGGER", "EVENT", "USER", "ROLE", "SEQUENCE"];
-    let is = |names: &'static [&str]| move |(word, _): &&(String, bool)| names.contains(&word.as_str());
-    let routines: &[&str] = &["PROCEDURE", "FUNCTION", "PACKAGE"];
-    let about = words.iter().position(|word| is(routines)(&word) || OTHERS.contains(&word.0.as_str()));
-    let Some(about) = about.filter(|about| is(routines)(&&words[*about])) else { return false };
+    let Some(about) = words.iter().position(|(word, _)| object(word).is_some()) else { return false };
+    if !["PROCEDURE", "FUNCTION", "PACKAGE"].contains(&words[about].0.as_str()) {
+        return false;
+    }
     // `CREATE FUNCTION name RETURNS type SONAME 'library'` has no body.
     !words[about..].iter().take(8).any(|(word, _)| word == "SONAME")
 }
@@ -285,6 +292,8 @@ mod tests {
             ("INSERT INTO t VALUES (GET_LOCK('a', 1))", Untold::Values),
             ("CREATE DEFINER=`u`@`%` PROCEDURE a.p() SELECT 1", Untold::RoutineGrants),
             ("CREATE OR REPLACE AGGREGATE FUNCTION f(x INT) RETURNS INT RETURN UUID()", Untold::RoutineGrants),
+            ("GRANT r TO CURRENT_USER", Untold::RoleOfInvoker),
+            ("REVOKE ADMIN OPTION FOR r FROM CURRENT_USER()", Untold::RoleOfInvoker),
             ("CREATE DEFINER=`u`@`%` PACKAGE BODY a.p AS x INT; END", Untold::RoutineGrants),
             ("UPDATE t SET a = sleep(0.1), b = IS_FREE_LOCK('a')", Untold::Values),
             ("SET STATEMENT max_statement_time=9 FOR ALTER TABLE t IMPORT TABLESPACE", Untold::Tablespace),
@@ -332,6 +341,8 @@ mod tests {
             "CREATE FUNCTION f RETURNS INTEGER SONAME 'udf.so'",
             "CREATE DEFINER=`u`@`%` TRIGGER t BEFORE INSERT ON a FOR EACH ROW CALL procedure_of()",
             "ALTER PROCEDURE p COMMENT 'x'",
+            "GRANT SELECT ON a.t TO CURRENT_USER",
+            "GRANT r TO `current_user`@h",
             "DROP PROCEDURE p",
             "INSERT INTO user (a) VALUES (@a, '@@x')",
             "SET STATEMENT max_statement_time=9 FOR INSERT INTO t VALUES (1)",

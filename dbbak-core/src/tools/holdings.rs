@@ -101,9 +101,8 @@ impl<'a> Holdings<'a> {
             (Some(library), _, _) if PERMITTED.contains(&library) => Held::Yes,
             (_, _, Some(true)) => Held::Yes,
             (Some(_), _, Some(false)) => Held::No,
-            (Some(_), _, None) | (None, None, _) => Held::Unknown,
-            // The source's own, or none that it had: the server is asked.
-            (None, Some(_), _) => Held::Yes,
+            // Of a program's own, or none that the source had: the server is asked.
+            _ => Held::Unknown,
         }
     }
 }
@@ -129,7 +128,7 @@ mod tests {
             ("archive", Held::Yes),
             ("FEDERATED", Held::No),
             ("CONNECT", Held::Yes),
-            ("BLACKHOLE", Held::Yes),
+            ("BLACKHOLE", Held::Unknown),
             ("Aria", Held::Yes),
         ] {
             assert_eq!(mariadb(name), wanted, "{name}");

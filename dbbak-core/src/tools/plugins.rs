@@ -16,14 +16,14 @@ pub const COMPONENTS: &str = "installed_components";
 pub const LOADABLE_FUNCTIONS: &str = "loadable_functions";
 
 /// Asks for the plugins that stand in the data. Needs SELECT on the table.
-pub(super) const ASK_INSTALLED: &str = "SELECT name, dl AS library FROM mysql.plugin ORDER BY 1";
+pub(super) const ASK_INSTALLED: &str = "SELECT name, dl AS soname FROM mysql.plugin ORDER BY 1";
 
 /// Asks for the loadable functions. Needs SELECT on the table.
-pub(super) const ASK_FUNCTIONS: &str = "SELECT name, dl AS library FROM mysql.func ORDER BY 1";
+pub(super) const ASK_FUNCTIONS: &str = "SELECT name, dl AS soname FROM mysql.func ORDER BY 1";
 
 /// Asks for MySQL's components. Needs SELECT on the table.
 pub(super) const ASK_COMPONENTS: &str =
-    "SELECT component_urn AS name, component_urn AS library FROM mysql.component ORDER BY 1";
+    "SELECT component_urn AS name, component_urn AS soname FROM mysql.component ORDER BY 1";
 
 /// Reads a list of names and libraries as it is kept.
 ///
@@ -35,7 +35,7 @@ pub fn parse_libraries(answer: &str) -> Result<String, AnswerError> {
     // A name with the signs of the list in it would be read as something else.
     let plain = |text: &&str| !text.is_empty() && !text.contains([',', '\n', '\t']);
     let named = table.rows().filter_map(|row| {
-        let (name, library) = (row.get("name").filter(plain)?, row.get("library").filter(plain)?);
+        let (name, library) = (row.get("name").filter(plain)?, row.get("soname").filter(plain)?);
         let library = library.strip_prefix("file://").unwrap_or(stem(library));
         Some(if name.starts_with("file://") {
             library.to_owned()
@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn libraries_are_kept_as_a_list() {
-        let answer = "name\tlibrary\nCONNECT\tha_connect.so\nodd,one\tx.so\na:b\ty.so\n";
+        let answer = "name\tsoname\nCONNECT\tha_connect.so\nodd,one\tx.so\na:b\ty.so\n";
         assert_eq!(parse_libraries(answer).unwrap(), "CONNECT:ha_connect,a_b:y");
-        let components = "name\tlibrary\nfile://component_validate_password\tfile://component_validate_password\n";
+        let components = "name\tsoname\nfile://component_validate_password\tfile://component_validate_password\n";
         assert_eq!(parse_libraries(components).unwrap(), "component_validate_password");
         assert_eq!(parse_libraries("").unwrap_or_default(), "");
     }

@@ -46,7 +46,8 @@ impl Restore<'_> {
             }
         }
         for (key, what) in [(COMPONENTS, "components"), (LOADABLE_FUNCTIONS, "loadable functions")] {
-            let kept = variables.get(key).filter(|kept| !kept.is_empty());
+            let statements = self.facts.untold.statements_from.is_some();
+            let kept = variables.get(key).filter(|kept| statements && !kept.is_empty());
             warnings.extend(kept.map(|kept| {
                 format!(
                     "the server had {what} ({}): the private server loads them from its own plugin directory where it has them, and a \

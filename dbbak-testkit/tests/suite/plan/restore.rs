@@ -297,7 +297,12 @@ fn a_window_of_which_no_log_tells_all() {
         unseen_from: Some("mysql-bin.000004".parse().unwrap()),
     };
     let plan = Case::of(story(Product::Mysql84))
-        .restore_where(&exact("04:41"), |facts| facts.untold = untold.clone())
+        .restore_where(&exact("04:41"), |facts| {
+            facts.untold = untold.clone();
+            for stored in facts.stored.values_mut() {
+                stored.variables.insert("installed_components".into(), "component_masking".into());
+            }
+        })
         .unwrap();
     let Summary::Restore { report } = &plan.summary else { panic!("{:?}", plan.summary) };
     assert_eq!(report.untold, untold);
@@ -308,6 +313,7 @@ fn a_window_of_which_no_log_tells_all() {
             assert_eq!(said.iter().filter(|line| line.contains(text)).count(), 1, "{text}: {said:?}");
         }
     }
+    assert!(plan.warnings.iter().any(|line| line.contains("the server had components (component_masking)")));
     let told = plan.steps.iter().find_map(|step| match step {
         Step::UnpackBinlogs(unpack) => Some(unpack.told.clone()),
         _ => None,

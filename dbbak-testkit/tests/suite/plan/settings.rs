@@ -48,6 +48,21 @@ fn statements_are_replayed_under_the_sources_settings() {
     assert!(!options.contains("init-connect"), "{options}");
 }
 
+/// What a session had switched off for itself is in no log, and what was logged was not refused.
+#[test]
+fn nothing_that_was_logged_is_refused_for_a_setting_of_the_server() {
+    let strict = [("innodb_strict_mode", "ON"), ("system_versioning_alter_history", "ERROR")];
+    let options = options_of(&plan_with(Product::Mariadb, &strict));
+    for wanted in [" --loose-innodb-strict-mode=OFF ", " --loose-system-versioning-alter-history=KEEP "] {
+        assert!(options.contains(wanted), "{wanted}: {options}");
+    }
+    let strict = [("innodb_strict_mode", "ON"), ("restrict_fk_on_non_standard_key", "ON")];
+    let options = options_of(&plan_with(Product::Mysql84, &strict));
+    for wanted in [" --loose-innodb-strict-mode=OFF ", " --loose-restrict-fk-on-non-standard-key=OFF "] {
+        assert!(options.contains(wanted), "{wanted}: {options}");
+    }
+}
+
 #[test]
 fn what_is_not_taken_over_is_told() {
     let settings = [("ft_stopword_file", "/etc/words"), ("a_new_setting", "1")];

@@ -3,7 +3,7 @@
 use dbbak_testkit::{
     real::{engine_plugins, require_mysql, require_servers},
     scenario::Scenario,
-    server::{Options, Server},
+    server::{BACKUP_USER, Options, Server},
 };
 
 /// The rows that a statement brings of restored data.
@@ -94,8 +94,14 @@ fn real_mysql_plugins_of_the_option_file_are_loaded_or_named() {
     }
     let options = Options::mysql().with("--plugin-load-add=auth_socket.so").with("--federated").with("--sql-mode=");
     let scenario = Scenario::with(options, "");
-    scenario.server.sql("INSTALL PLUGIN clone SONAME 'mysql_clone.so'; CREATE DATABASE shop");
-    scenario.backup(&["backup-full", "--engine", "clone"]);
+    scenario.server.sql(&format!(
+        "INSTALL PLUGIN clone SONAME 'mysql_clone.so'; CREATE DATABASE shop; INSTALL COMPONENT 'file://component_query_attributes';
+         GRANT SELECT ON mysql.component TO {BACKUP_USER}@localhost; GRANT SELECT ON mysql.plugin TO {BACKUP_USER}@localhost"
+    ));
+    let backup = scenario.backup(&["backup-full", "--engine", "clone"]);
+    let kept = std::fs::read_to_string(scenario.store().join(format!("full_{backup}/server/variables.json"))).unwrap();
+    assert!(kept.contains("\"installed_components\": \"component_query_attributes\""), "{kept}");
+    assert!(kept.contains("\"installed_plugins\": \"clone:mysql_clone\""), "{kept}");
     scenario.server.sql("CREATE USER a@localhost IDENTIFIED WITH auth_socket; CREATE TABLE shop.t (a INT PRIMARY KEY)");
     scenario.ship();
     let sql = "SELECT user, plugin FROM mysql.user WHERE user = 'a'";
@@ -107,6 +113,10 @@ fn real_mysql_plugins_of_the_option_file_are_loaded_or_named() {
     // An engine that reaches other servers is not loaded; without it the table would be one of InnoDB.
     scenario.server.sql("CREATE TABLE shop.far (a INT) ENGINE=FEDERATED CONNECTION='mysql://u@127.0.0.1:1/a/b'");
     scenario.ship();
+    // The plan names it before anything runs.
+    let planned = scenario.dbbak(&["restore", "--latest"]).exits(0);
+    let told = format!("{}{}", planned.stdout, planned.stderr);
+    assert!(told.contains("names the storage engine FEDERATED"), "{planned}");
     for way in ["relay", "pipe"] {
         let refused = scenario.try_restore(&["--latest", "--replay", way]).exits(5);
         assert!(refused.stderr.contains("names the storage engine FEDERATED"), "{refused}");

@@ -141,7 +141,9 @@ impl Probe for SystemProbe {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && dir != path => continue,
                 Err(source) => return Err(look(&dir, source)),
             };
+            let mut is_empty = true;
             for entry in entries.flatten() {
+                is_empty = false;
                 let name = format!("{below}{}", entry.file_name().to_string_lossy());
                 match entry.metadata() {
                     Ok(meta) if meta.is_dir() => open.push((entry.path(), format!("{name}/"))),
@@ -151,6 +153,9 @@ impl Probe for SystemProbe {
                     }
                     Err(_) => {}
                 }
+            }
+            if is_empty && !below.is_empty() {
+                files.push(FileState { path: below, size: 0, changed: 0 });
             }
         }
         Ok(files)
@@ -186,4 +191,39 @@ fn is_network(kind: u64) -> bool {
 
 fn look(path: &Path, source: io::Error) -> ProbeError {
     ProbeError::Io { action: "read", path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dbbak_core::journal::tree_state;
+
+    /// What somebody else puts into a tree while a restore waits is no part of what was left there, whatever it is.
+    #[test]
+    fn whatever_is_added_to_a_tree_changes_its_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir_all(path("shop/empty")).unwrap();
+        fs::write(path("shop/t.ibd"), "pages").unwrap();
+        let state = || {
+            let files = SystemProbe.tree_files(dir.path()).unwrap();
+            tree_state(files.into_iter().map(|file| (file.path, file.size, file.changed)))
+        };
+        let left = state();
+        type Make = fn(&Path);
+        let strangers: [(&str, Make); 4] = [
+            ("a file", |path| fs::write(path, "").unwrap()),
+            ("a directory, which a server takes for a database", |path| fs::create_dir(path).unwrap()),
+            ("a link", |path| std::os::unix::fs::symlink("/etc", path).unwrap()),
+            ("a link that leads nowhere", |path| std::os::unix::fs::symlink("/none", path).unwrap()),
+        ];
+        for (what, make) in strangers {
+            for place in ["stranger", "shop/stranger", "shop/empty/stranger"] {
+                make(&path(place));
+                assert_ne!(state(), left, "{what} at {place}");
+                let _ = fs::remove_file(path(place)).or_else(|_| fs::remove_dir(path(place)));
+                assert_eq!(state(), left, "{what} at {place}");
+            }
+        }
+    }
 }

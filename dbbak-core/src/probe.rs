@@ -67,7 +67,8 @@ pub trait Probe: Debug + Send + Sync {
     /// [`ProbeError::Io`] when the directory cannot be read.
     fn tree_size(&self, path: &Path) -> Result<TreeSize, ProbeError>;
 
-    /// The files below a directory, in any order; what vanishes meanwhile is passed over.
+    /// The files below a directory, in any order; what vanishes meanwhile is passed over. An empty directory below it is one too, with
+    /// a `/` at its end, of size and time 0.
     ///
     /// # Errors
     ///

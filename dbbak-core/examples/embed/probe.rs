@@ -129,8 +129,11 @@ impl Probe for OwnProbe {
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_dir() {
-                let below = self.tree_files(&entry.path())?.into_iter();
-                files.extend(below.map(|file| FileState { path: format!("{name}/{}", file.path), ..file }));
+                let below = self.tree_files(&entry.path())?;
+                if below.is_empty() {
+                    files.push(FileState { path: format!("{name}/"), size: 0, changed: 0 });
+                }
+                files.extend(below.into_iter().map(|file| FileState { path: format!("{name}/{}", file.path), ..file }));
             } else {
                 let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
                 files.push(FileState { path: name, size: metadata.len(), changed });

@@ -91,7 +91,8 @@ pub(super) fn dead_replay(probe: &dyn Probe, workdir: &Path) -> Result<Option<De
 /// The first file of a table that is not InnoDB's. MySQL writes an `.sdi` for each of those, MariaDB an `.frm` alone where
 /// the rows lie elsewhere. MariaDB's own table of positions must be InnoDB's too.
 fn unsafe_file<'f>(files: &'f [FileState], is_view: &dyn Fn(&str) -> bool) -> Option<&'f str> {
-    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let paths = files.iter().map(|file| file.path.as_str()).filter(|path| !path.ends_with('/'));
+    let paths: BTreeSet<&str> = paths.collect();
     let has_rows = |stem: &str| {
         let parts = ["#P#", "#p#"].map(|part| format!("{stem}{part}"));
         let partitioned =

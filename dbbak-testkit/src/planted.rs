@@ -19,11 +19,13 @@ pub const PLANTED_TS: &str = "2026-01-02T03-04Z";
 /// When the server does not stop or start, or a file cannot be written.
 pub fn plant_full(server: &mut Server, store: &Path) -> Result<PathBuf, PlantError> {
     let vendor = server.options().vendor;
-    let status = match vendor {
-        Vendor::Mariadb => "SHOW MASTER STATUS",
-        Vendor::Mysql => "SHOW BINARY LOG STATUS",
+    let old = "SHOW MASTER STATUS";
+    let at = match vendor {
+        Vendor::Mariadb => server.try_sql(old)?,
+        // MySQL 8.0 has the old words alone, 8.4 the new ones alone.
+        Vendor::Mysql => server.try_sql("SHOW BINARY LOG STATUS").or_else(|_| server.try_sql(old))?,
     };
-    let at = server.try_sql(status)?.into_iter().next().unwrap_or_default();
+    let at = at.into_iter().next().unwrap_or_default();
     let field = |number: usize| at.get(number).cloned().unwrap_or_default();
     let gtid = match vendor {
         Vendor::Mariadb => server.value("SELECT @@GLOBAL.gtid_binlog_pos"),

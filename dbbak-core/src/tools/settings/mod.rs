@@ -306,5 +306,11 @@ mod tests {
             told.iter().map(|told| (told.name, told.value.as_str())).collect::<Vec<_>>(),
             [("ft_stopword_file", "/etc/mysql/words")]
         );
+        // Only a server that has the plugin has its variable.
+        let mut variables = real("mariadb-11.8.9");
+        variables.insert("password_reuse_check_interval".into(), "0".into());
+        let told = told_settings(&variables);
+        assert_eq!(told.iter().map(|told| told.name).collect::<Vec<_>>(), ["password_reuse_check_interval"]);
+        assert!(told[0].what.contains("mysql.password_reuse_check_history"), "{told:?}");
     }
 }

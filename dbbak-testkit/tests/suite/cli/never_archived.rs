@@ -79,3 +79,23 @@ fn a_backup_in_a_binlog_that_was_never_archived() {
         assert_eq!(spoken.code(), Some(0), "{spoken}");
     }
 }
+
+/// A plan says what its time was floored to. Where none is possible, the refusal does.
+#[test]
+fn a_time_that_is_floored_is_told_where_no_plan_is_possible() {
+    let case = bench(Series::Mariadb1011);
+    assert_eq!(run(&case, &["backup-full", "--exec"]).code(), Some(0));
+    purge(&case, 2);
+    run(&case, &["ship-binlogs", "--exec"]);
+    let told = "2031-01-01 00:01:59 UTC was floored to 2031-01-01 00:00:00 UTC (pitr_round_minutes: 15); --exact takes it as it stands";
+    for (args, is_told) in [
+        (&["--time", "2031-01-01 00:01:59"][..], true),
+        (&["--time", "2031-01-01 00:01:59", "--exact"], false),
+        (&["--time", "2031-01-01 00:00:00"], false),
+    ] {
+        let refused = run(&case, &[&["restore"], args].concat());
+        assert_eq!(refused.code(), Some(5), "{refused}");
+        assert_eq!(refused.stderr.contains(told), is_told, "{refused}");
+        assert_eq!(refused.stderr.contains("floored"), is_told, "{refused}");
+    }
+}

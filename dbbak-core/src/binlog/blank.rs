@@ -10,10 +10,34 @@ pub(super) fn skip_blank(mut rest: &str) -> &str {
             text.split_once("*/").map_or("", |(_, after)| after)
         } else if let Some(text) = rest.strip_prefix("*/") {
             text
-        } else if rest.starts_with("-- ") || rest.starts_with('#') {
+        } else if begins_line_comment(rest) {
             rest.split_once('\n').map_or("", |(_, after)| after)
         } else {
             return rest;
         };
+    }
+}
+
+/// Whether a comment up to the line's end begins here: servers take two dashes for that before any blank or control character, and at
+/// the end (`sql_lex.cc` of both vendors).
+pub(super) fn begins_line_comment(rest: &str) -> bool {
+    let after_dashes = || rest.strip_prefix("--").map(|rest| rest.chars().next());
+    rest.starts_with('#')
+        || after_dashes()
+            .is_some_and(|next| next.is_none_or(|next| next.is_ascii_whitespace() || next.is_ascii_control()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_over_what_a_server_does() {
+        for blank in
+            ["-- don't\n", "--\tdon't\n", "--\r\n", "--\u{1}'\n", "--\n", "# don't\n", "/* don't */", "/*!50701 "]
+        {
+            assert_eq!(skip_blank(&format!("{blank} t1")), "t1", "{blank:?}");
+        }
+        assert_eq!([skip_blank("--1"), skip_blank("-- x"), skip_blank("--")], ["--1", "", ""]);
     }
 }

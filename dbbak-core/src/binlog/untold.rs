@@ -1,6 +1,6 @@
 //! Finds statements that do something of which the log does not say what came of it.
 
-use super::blank::skip_blank;
+use super::blank::{begins_line_comment, skip_blank};
 use super::objects::object;
 use serde::{Deserialize, Serialize};
 
@@ -224,7 +224,7 @@ pub(super) fn words_of(statement: &str) -> Vec<(String, bool)> {
                     .trim_start_matches(|c: char| c == '/' || c == '*' || c == 'M' || c == '!' || c.is_ascii_digit()),
                 false => rest.split_once("*/").map_or("", |(_, rest)| rest),
             };
-        } else if rest.starts_with("-- ") || first == '#' {
+        } else if begins_line_comment(rest) {
             rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
         } else if is_word(first) {
             let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
@@ -321,6 +321,15 @@ mod tests {
         assert!(changes_rows_behind_settings("SET STATEMENT a=1 FOR UPDATE t SET b = 2"));
         assert!(!changes_rows_behind_settings("SET STATEMENT a=1 FOR ALTER TABLE t ADD b INT"));
         assert!(!changes_rows_behind_settings("SET PASSWORD FOR a = 'x'"));
+    }
+
+    #[test]
+    fn a_comment_hides_nothing() {
+        for dashes in ["-- don't\n", "--\tdon't\n", "--\n", "# don't\n", "/* don't */"] {
+            let statement = format!("ALTER TABLE t {dashes} ADD COLUMN u CHAR(36) NOT NULL DEFAULT UUID()");
+            let words = words_of(&statement);
+            assert!(words.contains(&("UUID".to_owned(), true)), "{statement:?}: {words:?}");
+        }
     }
 
     #[test]

@@ -115,8 +115,14 @@ const TEXTS: &[(FailureClass, &[&str])] = {
         ),
         (F::NoSpace, &["errno: 28", "OS errno 28", "No space left on device", "errno: 122", "Disk quota exceeded"]),
         (F::TooManyOpenFiles, &["errno: 24", "Too many open files"]),
-        (F::NoMemory, &["annot allocate memory", "Out of memory", "out of memory", "errno: 12,"]),
-        (F::StorageFault, &["Input/output error", "Read-only file system"]),
+        (
+            F::NoMemory,
+            &["annot allocate memory", "Out of memory", "out of memory", "errno: 12,", "Cannot map innodb_buffer_pool"],
+        ),
+        (
+            F::StorageFault,
+            &["Input/output error", "Read-only file system", "Stale file handle", "File too large", "errno: 27"],
+        ),
         (
             F::RedoOverwritten,
             &["log has wrapped around", "Was only able to copy log from", "log block numbers mismatch"],

@@ -138,18 +138,15 @@ impl ToolRunError {
     }
 
     /// Whether a prepare that ended so shows that the backups it worked on cannot be applied, wherever that is tried. They must be
-    /// as they were recorded. A signal, a lack of room, memory or rights, and a wrong option or program show nothing of them.
+    /// as they were recorded. A signal, a lack of room, memory or rights, and a wrong option or program show nothing of them; nor does a
+    /// lack of their metadata, which were read when they were recorded, so that somebody has taken the copy away.
     pub fn is_of_the_backup(&self) -> bool {
         match self {
             ToolRunError::Exited { exit, class, .. } => {
-                let of_the_data = [
-                    FailureClass::Unknown,
-                    FailureClass::NotABackup,
-                    FailureClass::MetadataUnreadable,
-                    FailureClass::RedoIncomplete,
-                    FailureClass::PagesFromTheFuture,
-                ];
-                matches!(exit, Exit::Code(_)) && of_the_data.contains(class)
+                let of_the_data =
+                    [FailureClass::Unknown, FailureClass::RedoIncomplete, FailureClass::PagesFromTheFuture];
+                // 126 and 127 are a shell's, and a loader's, for a program that cannot be started.
+                matches!(exit, Exit::Code(code) if !matches!(code, 126 | 127)) && of_the_data.contains(class)
             }
             ToolRunError::NoSuccessLine { .. } => false,
             ToolRunError::Alarms { .. }
@@ -306,6 +303,31 @@ mod tests {
             expected,
             &RunEnd { exit: Exit::Code(exit), stderr: &stderr(log), files: &files, checkpoints: Some(&checkpoints) },
         )
+    }
+
+    #[test]
+    fn only_what_the_data_show_is_of_the_backup() {
+        let ended = |code: i32, text: &str| {
+            ToolRunError::Exited {
+                kind: ToolKind::MariadbBackup,
+                exit: Exit::Code(code),
+                class: StderrScan::of(text).cause().0,
+                line: None,
+                tail: Vec::new(),
+            }
+            .is_of_the_backup()
+        };
+        assert!(ended(1, "[00] Can't rename ./a/b.ibd.meta\n"));
+        for code in [126, 127] {
+            assert!(!ended(code, "sh: cannot execute\n"), "{code}");
+        }
+        for text in [
+            "[ERROR] InnoDB: Cannot map innodb_buffer_pool_size_max=64m\n",
+            "IO Error: 27 File too large\n",
+            "[00] error: Stale file handle\n",
+        ] {
+            assert!(!ended(1, text), "{text}");
+        }
     }
 
     #[test]

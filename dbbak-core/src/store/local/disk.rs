@@ -3,7 +3,7 @@
 
 use super::ownership;
 use chrono::{DateTime, Utc};
-use rustix::fs::{Advice, CWD, RenameFlags, fadvise, renameat_with};
+use rustix::fs::{Advice, CWD, OFlags, RenameFlags, fadvise, renameat_with};
 use std::{
     ffi::OsString,
     fmt::Debug,
@@ -204,7 +204,13 @@ fn stat_of(metadata: &fs::Metadata) -> DiskStat {
 
 impl Disk for SystemDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(SystemFile::new(File::open(path)?)))
+        // Somebody else may write into a store. Opening a pipe would wait for a writer for ever; regular files know no waiting.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        Ok(Box::new(SystemFile::new(file)))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -301,5 +307,25 @@ impl DiskFile for SystemFile {
 
     fn close(self: Box<Self>) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{FileType, Mode, mknodat};
+
+    #[test]
+    fn a_pipe_in_a_store_stops_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, file) = (dir.path().join("pipe"), dir.path().join("file"));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+        fs::write(&file, "text").unwrap();
+        for refused in [pipe.as_path(), dir.path()] {
+            assert_eq!(SystemDisk.open(refused).unwrap_err().to_string(), "it is no regular file");
+        }
+        let mut text = String::new();
+        SystemDisk.open(&file).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
     }
 }

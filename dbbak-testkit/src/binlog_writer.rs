@@ -310,6 +310,19 @@ impl BinlogWriter {
         self.event(event_type::QUERY_COMPRESSED, 0, &body)
     }
 
+    /// A statement of a session with these status variables, which may be compressed as MariaDB does it.
+    pub fn query_of(&mut self, status: &[u8], database: &str, text: &[u8], compressed: bool) -> u64 {
+        let mut body = query_head(database);
+        body.splice(13..13, status.iter().copied());
+        body[11..13].copy_from_slice(&(status.len() as u16).to_le_bytes());
+        if compressed {
+            put_compressed(&mut body, text);
+            return self.event(event_type::QUERY_COMPRESSED, 0, &body);
+        }
+        body.extend_from_slice(text);
+        self.event(event_type::QUERY, 0, &body)
+    }
+
     /// `BEGIN`.
     pub fn begin(&mut self) -> u64 {
         self.query("", "BEGIN")

@@ -8,6 +8,7 @@ use super::statement::{ReadStatement, StatementKind, classify, read_statement};
 use super::table_maps::KnownMaps;
 use super::tables::Contents;
 use super::transaction::EndKind;
+use super::usual_text::Reading;
 use flate2::read::ZlibDecoder;
 use std::io::Read;
 
@@ -132,9 +133,9 @@ fn read_events(input: &mut dyn Read, known: &mut KnownMaps) -> Option<Payload> {
 }
 
 /// Reads the statement of MariaDB's compressed query.
-pub(super) fn open_statement<S: Source + Read>(body: &mut S) -> Option<ReadStatement> {
+pub(super) fn open_statement<S: Source + Read>(body: &mut S, reading: Reading) -> Option<ReadStatement> {
     let mut source = open(body)?;
-    read_statement(&mut source)
+    read_statement(&mut source, reading)
 }
 
 /// Opens a piece that MariaDB compressed: a byte with the algorithm and the length's length, the length, zlib's stream.

@@ -300,7 +300,9 @@ impl Words<'_> {
         let mut name = String::new();
         let mut chars = self.rest.char_indices().skip(1).peekable();
         while let Some((_, char)) = chars.next() {
-            if char != quote {
+            if char == '\\' && quote != '`' {
+                name.extend(chars.next().map(|(_, char)| char));
+            } else if char != quote {
                 name.push(char);
             } else if chars.next_if(|(_, next)| *next == quote).is_some() {
                 name.push(quote);

@@ -69,7 +69,7 @@ pub(super) fn decode<S: Source + Read>(
         event_type::QUERY => Content::Query(QueryEvent { own: header.is_own(), ..parse_query(body)? }),
         event_type::QUERY_COMPRESSED => {
             let mut query = parse_query_head(body)?;
-            query.take(open_statement(body)?);
+            query.take(open_statement(body, query.reading)?);
             query.own = header.is_own();
             Content::Query(query)
         }

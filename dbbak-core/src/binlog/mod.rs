@@ -34,6 +34,7 @@ mod table_maps;
 mod tables;
 mod transaction;
 mod untold;
+mod usual_text;
 mod window_look;
 mod words;
 

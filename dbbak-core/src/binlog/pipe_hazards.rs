@@ -9,6 +9,7 @@ use super::header::event_type;
 use super::reader::{Body, EventReader, Frame};
 use super::source::Source;
 use super::status::Status;
+use super::usual_text::Letters;
 use crate::model::Printable;
 use std::io::Read;
 
@@ -235,13 +236,10 @@ impl Session {
     fn reading(&self) -> Reading {
         const ANSI_QUOTES: u64 = 1 << 2;
         const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
-        // big5, sjis, gbk, cp932 and gb18030, with their collations.
-        const MULTIBYTE: [u16; 11] = [1, 84, 13, 88, 28, 87, 95, 96, 248, 249, 250];
         Reading {
             plain_backslash: self.sql_mode.map(|mode| mode & NO_BACKSLASH_ESCAPES != 0),
             ansi_quotes: self.sql_mode.map(|mode| mode & ANSI_QUOTES != 0),
-            // MariaDB's collations without padding are numbered 1024 higher.
-            multibyte: self.charset.is_some_and(|charset| MULTIBYTE.contains(&(charset & 1023))),
+            multibyte: self.charset.is_some_and(|charset| Letters::of(charset).hide_signs()),
         }
     }
 }

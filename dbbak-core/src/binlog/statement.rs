@@ -4,6 +4,7 @@ use super::ddl::{self, Named};
 use super::directories::{Outside, may_put_files, puts_outside};
 use super::source::Source;
 use super::untold::{Untold, may_be_untold, untold};
+use super::usual_text::Reading;
 use std::fmt;
 
 /// The most bytes of a statement that are kept.
@@ -24,7 +25,9 @@ pub(super) struct QueryEvent {
     pub(super) own: bool,
     /// The error that the statement is expected to end with; 0 for none.
     pub(super) error_code: u16,
-    /// The statement, cut to [`STATEMENT_CAP`].
+    /// How the session had its statements read.
+    pub(super) reading: Reading,
+    /// The statement in the usual reading, cut to [`STATEMENT_CAP`].
     pub(super) text: String,
     /// Where the whole statement puts files, if that is outside of the data directory.
     pub(super) outside: Option<Outside>,
@@ -35,7 +38,7 @@ pub(super) struct QueryEvent {
 /// A statement as it is read out of an event's body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ReadStatement {
-    /// The text, cut to [`STATEMENT_CAP`].
+    /// The text in the usual reading, cut to [`STATEMENT_CAP`].
     pub(super) text: String,
     /// Where the whole of it puts files, if that is outside of the data directory.
     pub(super) outside: Option<Outside>,
@@ -114,7 +117,7 @@ impl fmt::Display for XaId {
 pub(super) fn parse_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;
     finish_query(body, &mut event, status)?;
-    event.take(read_statement(body)?);
+    event.take(read_statement(body, event.reading)?);
     Some(event)
 }
 
@@ -135,7 +138,7 @@ pub(super) fn parse_load_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
     // File id, where its name stands in the statement, how duplicates are handled.
     body.skip(4 + 4 + 4 + 1)?;
     finish_query(body, &mut event, status)?;
-    event.take(read_statement(body)?);
+    event.take(read_statement(body, event.reading)?);
     Some(event)
 }
 
@@ -164,6 +167,7 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
         own: false,
         database: String::new(),
         error_code,
+        reading: Reading::default(),
         text: String::new(),
         outside: None,
         untold: None,
@@ -172,26 +176,30 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
 }
 
 fn finish_query<S: Source>(body: &mut S, event: &mut QueryEvent, lengths: Lengths) -> Option<()> {
-    body.skip(lengths.status)?;
+    event.reading = Reading::of_status(body.chunk(usize::try_from(lengths.status).ok()?)?);
     event.database = String::from_utf8_lossy(body.chunk(lengths.database)?).into_owned();
     // The zero after the name.
     body.skip(1)
 }
 
 /// Reads what is left of a body as a statement, of which the text is cut and the whole is looked through.
-pub(super) fn read_statement<S: Source>(body: &mut S) -> Option<ReadStatement> {
-    let text = read_text(body)?;
-    if body.remaining() == 0 {
-        let outside = puts_outside(&text);
-        let untold = Some(&text).filter(|text| may_be_untold(text)).and_then(|text| untold(text));
+pub(super) fn read_statement<S: Source>(body: &mut S, reading: Reading) -> Option<ReadStatement> {
+    if body.remaining() <= STATEMENT_CAP as u64 {
+        let usual = reading.usual(read_beginning(body)?);
+        // What is rewritten may be longer.
+        let whole = (usual.len() > STATEMENT_CAP).then(|| String::from_utf8_lossy(&usual).into_owned());
+        let text = capped(&usual);
+        let looked_at = whole.as_ref().unwrap_or(&text);
+        let outside = puts_outside(looked_at);
+        let untold = Some(looked_at).filter(|text| may_be_untold(text)).and_then(|text| untold(text));
         return Some(ReadStatement { text, outside, untold });
     }
-    // The cut may have left a part of a character.
-    let mut whole = text.clone().into_bytes();
+    let mut whole = Vec::new();
     while body.remaining() > 0 && whole.len() < WHOLE_CAP {
-        let count = usize::try_from(body.remaining()).unwrap_or(STATEMENT_CAP).min(STATEMENT_CAP);
-        whole.extend_from_slice(body.chunk(count)?);
+        whole.extend_from_slice(read_beginning(body)?);
     }
+    let text = capped(&reading.usual(whole.get(..STATEMENT_CAP).unwrap_or(&whole)));
+    let whole = reading.usual(&whole);
     let whole = String::from_utf8_lossy(&whole);
     let cut = body.remaining() > 0;
     let outside = may_put_files(&text).then(|| puts_outside(&whole).or_else(|| cut.then_some(Outside::Unread)));
@@ -201,16 +209,26 @@ pub(super) fn read_statement<S: Source>(body: &mut S) -> Option<ReadStatement> {
 
 /// Reads what is left of a body as text, cut to [`STATEMENT_CAP`].
 pub(super) fn read_text<S: Source>(body: &mut S) -> Option<String> {
+    read_beginning(body).map(capped)
+}
+
+/// At most [`STATEMENT_CAP`] bytes.
+fn read_beginning<S: Source>(body: &mut S) -> Option<&[u8]> {
     let count = usize::try_from(body.remaining()).unwrap_or(STATEMENT_CAP).min(STATEMENT_CAP);
-    let bytes = body.chunk(count)?;
-    Some(match std::str::from_utf8(bytes) {
+    body.chunk(count)
+}
+
+/// Bytes as text, cut to [`STATEMENT_CAP`] bytes of them.
+fn capped(bytes: &[u8]) -> String {
+    let bytes = bytes.get(..STATEMENT_CAP).unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         // The cut may have gone through a character.
         Err(error) if error.error_len().is_none() => {
             String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default()).into_owned()
         }
         Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-    })
+    }
 }
 
 /// Reads the body of an XA_prepare event: whether it commits at once, and the name.

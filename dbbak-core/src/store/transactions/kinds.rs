@@ -38,8 +38,9 @@ impl Kinds {
     pub const UNTOLD: Kinds = Kinds(1 << 12);
     /// A change of tables without transactions alone.
     pub const PLAIN: Kinds = Kinds(1 << 13);
-    /// The index tells [`Kinds::BY_STATEMENT`] to [`Kinds::PLAIN`]; older ones did not.
-    pub const TELLS_STATEMENTS: Kinds = Kinds(1 << 15);
+    /// The index tells [`Kinds::BY_STATEMENT`] to [`Kinds::PLAIN`], from statements that were read as their sessions had them read.
+    /// Older ones told nothing, or, with 32768, what every statement meant to a session of the usual SQL mode and character set.
+    pub const TELLS_STATEMENTS: Kinds = Kinds(1 << 14);
 
     /// No kind.
     pub const NONE: Kinds = Kinds(0);

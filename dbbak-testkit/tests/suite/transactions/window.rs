@@ -140,6 +140,43 @@ fn what_no_log_tells_is_found_in_a_window() {
     );
 }
 
+/// Status variables of a session with a SQL mode and a character set.
+fn session(sql_mode: u64, charset: u16) -> Vec<u8> {
+    let charset = charset.to_le_bytes();
+    [&[0, 0, 0, 0, 0, 1][..], &sql_mode.to_le_bytes(), &[6, 3], b"std", &[4], &charset, &charset, &[8, 0]].concat()
+}
+
+const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+const GBK: u16 = 28;
+
+/// Nothing hides behind a string that ends elsewhere for its session than usual.
+#[test]
+fn statements_are_read_as_their_sessions_had_them_read() {
+    let long = "x".repeat(20_000);
+    for (sql_mode, charset, before, compressed) in [
+        (NO_BACKSLASH_ESCAPES, 33, b"COMMENT 'c:\\'".to_vec(), false),
+        (NO_BACKSLASH_ESCAPES, 33, b"COMMENT 'c:\\'".to_vec(), true),
+        (0, GBK, b"COMMENT '\x95\\'".to_vec(), false),
+        (0, GBK, [b"COMMENT '", long.as_bytes(), b"\x95\\'"].concat(), false),
+        (0, GBK, [b"COMMENT '", long.as_bytes(), b"\x95\\'"].concat(), true),
+    ] {
+        let mut log = BinlogWriter::new(Vendor::Mariadb, true, 1_700_000_000);
+        log.mariadb_gtid(0, 1, STANDALONE);
+        let behind = b", ENGINE=ARCHIVE DATA DIRECTORY='/far', ADD u CHAR(36) NOT NULL DEFAULT UUID()";
+        let text = [b"ALTER TABLE t ", &before[..], behind].concat();
+        log.query_of(&session(sql_mode, charset), "shop", &text, compressed);
+        log.rotate("bin.000002");
+        let archive = stored(vec![log.into_bytes()]);
+        for indexed in [true, false] {
+            let found = archive.look(0, indexed, u64::MAX);
+            assert_eq!(found.untold.transactions[0].what, Untold::NewValues, "{indexed}");
+            assert_eq!(found.outside[0].path, "/far", "{indexed}");
+            let engine = if text.len() < 8_000 { "ARCHIVE" } else { "" };
+            assert_eq!(found.demands[0].name, engine, "{indexed}");
+        }
+    }
+}
+
 /// The first statement that names something is found, in the window alone, and none that failed.
 #[test]
 fn what_a_server_may_lack_is_found_in_a_window() {

@@ -1,0 +1,311 @@
+//! Rewrites a statement whose session had strings and names read otherwise than usual, so that everything that looks at statements
+//! needs one reading alone: a backslash hides what follows it in a string, double quotes are a string's, and no byte of a character
+//! is taken for a sign.
+
+use super::blank::begins_line_comment;
+use super::source::Source;
+use std::borrow::Cow;
+
+/// How a session had its statements read, as the status variables of its Query events tell it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// `NO_BACKSLASH_ESCAPES` in its SQL mode.
+    pub(super) plain_backslash: bool,
+    /// `ANSI_QUOTES` in it: double quotes are a name's.
+    pub(super) ansi_quotes: bool,
+    pub(super) letters: Letters,
+}
+
+/// What bytes above 127 are in a client's character set, as far as it matters where a string or a word ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Letters {
+    /// Parts of characters that no sign is a part of: UTF-8, EUC.
+    #[default]
+    Usual,
+    /// Characters of one byte; 160 is a blank there (`ctype` tables of both vendors).
+    Single,
+    /// The first byte of two, the second of which may be a backslash or a backtick.
+    Big5,
+    /// sjis and cp932.
+    Sjis,
+    /// gbk and gb18030, whose characters of four bytes hold nothing but digits beside their like.
+    Gbk,
+}
+
+impl Letters {
+    /// Those of a character set, by the number of one of its collations (`information_schema.COLLATIONS` of MariaDB 10.6 to 12 and
+    /// MySQL 8.0 to 9.7). MariaDB's collations without padding are numbered 1024 higher.
+    pub(super) fn of(collation: u16) -> Self {
+        match if collation & !1023 == 1024 { collation & 1023 } else { collation } {
+            1 | 84 => Letters::Big5,
+            13 | 88 | 95 | 96 => Letters::Sjis,
+            28 | 87 | 248..=250 => Letters::Gbk,
+            // ujis, euckr, gb2312, utf8mb3, ucs2, utf8mb4, utf16, utf16le, utf32, binary, utf8mb3_tolower_ci, eucjpms.
+            12 | 91 | 19 | 85 | 24 | 86 | 33 | 83 | 35 | 90 | 45 | 46 | 54..=56 | 60..=63 | 76 | 97 | 98 => {
+                Letters::Usual
+            }
+            0..100 => Letters::Single,
+            _ => Letters::Usual,
+        }
+    }
+
+    /// Whether the second byte of a character may be a backslash or a backtick.
+    pub(super) fn hide_signs(self) -> bool {
+        matches!(self, Letters::Big5 | Letters::Sjis | Letters::Gbk)
+    }
+
+    /// How many bytes the character at a text's beginning has (`strings/ctype-big5.c`, `-sjis.c`, `-gbk.c` of both vendors: two bytes
+    /// that do not belong together are two characters).
+    fn length(self, text: &[u8]) -> usize {
+        let [first, second, ..] = *text else { return 1 };
+        let pair = match self {
+            Letters::Usual | Letters::Single => false,
+            Letters::Big5 => matches!(first, 0xa1..=0xf9) && matches!(second, 0x40..=0x7e | 0xa1..=0xfe),
+            Letters::Sjis => matches!(first, 0x81..=0x9f | 0xe0..=0xfc) && matches!(second, 0x40..=0x7e | 0x80..=0xfc),
+            Letters::Gbk => matches!(first, 0x81..=0xfe) && matches!(second, 0x40..=0x7e | 0x80..=0xfe),
+        };
+        if pair { 2 } else { 1 }
+    }
+}
+
+impl Reading {
+    /// Reads it out of the status variables of a Query event, in whose order both vendors write SQL mode and character set before
+    /// texts of any other kind than the catalog's name.
+    pub(super) fn of_status(mut status: &[u8]) -> Self {
+        const ANSI_QUOTES: u64 = 1 << 2;
+        const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+        let mut reading = Reading::default();
+        let mut next = || {
+            match status.u8()? {
+                0 | 3 => status.skip(4)?,
+                1 => {
+                    let mode = status.u64()?;
+                    reading.plain_backslash = mode & NO_BACKSLASH_ESCAPES != 0;
+                    reading.ansi_quotes = mode & ANSI_QUOTES != 0;
+                }
+                4 => {
+                    reading.letters = Letters::of(status.u16()?);
+                    status.skip(4)?;
+                }
+                6 => {
+                    let length = status.u8()?;
+                    status.skip(u64::from(length))?;
+                }
+                _ => return None,
+            }
+            Some(())
+        };
+        while next().is_some() {}
+        reading
+    }
+
+    /// The statement as one that means the same in the usual reading. Of a text that was cut off, what comes out is not shorter.
+    pub(super) fn usual(self, text: &[u8]) -> Cow<'_, [u8]> {
+        let signs = |signs: &[u8]| text.iter().any(|byte| signs.contains(byte));
+        let needed = (self.plain_backslash && signs(b"\\"))
+            || (self.ansi_quotes && signs(b"\""))
+            || match self.letters {
+                Letters::Usual => false,
+                Letters::Single => signs(&[BLANK_LETTER]),
+                Letters::Big5 | Letters::Sjis | Letters::Gbk => !text.is_ascii(),
+            };
+        if !needed {
+            return Cow::Borrowed(text);
+        }
+        let mut rewriter = Rewriter { reading: self, rest: text, usual: Vec::with_capacity(text.len() + 64) };
+        while !rewriter.rest.is_empty() {
+            rewriter.step();
+        }
+        let mut usual = rewriter.usual;
+        usual.resize(usual.len().max(text.len()), b' ');
+        Cow::Owned(usual)
+    }
+}
+
+/// The no-break space of ISO 8859.
+const BLANK_LETTER: u8 = 0xa0;
+/// What stands for a character of two bytes.
+const LETTER: &str = "\u{fffd}";
+
+struct Rewriter<'t> {
+    reading: Reading,
+    rest: &'t [u8],
+    usual: Vec<u8>,
+}
+
+impl Rewriter<'_> {
+    fn step(&mut self) {
+        match *self.rest {
+            [quote @ (b'\'' | b'"' | b'`'), ..] => self.quoted(quote),
+            [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => self.keep(3),
+            [b'/', b'*', ..] => self.keep(end_of(self.rest, 2, b"*/")),
+            [b'-' | b'#', ..] if self.begins_line_comment() => self.keep(end_of(self.rest, 1, b"\n")),
+            [BLANK_LETTER, ..] if self.reading.letters == Letters::Single => {
+                self.usual.push(b' ');
+                self.skip(1);
+            }
+            _ => self.letter(),
+        }
+    }
+
+    fn begins_line_comment(&self) -> bool {
+        // Signs of ASCII are all that is asked for.
+        let next = self.rest.get(..3).unwrap_or(self.rest);
+        let ascii: String = next.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { 'x' }).collect();
+        begins_line_comment(&ascii)
+    }
+
+    /// Takes a quoted text, whose quote comes next.
+    fn quoted(&mut self, quote: u8) {
+        let name = quote == b'`' || (quote == b'"' && self.reading.ansi_quotes);
+        let written = if name { b'`' } else { quote };
+        self.usual.push(written);
+        self.skip(1);
+        loop {
+            match *self.rest {
+                [] => return,
+                [next, ..] if next == quote => {
+                    self.skip(1);
+                    if self.rest.first() != Some(&quote) {
+                        self.usual.push(written);
+                        return;
+                    }
+                    // A doubled quote is one of the text.
+                    self.skip(1);
+                    self.usual.push(quote);
+                    if quote == written {
+                        self.usual.push(quote);
+                    }
+                }
+                [b'`', ..] if name => {
+                    self.usual.extend_from_slice(b"``");
+                    self.skip(1);
+                }
+                [b'\\', ..] if !name && self.reading.plain_backslash => {
+                    self.usual.extend_from_slice(b"\\\\");
+                    self.skip(1);
+                }
+                // It hides a byte, not a character.
+                [b'\\', ..] if !name => self.keep(2),
+                _ => self.letter(),
+            }
+        }
+    }
+
+    fn letter(&mut self) {
+        match self.reading.letters.length(self.rest) {
+            1 => self.keep(1),
+            length => {
+                self.usual.extend_from_slice(LETTER.as_bytes());
+                self.skip(length);
+            }
+        }
+    }
+
+    fn keep(&mut self, count: usize) {
+        let count = count.min(self.rest.len());
+        self.usual.extend_from_slice(self.rest.get(..count).unwrap_or_default());
+        self.skip(count);
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
+    }
+}
+
+/// Where the first `what` ends from an offset on; the text's end without one.
+fn end_of(text: &[u8], from: usize, what: &[u8]) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    rest.windows(what.len()).position(|window| window == what).map_or(text.len(), |at| from + at + what.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{directories, untold};
+    use super::*;
+
+    const PLAIN: Reading = Reading { plain_backslash: true, ansi_quotes: false, letters: Letters::Usual };
+    const ANSI: Reading = Reading { plain_backslash: false, ansi_quotes: true, letters: Letters::Usual };
+    const fn of(letters: Letters) -> Reading {
+        Reading { plain_backslash: false, ansi_quotes: false, letters }
+    }
+
+    fn usual(reading: Reading, text: &[u8]) -> String {
+        String::from_utf8_lossy(&reading.usual(text)).trim_end().to_owned()
+    }
+
+    #[test]
+    fn rewrites_what_is_read_otherwise() {
+        for (reading, text, wanted) in [
+            (PLAIN, &br"a 'c:\', 'it''s' -- '\' b"[..], r"a 'c:\\', 'it''s' -- '\' b"),
+            (PLAIN, br#""c:\" `d\` /* '\' */ \N"#, r#""c:\\" `d\` /* '\' */ \N"#),
+            (PLAIN, br"/*!50000 'x\' */ '\'", r"/*!50000 'x\\' */ '\\'"),
+            (ANSI, br#""a""b`c\" 'x\'y' "z"#, r#"`a"b``c\` 'x\'y' `z"#),
+            (of(Letters::Gbk), b"'\x95\\' \x95` '\\\x95\\'' `\x95``", "'\u{fffd}' \u{fffd} '\\\u{fffd}\\'' `\u{fffd}`"),
+            (of(Letters::Sjis), b"'\x95\\', '\xb1\\''", "'\u{fffd}', '\u{fffd}\\''"),
+            (of(Letters::Big5), b"'\xa5\\', '\x95\\''", "'\u{fffd}', '\u{fffd}\\''"),
+            (of(Letters::Single), b"a\xa0b '\xa0'", "a b '\u{fffd}'"),
+            (PLAIN, b"'\\", r"'\\"),
+            (of(Letters::Gbk), b"'\x95", "'\u{fffd}"),
+        ] {
+            assert_eq!(usual(reading, text), wanted, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_needs_nothing_stays() {
+        for (reading, text) in [
+            (Reading::default(), &b"'\\'' \"\\\"\" \x95\\"[..]),
+            (PLAIN, b"'a' \"b\""),
+            (of(Letters::Gbk), b"'a\\''"),
+            (of(Letters::Single), b"'caf\xe9\\''"),
+        ] {
+            assert!(matches!(reading.usual(text), Cow::Borrowed(_)));
+        }
+    }
+
+    /// A cut text must not look like a whole one.
+    #[test]
+    fn nothing_gets_shorter() {
+        let text = br#"CREATE TABLE """"""""(a INT)"#;
+        assert!(ANSI.usual(text).len() >= text.len());
+    }
+
+    #[test]
+    fn nothing_hides_behind_a_string() {
+        let behind = b", ADD u CHAR(36) NOT NULL DEFAULT UUID() DATA DIRECTORY='/far'";
+        for (reading, before) in [
+            (PLAIN, &b"COMMENT 'c:\\'"[..]),
+            (PLAIN, b"COMMENT \"c:\\\""),
+            (ANSI, b"DROP \"c:\\\""),
+            (of(Letters::Gbk), b"COMMENT '\x95\\'"),
+            (of(Letters::Gbk), b"DROP \x95`"),
+            (of(Letters::Sjis), b"COMMENT '\x95\\'"),
+            (of(Letters::Big5), b"COMMENT \"\xa5\\\""),
+            (of(Letters::Single), b"ADD\xa0x INT DEFAULT\xa0UUID\xa0()"),
+        ] {
+            let text = [b"ALTER TABLE t ", before, behind].concat();
+            let text = usual(reading, &text);
+            assert_eq!(untold::untold(&text), Some(untold::Untold::NewValues), "{text}");
+            assert_eq!(
+                directories::puts_outside(&text),
+                Some(directories::Outside::Table("/far".to_owned())),
+                "{text}"
+            );
+        }
+    }
+
+    /// As MariaDB 10.11 and MySQL 9.7 write them.
+    #[test]
+    fn is_read_out_of_an_event() {
+        let mariadb =
+            [&[0, 0, 0, 0, 0, 1, 4, 0, 0x30, 0x54, 0, 0, 0, 0, 6, 3][..], b"std", &[4, 28, 0, 28, 0, 8, 0]].concat();
+        let read = Reading::of_status(&mariadb);
+        assert_eq!(read, Reading { plain_backslash: true, ansi_quotes: true, letters: Letters::Gbk });
+        assert_eq!(Reading::of_status(&mariadb[..5]), Reading::default());
+        assert_eq!(Reading::of_status(&[4, 0xff, 0, 0xff, 0, 8, 0]).letters, Letters::Usual);
+        assert_eq!(Reading::of_status(&[4, 8, 4, 8, 4, 8, 0]).letters, Letters::Single);
+        assert_eq!(Reading::of_status(&[4, 28, 4, 28, 4, 8, 0]).letters, Letters::Gbk);
+        assert_eq!(Reading::of_status(&[4, 0, 9, 0, 9, 8, 0]).letters, Letters::Usual);
+    }
+}

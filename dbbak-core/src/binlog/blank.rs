@@ -10,7 +10,7 @@ pub(super) fn skip_blank(mut rest: &str) -> &str {
             text.split_once("*/").map_or("", |(_, after)| after)
         } else if let Some(text) = rest.strip_prefix("*/") {
             text
-        } else if begins_line_comment(rest) {
+        } else if begins_line_comment(rest.as_bytes()) {
             rest.split_once('\n').map_or("", |(_, after)| after)
         } else {
             return rest;
@@ -20,11 +20,12 @@ pub(super) fn skip_blank(mut rest: &str) -> &str {
 
 /// Whether a comment up to the line's end begins here: servers take two dashes for that before any blank or control character, and at
 /// the end (`sql_lex.cc` of both vendors).
-pub(super) fn begins_line_comment(rest: &str) -> bool {
-    let after_dashes = || rest.strip_prefix("--").map(|rest| rest.chars().next());
-    rest.starts_with('#')
-        || after_dashes()
-            .is_some_and(|next| next.is_none_or(|next| next.is_ascii_whitespace() || next.is_ascii_control()))
+pub(super) fn begins_line_comment(rest: &[u8]) -> bool {
+    match rest {
+        [b'#', ..] | [b'-', b'-'] => true,
+        [b'-', b'-', next, ..] => next.is_ascii_whitespace() || next.is_ascii_control(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

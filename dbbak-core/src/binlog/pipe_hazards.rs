@@ -9,7 +9,7 @@ use super::header::event_type;
 use super::reader::{Body, EventReader, Frame};
 use super::source::Source;
 use super::status::Status;
-use super::usual_text::Letters;
+use super::usual_text::{ANSI_QUOTES, Letters, NO_BACKSLASH_ESCAPES};
 use crate::model::Printable;
 use std::io::Read;
 
@@ -234,8 +234,6 @@ fn names_definer(text: &str) -> bool {
 
 impl Session {
     fn reading(&self) -> Reading {
-        const ANSI_QUOTES: u64 = 1 << 2;
-        const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
         Reading {
             plain_backslash: self.sql_mode.map(|mode| mode & NO_BACKSLASH_ESCAPES != 0),
             ansi_quotes: self.sql_mode.map(|mode| mode & ANSI_QUOTES != 0),

@@ -224,7 +224,7 @@ pub(super) fn words_of(statement: &str) -> Vec<(String, bool)> {
                     .trim_start_matches(|c: char| c == '/' || c == '*' || c == 'M' || c == '!' || c.is_ascii_digit()),
                 false => rest.split_once("*/").map_or("", |(_, rest)| rest),
             };
-        } else if begins_line_comment(rest) {
+        } else if begins_line_comment(rest.as_bytes()) {
             rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
         } else if is_word(first) {
             let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());

@@ -177,6 +177,22 @@ fn statements_are_read_as_their_sessions_had_them_read() {
     }
 }
 
+/// The same of binlogs that servers wrote.
+#[test]
+fn real_sessions_are_read_as_the_servers_read_them() {
+    let read = |name: &str| std::fs::read(super::super::binlog::fixtures().join("sessions").join(name)).unwrap();
+    let mariadb = stored(vec![read("mariadb-10.11.19.000001")]);
+    let mysql = stored(vec![read("mysql-9.7.4.000001")]);
+    for indexed in [true, false] {
+        let untold = mariadb.look(0, indexed, u64::MAX).untold;
+        let what: Vec<Untold> = untold.transactions.iter().map(|fact| fact.what).collect();
+        assert_eq!(what, [Untold::NewValues; 3], "{indexed}");
+        let demands = mysql.look(0, indexed, u64::MAX).demands;
+        let names: Vec<&str> = demands.iter().map(|fact| fact.name.as_str()).collect();
+        assert_eq!(names, ["MYISAM", "ARCHIVE", "BLACKHOLE"], "{indexed}");
+    }
+}
+
 /// The first statement that names something is found, in the window alone, and none that failed.
 #[test]
 fn what_a_server_may_lack_is_found_in_a_window() {

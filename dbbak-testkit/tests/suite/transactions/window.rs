@@ -6,7 +6,10 @@ use chrono::Utc;
 use dbbak_core::{
     facts::{Need, OutsideFact, Untold},
     record::record_layout,
-    store::{BinlogEntry, LocalStore, LockRequest, LockScope, Store, StoreFile},
+    store::{
+        BinlogEntry, LocalStore, LockRequest, LockScope, Store, StoreFile,
+        transactions::{Kinds, StoredRanges, TransactionIndex},
+    },
     survey::{self, WindowFindings},
 };
 use dbbak_testkit::binlog_writer::{BinlogWriter, RowChange, STANDALONE, Vendor};
@@ -175,6 +178,25 @@ fn statements_are_read_as_their_sessions_had_them_read() {
             assert_eq!(found.demands[0].name, engine, "{indexed}");
         }
     }
+}
+
+/// An index that took every session for a usual one does not stop its binlog from being read.
+#[test]
+fn an_older_index_is_not_relied_on() {
+    let mut log = BinlogWriter::new(Vendor::Mariadb, true, 1_700_000_000);
+    log.mariadb_gtid(0, 1, STANDALONE);
+    log.query_of(&session(NO_BACKSLASH_ESCAPES, 33), "shop", b"INSERT INTO t VALUES ('c:\\', UUID())", false);
+    log.rotate("bin.000002");
+    let mut archive = stored(vec![log.into_bytes()]);
+    let older = std::fs::read(super::super::binlog::fixtures().join("sessions/older-index.tx")).unwrap();
+    let entry = &mut archive.entries[0];
+    entry.tx.as_mut().unwrap().size = older.len() as u64;
+    let key = dbbak_core::store::layout::transactions(&entry.stored_as);
+    std::fs::write(archive._dir.path().join(key.to_string()), older).unwrap();
+    let index = TransactionIndex::open(StoredRanges::new(&archive.store, key, None)).unwrap();
+    index.check_is_of(&archive.entries[0].digest.unwrap()).unwrap();
+    assert!(!index.contents().kinds.meets(Kinds::UNTOLD));
+    assert_eq!(archive.look(0, true, u64::MAX).untold.transactions[0].what, Untold::Values);
 }
 
 /// The same of binlogs that servers wrote.

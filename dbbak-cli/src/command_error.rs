@@ -260,6 +260,7 @@ impl CommandError {
             ExecuteError::Tool { problem, .. } => match &**problem {
                 ToolRunError::Exited { tail, .. } | ToolRunError::NoSuccessLine { tail, .. } => last_lines(tail),
                 ToolRunError::Alarms { lines, .. } => last_lines(lines),
+                ToolRunError::Stuck { line, .. } => last_lines(std::slice::from_ref(line)),
                 _ => Vec::new(),
             },
             ExecuteError::Flush { stderr, .. }
@@ -382,11 +383,14 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
     match error {
         ExecuteError::Tool { problem, log, .. } => {
             let mut hints = vec![format!("the whole output lies in {}", log.display())];
-            if let ToolRunError::Exited { class, .. } = &**problem {
-                let hint = match class {
+            if let ToolRunError::Exited { .. } | ToolRunError::Stuck { .. } = &**problem {
+                let hint = match problem.class() {
                     FailureClass::AccessDenied => "check user and password in mysql_option_file",
                     FailureClass::MissingPrivilege => "`dbbak check` names the missing grants",
                     FailureClass::NoSpace => "free some space, then run the command again",
+                    FailureClass::StorageFault => {
+                        "is there a limit of file sizes (`ulimit -f`, LimitFSIZE=)? else look at the disk: `dmesg`"
+                    }
                     _ => return hints,
                 };
                 hints.push(hint.into());

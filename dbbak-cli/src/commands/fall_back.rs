@@ -3,13 +3,13 @@
 
 use crate::{CommandError, context::Context};
 use dbbak_core::{
-    execute::{ExecuteError, TreeError},
+    execute::{CopyState, ExecuteError, TreeError},
     model::{BackupId, Stamp, TreeName},
     plan::{RestoreRequest, Step},
     record::record_unusable,
     run::RunError,
     store::{LockRequest, LockScope, Store},
-    tools::{FailureClass, ToolRunError},
+    tools::ToolRunError,
 };
 use std::{
     fs,
@@ -19,12 +19,25 @@ use std::{
 
 /// The request without the incremental that a restore failed at, where that leads to the target too. What the failed run left in its
 /// work directory is set aside, beside it.
-pub(super) fn another_way(context: &Context, request: &RestoreRequest, error: &CommandError) -> Option<RestoreRequest> {
+pub(super) fn another_way(
+    context: &Context,
+    request: &RestoreRequest,
+    error: &CommandError,
+    first: &mut Option<FirstFailure>,
+) -> Option<RestoreRequest> {
     if let Some(path) = damaged_prepared_tree(error).filter(|_| !request.raw_only) {
         return with_raw_trees(context, request, error, path);
     }
     let link = link_that_failed(error)?;
-    if let Some(text) = marked(context, link, error) {
+    if let Some((problem, _)) = shown(error)
+        && first.as_ref().is_none_or(|first| first.link != link)
+    {
+        *first = Some(FirstFailure { link, problem: problem.clone() });
+        if let Some(request) = once_more(context, request, error, link) {
+            return Some(request);
+        }
+    }
+    if let Some(text) = marked(context, link, error, first.as_ref()) {
         let _ = writeln!(io::stderr(), "WARNING: {text}");
     }
     // Where nothing is replayed, an older backup is another state.
@@ -51,11 +64,68 @@ pub(super) fn another_way(context: &Context, request: &RestoreRequest, error: &C
     Some(other)
 }
 
+/// A link that a restore could not apply, before it was tried once more.
+#[derive(Debug)]
+pub(super) struct FirstFailure {
+    link: Stamp,
+    problem: ToolRunError,
+}
+
+/// What a failure may show of the link that was applied, and what is known of the copy.
+fn shown(error: &CommandError) -> Option<(&ToolRunError, &CopyState)> {
+    match error {
+        CommandError::Run(RunError::Execute(ExecuteError::Tool { problem, copy, .. }))
+            if problem.is_of_the_backup() =>
+        {
+            Some((problem, copy))
+        }
+        _ => None,
+    }
+}
+
+/// The same restore on fresh copies, of what the tool wrote where the store has that: what failed may be the copy's fault, and a link is
+/// marked only where it fails alike again.
+fn once_more(context: &Context, request: &RestoreRequest, error: &CommandError, link: Stamp) -> Option<RestoreRequest> {
+    let same = RestoreRequest { id: uuid::Uuid::new_v4(), ..request.clone() };
+    let raw = RestoreRequest { raw_only: true, ..same.clone() };
+    let plans = |request: &RestoreRequest| {
+        context.planning().restore(&RestoreRequest { workdir: None, ..request.clone() }).is_ok()
+    };
+    let other = [raw, same].into_iter().find(plans)?;
+    let aside = match &request.workdir {
+        Some(workdir) => Some(set_aside(workdir, &link.to_string()).ok()?),
+        None => None,
+    };
+    let mut stderr = io::stderr();
+    let _ = writeln!(stderr, "WARNING: {}", error.message());
+    let _ = writeln!(stderr, "WARNING: incremental {link} is tried once more, on fresh copies");
+    if let Some(aside) = aside {
+        let _ = writeln!(stderr, "WARNING: the log of the failed attempt lies in {}", aside.display());
+    }
+    Some(other)
+}
+
 /// Notes in the store that a link cannot be applied, so that no plan rests on it again, and says what came of that. `None`: what happened is no
 /// proof of it (a signal, an unknown cause).
-fn marked(context: &Context, link: Stamp, error: &CommandError) -> Option<String> {
+fn marked(context: &Context, link: Stamp, error: &CommandError, first: Option<&FirstFailure>) -> Option<String> {
     let reason = match error {
-        CommandError::Run(RunError::Execute(ExecuteError::Tool { problem, .. })) if problem.is_of_the_backup() => {
+        CommandError::Run(RunError::Execute(ExecuteError::Tool { .. })) => {
+            let (problem, copy) = shown(error)?;
+            let alike = first.is_some_and(|first| first.link == link && first.problem.is_like(problem));
+            match copy {
+                CopyState::Whole if alike => {}
+                CopyState::Changed { path } => {
+                    return Some(format!(
+                        "{link} is not marked: somebody else removed or changed {} while it was applied",
+                        path.display()
+                    ));
+                }
+                _ => {
+                    return Some(format!(
+                        "{link} is not marked: it did not fail twice alike on copies that were compared"
+                    ));
+                }
+            }
             problem.with_its_line()
         }
         // Its files are those that were recorded, or the copy would have said otherwise.
@@ -123,19 +193,8 @@ fn link_that_failed(error: &CommandError) -> Option<Stamp> {
         return path.iter().filter_map(|part| part.to_str()?.parse().ok()).map(|id: BackupId| id.ts).next_back();
     }
     let CommandError::Run(RunError::Execute(ExecuteError::Tool { link, problem, .. })) = error else { return None };
-    let of_the_place = [
-        FailureClass::NoSpace,
-        FailureClass::TooManyOpenFiles,
-        FailureClass::NoMemory,
-        FailureClass::StorageFault,
-        FailureClass::PermissionDenied,
-        FailureClass::UnknownOption,
-        FailureClass::VersionMismatch,
-    ];
-    match &**problem {
-        ToolRunError::Exited { class, .. } if of_the_place.contains(class) => None,
-        _ => *link,
-    }
+    let of_the_place = problem.class().is_of_the_place() || matches!(**problem, ToolRunError::Stuck { .. });
+    if of_the_place { None } else { *link }
 }
 
 /// Moves what lies in a directory into a new one beside it, and leaves the directory empty.

@@ -46,6 +46,7 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
         skip: args.skip_gtid.clone(),
         finish: finish_of(args),
     };
+    let mut first = None;
     let done = loop {
         let ran = plan_and_run(context, Command::Restore, args.exec.exec, &|| context.planning().restore(&request));
         match ran {
@@ -54,7 +55,7 @@ pub(super) fn run(context: &Context, args: &RestoreArgs) -> Result<u8, CommandEr
                 if let Some(text) = floored(context, &request, &error) {
                     say(Weight::Important, &text);
                 }
-                request = another_way(context, &request, &error).ok_or(error)?;
+                request = another_way(context, &request, &error, &mut first).ok_or(error)?;
             }
         }
     };

@@ -60,7 +60,8 @@ fn full_place(root: &Path, plan: Option<&Plan>, error: &RunError) -> Option<Path
             ExecuteError::Io { path, source, .. } | ExecuteError::Tree(TreeError::Io { path, source, .. }),
         ) if is_full(source) => Some(path.clone()),
         RunError::Execute(ExecuteError::Tool { title, problem, .. }) => {
-            let full = matches!(&**problem, ToolRunError::Exited { class: FailureClass::NoSpace, .. });
+            let ended = matches!(&**problem, ToolRunError::Exited { .. } | ToolRunError::Stuck { .. });
+            let full = ended && problem.class() == FailureClass::NoSpace;
             let dir = plan.into_iter().flat_map(|plan| &plan.steps).find_map(|step| match step {
                 Step::RunTool(run) if run.title == *title => Some(run.dir.clone()),
                 _ => None,

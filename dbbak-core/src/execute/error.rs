@@ -1,6 +1,6 @@
 //! Why a plan could not be carried out.
 
-use super::{executor::ExecError, tree::TreeError};
+use super::{copies::CopyState, executor::ExecError, tree::TreeError};
 use crate::{
     binlog::BinlogError,
     model::{BinlogName, BinlogPosition, Lsn, Stamp},
@@ -45,6 +45,8 @@ pub enum ExecuteError {
         log: PathBuf,
         /// The incremental that it was to apply.
         link: Option<Stamp>,
+        /// What is known of the copies that it worked on.
+        copy: Box<CopyState>,
     },
     /// An incremental was used up by an earlier prepare: its pages are gone.
     #[error("the incremental was used up by an earlier prepare: {} has lost its delta", path.display())]

@@ -1,14 +1,23 @@
 //! Runs programs under the eyes of the reporter and the lock.
 
 use super::{
-    Event, Executor, ExitStatus, MemberExit, Process, Reporter, error::ExecuteError, files, growth::Growth, log_mask,
-    prepare_options::write_option_files, replay,
+    Event, Executor, ExitStatus, MemberExit, Process, Reporter,
+    copies::{CopyState, Verified},
+    error::ExecuteError,
+    files,
+    growth::Growth,
+    log_mask,
+    prepare_options::write_option_files,
+    replay,
+    rut::Rut,
 };
 use crate::{
     clock::Clock,
     plan::RunTool,
     store::{ProcessGroup, Session, local::give_new_dir},
-    tools::{Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, TablespaceIds, judge_backup_run},
+    tools::{
+        Checkpoints, Exit, Launch, MetadataFile, RunEnd, StderrScan, TablespaceIds, ToolRunError, judge_backup_run,
+    },
 };
 use std::{
     io::{Read, Write},
@@ -68,6 +77,18 @@ impl Running<'_> {
         process: &mut dyn Process,
         mut look: impl FnMut(),
     ) -> Result<Vec<MemberExit>, ExecuteError> {
+        self.wait_unless(process, || {
+            look();
+            false
+        })
+    }
+
+    /// The same; what the look finds to be of no use any more is killed, and nothing is returned of how it ended.
+    fn wait_unless(
+        &self,
+        process: &mut dyn Process,
+        mut hopeless: impl FnMut() -> bool,
+    ) -> Result<Vec<MemberExit>, ExecuteError> {
         loop {
             if let Some(exits) = process.wait(Some(TICK))? {
                 return Ok(exits);
@@ -76,7 +97,10 @@ impl Running<'_> {
                 process.kill()?;
                 return Err(ExecuteError::Interrupted { signal });
             }
-            look();
+            if hopeless() {
+                process.kill()?;
+                return Ok(Vec::new());
+            }
         }
     }
 
@@ -153,28 +177,35 @@ impl Running<'_> {
     }
 
     /// Runs the backup tool and judges whether it succeeded. `tablespaces` tells which ones the backup must have; it is
-    /// asked where the tool misses some.
+    /// asked where the tool misses some. `copies` are those that this run has made.
     ///
     /// # Errors
     ///
-    /// [`ExecuteError::Tool`] when its status, its last line, the files it left or what they say is not as it must be.
+    /// [`ExecuteError::Tool`] when its status, its last line, the files it left or what they say is not as it must be, or it came
+    /// to no end.
     pub(super) fn run_tool(
         &self,
         step: &RunTool,
+        copies: &mut Verified,
         tablespaces: impl FnOnce() -> Result<Option<TablespaceIds>, ExecuteError>,
     ) -> Result<Option<Checkpoints>, ExecuteError> {
+        let watched = copies.before(step);
         if let Some(options) = &step.options {
             write_option_files(options, self.reporter)?;
         }
         let log_start = files::length(&step.launch.log);
         let mut process = self.spawn(std::slice::from_ref(&step.launch))?;
         let mut growth = Growth::new(&step.dir);
-        let exits = self.wait(&mut *process, || {
+        let mut rut = Rut::new(&step.launch.log, log_start, self.clock.monotonic());
+        let mut stuck = None;
+        let exits = self.wait_unless(&mut *process, || {
             if step.bytes.is_some()
                 && let Some(bytes) = growth.since_last()
             {
                 self.reporter.report(&Event::Progress { bytes });
             }
+            stuck = rut.look(self.clock.monotonic());
+            stuck.is_some()
         })?;
         drop(process);
         let exit = match exits.first().map(|exit| exit.status) {
@@ -190,18 +221,28 @@ impl Running<'_> {
         {
             stderr.settle_tablespaces(&ids);
         }
-        let names = files::names_in(&step.dir)?;
-        let checkpoints = match MetadataFile::Checkpoints.select(&names) {
-            Some(name) => files::read_file(&step.dir.join(name))?,
-            None => None,
+        let judged = match stuck {
+            Some(stuck) => {
+                let (kind, class) = (step.expect.kind, stderr.cause().0);
+                Err(ToolRunError::Stuck { kind, line: crate::tools::masked(&stuck.line), count: stuck.count, class })
+            }
+            None => {
+                let names = files::names_in(&step.dir)?;
+                let checkpoints = match MetadataFile::Checkpoints.select(&names) {
+                    Some(name) => files::read_file(&step.dir.join(name))?,
+                    None => None,
+                };
+                let run = RunEnd { exit, stderr: &stderr, files: &names, checkpoints: checkpoints.as_deref() };
+                judge_backup_run(&step.expect, &run)
+            }
         };
-        let run = RunEnd { exit, stderr: &stderr, files: &names, checkpoints: checkpoints.as_deref() };
-        judge_backup_run(&step.expect, &run).map_err(|problem| ExecuteError::Tool {
+        judged.map_err(|problem| ExecuteError::Tool {
             program: step.launch.command.program.display().to_string(),
             title: step.title.clone(),
             problem: Box::new(problem),
             log: step.launch.log.clone(),
             link: step.applies,
+            copy: Box::new(watched.map_or(CopyState::Unverified, |watched| watched.after(&step.launch.log, log_start))),
         })
     }
 }
@@ -290,6 +331,74 @@ mod tests {
         let launch = Launch { command: CommandSpec::new("/bin/mysql"), log: dir.path().join("log") };
         let answer = running.ask(launch, Some("SELECT 1;")).unwrap();
         (answer, executor.killed.load(Ordering::Relaxed))
+    }
+
+    /// mariadb-backup that says the same each time that it is looked at.
+    #[derive(Debug)]
+    struct Repeating(std::path::PathBuf, Arc<AtomicUsize>);
+
+    impl Executor for Repeating {
+        fn spawn(&self, _: &[Launch]) -> Result<Box<dyn Process>, ExecError> {
+            Ok(Box::new(Repeating(self.0.clone(), self.1.clone())))
+        }
+    }
+
+    impl Process for Repeating {
+        fn groups(&self) -> Vec<u32> {
+            Vec::new()
+        }
+
+        fn take_stdin(&mut self) -> Option<Box<dyn Write + Send>> {
+            None
+        }
+
+        fn take_stdout(&mut self) -> Option<Box<dyn Read + Send>> {
+            None
+        }
+
+        #[expect(clippy::disallowed_methods, reason = "a tool writes its log")]
+        fn wait(&mut self, _: Option<Duration>) -> Result<Option<Vec<MemberExit>>, ExecError> {
+            let line = "[Note] InnoDB: IO Error: 28 during write of 16384 bytes, for file shop/t.ibd(9), returned 0\n";
+            let mut log = std::fs::OpenOptions::new().create(true).append(true).open(&self.0).unwrap();
+            log.write_all(line.repeat(60).as_bytes()).unwrap();
+            Ok(None)
+        }
+
+        fn terminate(&mut self) -> Result<(), ExecError> {
+            self.kill()
+        }
+
+        fn kill(&mut self) -> Result<(), ExecError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_tool_that_comes_to_no_end_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, killed) = (dir.path().join("log"), Arc::<AtomicUsize>::default());
+        let executor = Repeating(log.clone(), killed.clone());
+        let clock = FastClock::default();
+        let running = Running { executor: &executor, session: None, clock: &clock, reporter: &Silent };
+        let step = RunTool {
+            title: "prepare the copy".into(),
+            launch: Launch { command: CommandSpec::new("/bin/mariadb-backup"), log },
+            dir: dir.path().to_owned(),
+            expect: crate::tools::Expected::copied_back(crate::tools::ToolKind::MariadbBackup),
+            applies: None,
+            tablespaces: None,
+            bytes: None,
+            options: None,
+            again: 0,
+        };
+        let error = running.run_tool(&step, &mut Verified::default(), || Ok(None)).unwrap_err();
+        let ExecuteError::Tool { problem, .. } = &error else { panic!("{error}") };
+        let ToolRunError::Stuck { count, class, line, .. } = &**problem else { panic!("{error}") };
+        assert_eq!((*count, *class), (120, crate::tools::FailureClass::NoSpace));
+        assert!(line.contains("IO Error: 28 during write"), "{line}");
+        assert!(!problem.is_of_the_backup());
+        assert_eq!(killed.load(Ordering::Relaxed), 1);
     }
 
     #[test]

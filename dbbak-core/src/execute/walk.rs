@@ -1,15 +1,15 @@
 //! Walks the steps of a plan: carries each out as it stands and notes what it found out.
 
 use super::{
-    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, catch_up, clone, dump, examine,
-    examine::Ended, fetch, files, load, mend::mend_tree, read_backup, ready, reindex, replay, running::Running, ship,
-    tablespaces::Tablespaces, ties, tree::ExpectedFiles, walk_tree,
+    Event, ExecuteError, Executor, Outcome, Reporter, TreePass, batches::Unpacking, catch_up, clone, copies::Verified,
+    dump, examine, examine::Ended, fetch, files, load, mend::mend_tree, read_backup, ready, reindex, replay,
+    running::Running, ship, tablespaces::Tablespaces, ties, tree::ExpectedFiles, walk_tree,
 };
 use crate::{
     clock::Clock,
     model::BackupId,
     plan::{KnownTablespaces, PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, RunTool, Step, StoredTree},
-    store::{FileList, Session, StoreKey, StoreReader, read_version},
+    store::{FileList, Session, StoreKey, StoreReader, layout, read_version},
     tools::{FailureClass, TablespaceIds, ToolRunError, consumed_deltas},
 };
 use chrono::{DateTime, Utc};
@@ -43,6 +43,8 @@ pub struct Walk<'a> {
     tablespaces: Option<TablespaceIds>,
     window: Option<Unpacking>,
     cloned: Option<clone::Taken>,
+    /// The copies that were compared with what the store recorded.
+    copies: Verified,
     /// How long the parts of the step took.
     parts: Vec<Phase>,
     /// What this run has made itself: directories, and places in the store.
@@ -60,6 +62,7 @@ impl<'a> Walk<'a> {
             tablespaces: None,
             window: None,
             cloned: None,
+            copies: Verified::default(),
             parts: Vec::new(),
             made_dirs: Vec::new(),
             made_keys: Vec::new(),
@@ -154,7 +157,10 @@ impl<'a> Walk<'a> {
             Step::InitDatadir(init) => load::init_datadir(init, &self.running())?,
             Step::LoadDump(load) => load::load_dump(load, &self.running())?,
             Step::MoveTree { from, to } => files::move_tree(from, to)?,
-            Step::RemoveTree { path } => files::remove_tree(path)?,
+            Step::RemoveTree { path } => {
+                files::remove_tree(path)?;
+                self.copies.forget(path);
+            }
             Step::CutTies { datadir, persisted } => {
                 ties::cut_ties(datadir, persisted.as_ref(), effects.store, effects.reporter)?;
             }
@@ -229,7 +235,10 @@ impl<'a> Walk<'a> {
                 self.tablespaces = Tablespaces::ask(ask, &self.running())?.map(|found| found.ids());
             }
             let started = clock.now();
-            match self.running().run_tool(run, || self.known_tablespaces(run)) {
+            let mut copies = std::mem::take(&mut self.copies);
+            let ran = self.running().run_tool(run, &mut copies, || self.known_tablespaces(run));
+            self.copies = copies;
+            match ran {
                 Ok(_) => {
                     self.tool_times = Some((started, clock.now()));
                     return Ok(());
@@ -272,6 +281,9 @@ impl<'a> Walk<'a> {
         if let Some(name) = pass.list_as {
             self.outcome.listings.insert(name, listing);
         }
+        if let (Some(to), Some(expected)) = (&pass.to, expected) {
+            self.copies.add(to, expected);
+        }
         Ok(())
     }
 
@@ -292,11 +304,16 @@ impl<'a> Walk<'a> {
 
     /// The recorded size and digest of every file of a tree; `None` where the store never recorded any.
     fn expected_files(&self, stored: &StoredTree) -> Result<Option<ExpectedFiles>, ExecuteError> {
-        let Some(digest) = &stored.list_digest else { return Ok(None) };
         let id: BackupId = stored
             .backup
             .parse()
             .map_err(|_| ExecuteError::BadPlan { problem: format!("{:?} is no backup", stored.backup) })?;
+        let Some(digest) = &stored.list_digest else {
+            // The backup that this run takes was listed by it.
+            let own = self.outcome.listings.get(&stored.tree).filter(|_| self.made_in_store(&layout::backup(&id)));
+            let files = own.map(|listing| &listing.files).into_iter().flatten();
+            return Ok(own.map(|_| files.map(|file| (file.path.clone(), (file.size, file.digest))).collect()));
+        };
         let list = FileList::load(self.effects.store, &id, Some(digest))?;
         let below = |path: &StoreKey| {
             let rest = path.as_str().strip_prefix(stored.tree.as_str())?.strip_prefix('/')?;

@@ -12,7 +12,7 @@ use super::{
     standing::{broken_warning, prepared_warning},
     step::{
         KnownTablespaces, OptionFiles, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool,
-        Step, SyncSide,
+        Step, StoredTree, SyncSide,
     },
 };
 use crate::{
@@ -447,6 +447,8 @@ impl Work<'_> {
         plan.steps.push(Step::PassTree(PassTree {
             title: title.to_owned(),
             to: Some(copy.clone()),
+            // It was listed by this run.
+            verify: Some(StoredTree { backup: self.id.to_string(), tree: TreeName::Raw, list_digest: None }),
             ..self.pass(self.path(TreeName::Raw), None, SyncSide::Nothing)
         }));
         copy

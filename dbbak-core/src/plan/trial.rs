@@ -20,12 +20,16 @@ use std::path::Path;
 
 /// The steps at a plan's end that try whether an incremental that is recorded by then can be applied. A failure in them ends no
 /// run: it says something of the backup, or that it could not be tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// The place of the first of them.
     pub from: usize,
     /// The incremental.
     pub backup: String,
+    /// What is done where one of them fails in a way that may be the backup's own: the same once more on fresh copies, from what the tool
+    /// wrote (`raw`). Nothing is marked before that has failed alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<Step>,
 }
 
 /// A link of the chain that is tried.
@@ -48,30 +52,41 @@ impl Work<'_> {
         if !self.config.try_incrementals {
             return Ok(());
         }
-        match self.trial(catalog, parent)? {
-            Ok(steps) => {
-                plan.trial = Some(Trial { from: plan.steps.len(), backup: self.id.to_string() });
-                plan.discard_dirs.extend(steps.iter().find_map(|step| match step {
-                    Step::CreateDir { path } => Some(path.clone()),
-                    _ => None,
-                }));
-                plan.steps.extend(steps);
+        let chain = catalog.chain(parent.ts()).map_err(super::select::chain_error)?;
+        let (steps, again) = match (self.trial(&chain, true, false)?, self.trial(&chain, true, true)?) {
+            (Ok(steps), again) => (steps, again.unwrap_or_default()),
+            (Err(why), _) => {
+                plan.incomplete.push(format!("the incremental is not tried (try_incrementals): {why}"));
+                return Ok(());
             }
-            Err(why) => plan.incomplete.push(format!("the incremental is not tried (try_incrementals): {why}")),
-        }
+        };
+        plan.trial = Some(Trial { from: plan.steps.len(), backup: self.id.to_string(), again });
+        plan.discard_dirs.extend(steps.iter().find_map(|step| match step {
+            Step::CreateDir { path } => Some(path.clone()),
+            _ => None,
+        }));
+        plan.steps.extend(steps);
         Ok(())
     }
 
-    fn trial(&self, catalog: &Catalog, parent: &Backup) -> Result<Result<Vec<Step>, String>, PlanError> {
-        let chain = catalog.chain(parent.ts()).map_err(super::select::chain_error)?;
+    /// The steps that apply a chain on copies, and throw them away; `Err`: why that cannot be done. `new`: this backup comes behind it.
+    /// `raw`: a prepared tree of the full is left aside, where there is a raw one.
+    pub(super) fn trial(
+        &self,
+        chain: &[&Backup],
+        new: bool,
+        raw: bool,
+    ) -> Result<Result<Vec<Step>, String>, PlanError> {
         let Some((full, links)) = chain.split_first() else { return Err(PlanError::NoFull) };
         let stored = |backup: &Backup| {
             let found = self.facts.stored.get(&backup.id.to_string());
             found.ok_or_else(|| format!("backup {} could not be looked at", backup.ts()))
         };
         let found = stored(full).and_then(|found| {
-            let tree = base_tree(self.engine, full, found, false).map_err(|error| error.to_string())?;
-            Ok((found, tree))
+            let alone = links.is_empty() && !new;
+            let tree = base_tree(self.engine, full, found, alone).map_err(|error| error.to_string())?;
+            let has_raw = self.engine.writes_raw() && found.trees.contains_key(&TreeName::Raw);
+            Ok((found, if raw && has_raw { (TreeName::Raw, true) } else { tree }))
         });
         let (full_stored, (tree, prepare)) = match found {
             Ok(found) => found,
@@ -86,7 +101,9 @@ impl Work<'_> {
                 Err(why) => return Ok(Err(why)),
             }
         }
-        tried.push(Link { id: self.id, tree: TreeName::Raw, stored: None, to_lsn: None });
+        if new {
+            tried.push(Link { id: self.id, tree: TreeName::Raw, stored: None, to_lsn: None });
+        }
         let root = scratch::scratch_root(self.config, self.facts, self.root)?;
         if let Some(why) = scratch::unusable(self.facts, &root) {
             return Ok(Err(format!("{} cannot be used ({why})", root.display())));
@@ -108,7 +125,7 @@ impl Work<'_> {
             if number == 0 {
                 steps.push(self.copy_of(link, &data, "copy the full for a trial"));
                 if prepare {
-                    steps.push(self.apply(link, &data, None, false, "prepare the copy")?);
+                    steps.push(self.apply(link, &data, None, tried.len() == 1, "prepare the copy")?);
                 }
                 continue;
             }
@@ -123,10 +140,10 @@ impl Work<'_> {
     }
 
     fn copy_of(&self, link: &Link<'_>, to: &Path, title: &str) -> Step {
-        let verify = link.stored.map(|stored| StoredTree {
+        let verify = Some(StoredTree {
             backup: link.id.to_string(),
             tree: link.tree,
-            list_digest: stored.list_digest,
+            list_digest: link.stored.and_then(|stored| stored.list_digest),
         });
         Step::PassTree(PassTree {
             title: title.to_owned(),

@@ -5,8 +5,8 @@ use super::{RunError, trial};
 use crate::{
     clock::Clock,
     execute::{
-        Effects, Event, ExecuteError, Executor, JournalWriter, LeaseWatch, Outcome, Reporter, TreeError, Walk, discard,
-        write_report,
+        CopyState, Effects, Event, ExecuteError, Executor, JournalWriter, LeaseWatch, Outcome, Reporter, TreeError,
+        Walk, discard, write_report,
     },
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, not_in_log, touch},
     record::{
@@ -102,8 +102,18 @@ pub fn run(plan: &Plan, running: &Running<'_>) -> Result<Finished, RunError> {
             .and_then(|()| Ok(journal.done(step, walk.outcome())?));
         let tried = result.as_ref().err().and_then(|error| Some((error, trial::tried(plan, number, error)?)));
         if let Some((error, tried)) = tried {
-            trial::judge(tried, step, error, running, &mut finished);
-            discard(plan.discard_dirs.iter().filter(|dir| walk.made(dir)), reporter);
+            let discard_copies =
+                |walk: &Walk<'_>| discard(plan.discard_dirs.iter().filter(|dir| walk.made(dir)), reporter);
+            discard_copies(&walk);
+            let second = trial::once_more(tried, (step, error), &mut walk, |error| watch.cause(error));
+            discard_copies(&walk);
+            match second {
+                Some(Err((_, error))) if !trial::ends_no_run(&error) => {
+                    clean_up((plan, step), running, &error, (&walk, &journal));
+                    return Err(error);
+                }
+                second => trial::judge(tried, (step, error), second, running, &mut finished),
+            }
             break;
         }
         if let Err(error) = result {
@@ -270,8 +280,11 @@ fn clean_up(
 /// Marks a backup that was recorded before its prepare showed that the tool has left data out: nothing may rest on it. A prepare
 /// that fails otherwise (of an option, of a full disk) says nothing of what was backed up.
 fn mark_unusable(plan: &Plan, running: &Running<'_>, error: &RunError, failed: usize) {
-    let RunError::Execute(ExecuteError::Tool { problem, .. }) = error else { return };
-    let lossy = matches!(**problem, ToolRunError::Alarms { .. } | ToolRunError::DamageReported { .. });
+    let RunError::Execute(ExecuteError::Tool { problem, copy, .. }) = error else { return };
+    // Of a copy of which somebody took a part away it says nothing.
+    let lossy = **copy == CopyState::Whole
+        && problem.is_of_the_backup()
+        && matches!(**problem, ToolRunError::Alarms { .. } | ToolRunError::DamageReported { .. });
     let recorded = plan.steps[..failed].iter().find_map(|step| match step {
         Step::RecordBackup(backup) => backup.backup_id(),
         _ => None,

@@ -113,7 +113,21 @@ const TEXTS: &[(FailureClass, &[&str])] = {
                 "Unsupported redo log format",
             ],
         ),
-        (F::NoSpace, &["errno: 28", "OS errno 28", "No space left on device", "errno: 122", "Disk quota exceeded"]),
+        (
+            F::NoSpace,
+            &[
+                "errno: 28",
+                "OS errno 28",
+                "No space left on device",
+                "errno: 122",
+                "Disk quota exceeded",
+                // InnoDB inside mariadb-backup (10.11, 11.8): the first where a file is to grow, the second for ever.
+                "failed with error 28",
+                "failed with error 122",
+                "IO Error: 28 ",
+                "IO Error: 122 ",
+            ],
+        ),
         (F::TooManyOpenFiles, &["errno: 24", "Too many open files"]),
         (
             F::NoMemory,
@@ -121,7 +135,17 @@ const TEXTS: &[(FailureClass, &[&str])] = {
         ),
         (
             F::StorageFault,
-            &["Input/output error", "Read-only file system", "Stale file handle", "File too large", "errno: 27"],
+            &[
+                "Input/output error",
+                "Read-only file system",
+                "Stale file handle",
+                "File too large",
+                "errno: 27",
+                "failed with error 27",
+                "failed with error 5",
+                // Any other number: a call to the system failed, which says nothing of what was to be written.
+                "IO Error: ",
+            ],
         ),
         (
             F::RedoOverwritten,
@@ -284,6 +308,20 @@ pub fn classify_failure(stderr: &str) -> FailureClass {
 }
 
 impl FailureClass {
+    /// Whether the place that the tool worked in was at fault, or the tool itself: room, memory, rights, the program.
+    pub fn is_of_the_place(self) -> bool {
+        matches!(
+            self,
+            FailureClass::NoSpace
+                | FailureClass::TooManyOpenFiles
+                | FailureClass::NoMemory
+                | FailureClass::StorageFault
+                | FailureClass::PermissionDenied
+                | FailureClass::UnknownOption
+                | FailureClass::VersionMismatch
+        )
+    }
+
     /// Whether the same command may well succeed later, on a quieter server.
     pub fn is_transient(self) -> bool {
         matches!(

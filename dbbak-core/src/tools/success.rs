@@ -89,6 +89,18 @@ pub enum ToolRunError {
         /// Their cause, as far as the tool's messages tell.
         class: FailureClass,
     },
+    /// It said the same again and again, and was ended: it would never have come to an end by itself.
+    #[error("{kind} said the same {count} times and went no further, so that it was ended: {class}")]
+    Stuck {
+        /// The tool.
+        kind: ToolKind,
+        /// The line that it said last.
+        line: String,
+        /// How often it said this and the like.
+        count: u64,
+        /// Their cause, as far as the tool's messages tell.
+        class: FailureClass,
+    },
     /// A metadata file is absent.
     #[error("{kind} reported success, but left no {file}")]
     MissingFile {
@@ -131,14 +143,52 @@ pub enum ToolRunError {
 impl ToolRunError {
     /// What is wrong, with the line of the tool that says so, where one does: for a note that outlives its log.
     pub fn with_its_line(&self) -> String {
-        let ToolRunError::Exited { line, tail, .. } = self else { return self.to_string() };
-        let alarming = |line: &&String| line.contains("ERROR") || line.contains("rror:") || line.contains("Can't");
-        let told = line.as_ref().or_else(|| tail.iter().rev().find(alarming)).or_else(|| tail.last());
-        told.map_or_else(|| self.to_string(), |line| format!("{self}: {line}"))
+        self.line().map_or_else(|| self.to_string(), |line| format!("{self}: {line}"))
     }
 
-    /// Whether a prepare that ended so shows that the backups it worked on cannot be applied, wherever that is tried. They must be
-    /// as they were recorded. A signal, a lack of room, memory or rights, and a wrong option or program show nothing of them; nor does a
+    /// The line of the tool that says what is wrong, where one does.
+    fn line(&self) -> Option<&str> {
+        let (line, tail) = match self {
+            ToolRunError::Exited { line, tail, .. } => (line.as_ref(), tail.as_slice()),
+            ToolRunError::Stuck { line, .. } => return Some(line),
+            _ => return None,
+        };
+        let alarming = |line: &&String| line.contains("ERROR") || line.contains("rror:") || line.contains("Can't");
+        let told = line.or_else(|| tail.iter().rev().find(alarming)).or_else(|| tail.last());
+        told.map(String::as_str)
+    }
+
+    /// Why it failed, as far as the tool's messages tell.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            ToolRunError::Exited { class, .. }
+            | ToolRunError::Alarms { class, .. }
+            | ToolRunError::Stuck { class, .. } => *class,
+            _ => FailureClass::Unknown,
+        }
+    }
+
+    /// Whether another run failed in the same way: with the same status and the same words, whatever numbers (times, LSNs, process
+    /// ids) stand in them.
+    pub fn is_like(&self, other: &ToolRunError) -> bool {
+        let words = |error: &ToolRunError| {
+            let first = match error {
+                ToolRunError::Alarms { lines, .. } => lines.first().map(String::as_str),
+                _ => error.line(),
+            };
+            first.unwrap_or_default().replace(|c: char| c.is_ascii_digit(), "")
+        };
+        match (self, other) {
+            (ToolRunError::Exited { exit, class, .. }, ToolRunError::Exited { exit: as_well, class: too, .. }) => {
+                exit == as_well && class == too && words(self) == words(other)
+            }
+            (ToolRunError::Alarms { .. }, ToolRunError::Alarms { .. }) => words(self) == words(other),
+            _ => self == other,
+        }
+    }
+
+    /// Whether a prepare that ended so may show that the backups it worked on cannot be applied, wherever that is tried. It does so
+    /// where the copies that it worked on were whole, and another try ended [alike](Self::is_like). A signal, a lack of room, memory or rights, and a wrong option or program show nothing of them; nor does a
     /// lack of their metadata, which were read when they were recorded, so that somebody has taken the copy away.
     pub fn is_of_the_backup(&self) -> bool {
         match self {
@@ -148,7 +198,8 @@ impl ToolRunError {
                 // 126 and 127 are a shell's, and a loader's, for a program that cannot be started.
                 matches!(exit, Exit::Code(code) if !matches!(code, 126 | 127)) && of_the_data.contains(class)
             }
-            ToolRunError::NoSuccessLine { .. } => false,
+            ToolRunError::NoSuccessLine { .. } | ToolRunError::Stuck { .. } => false,
+            ToolRunError::Alarms { class, .. } if class.is_of_the_place() => false,
             ToolRunError::Alarms { .. }
             | ToolRunError::MissingFile { .. }
             | ToolRunError::DamageReported { .. }
@@ -325,9 +376,36 @@ mod tests {
             "[ERROR] InnoDB: Cannot map innodb_buffer_pool_size_max=64m\n",
             "IO Error: 27 File too large\n",
             "[00] error: Stale file handle\n",
+            "[ERROR] InnoDB: preallocating 28311552 bytes for file ./shop/t.ibd failed with error 28\n",
+            "[Note] InnoDB: IO Error: 28 during write of 16384 bytes, for file shop/t.ibd(9), returned 0\n",
+            "[Note] InnoDB: IO Error: 5 during read of 16384 bytes, for file shop/t.ibd(9), returned 0\n",
         ] {
             assert!(!ended(1, text), "{text}");
         }
+    }
+
+    #[test]
+    fn two_failures_are_alike_by_their_words() {
+        let failed = |text: &str, code: i32| {
+            let scan = StderrScan::of(text);
+            let (class, line) = scan.cause();
+            let line = line.map(str::to_owned);
+            ToolRunError::Exited { kind: MariadbBackup, exit: Exit::Code(code), class, line, tail: scan.tail() }
+        };
+        let one = failed("[00] 2026-11-29 03:22:00 Can't rename ./shop/ex#.ibd.meta\n", 1);
+        assert!(one.is_like(&failed("[00] 2026-11-30 04:00:01 Can't rename ./shop/ex#.ibd.meta\n", 1)));
+        assert!(!one.is_like(&failed("[00] 2026-11-29 03:22:00 Can't rename ./shop/ey#.ibd.meta\n", 1)));
+        assert!(!one.is_like(&failed("[00] 2026-11-29 03:22:00 Can't rename ./shop/ex#.ibd.meta\n", 2)));
+        let alarm = |line: &str| ToolRunError::Alarms {
+            kind: MariadbBackup,
+            count: 1,
+            lines: vec![line.to_owned()],
+            class: FailureClass::Unknown,
+        };
+        let lost = alarm("Tablespace 9 was not found at ./shop/t.ibd when restoring a (partial?) backup");
+        assert!(lost.is_like(&alarm("Tablespace 11 was not found at ./shop/t.ibd when restoring a (partial?) backup")));
+        assert!(!lost.is_like(&alarm("Tablespace 9 was not found at ./shop/u.ibd when restoring a (partial?) backup")));
+        assert!(!lost.is_like(&one));
     }
 
     #[test]

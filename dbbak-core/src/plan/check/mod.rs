@@ -9,7 +9,7 @@ mod window;
 
 pub use resumed::check_resumed;
 
-use super::{Plan, Step, Summary};
+use super::{Plan, Step, Summary, Trial};
 use crate::{
     store::layout,
     tools::{Arg, CommandSpec},
@@ -46,6 +46,14 @@ pub fn check(plan: &Plan) -> Vec<Violation> {
     shipped(plan, &mut broken);
     indexed(plan, &mut broken);
     fetch::fetched(plan, &mut broken);
+    if let Some(trial) = plan.trial.as_ref().filter(|trial| !trial.again.is_empty()) {
+        // What a second try does keeps the rules in the place of the first.
+        let mut again = plan.clone();
+        again.steps.truncate(trial.from);
+        again.steps.extend(trial.again.iter().cloned());
+        again.trial = Some(Trial { again: Vec::new(), ..trial.clone() });
+        found.extend(check(&again));
+    }
     found
 }
 

@@ -1,6 +1,10 @@
 //! Backups of which a part is spoilt: what can be done without it is done, and what was found is said and kept.
 
-use super::{Bench, Series, backup, run, with_store};
+use super::{
+    Bench, Series, backup, run,
+    trial::{fail_twice, refusal},
+    with_store,
+};
 use dbbak_testkit::shim::{Done, Effect, ShimTool};
 use std::fs;
 
@@ -69,14 +73,11 @@ fn a_damaged_raw_tree_ends_a_restore() {
 /// What a restore found is kept, so that nothing rests on the link again; it is listed as what it is.
 #[test]
 fn a_link_that_a_restore_could_not_apply_is_marked() {
-    let (bench, scenario) = with_store(Series::Mariadb1011);
-    backup(&bench, &["backup-full", "--exec"]);
-    backup(&bench, &["backup-incr", "--exec"]);
-    let prepares = bench.shims.calls().unwrap();
-    let prepares = prepares.iter().filter(|call| call.args.iter().any(|arg| arg == "--prepare")).count();
-    let line = "mariabackup: Can't rename ./shop/ex#.ibd.meta";
-    let effect = Effect::Exit { code: 1, stderr: line.into(), done: Done::Half };
-    bench.play(&scenario.fail(ShimTool::Backup, "--prepare", prepares + 1, effect)).unwrap();
+    let it = with_store(Series::Mariadb1011);
+    backup(&it.0, &["backup-full", "--exec"]);
+    backup(&it.0, &["backup-incr", "--exec"]);
+    fail_twice(&it, refusal(), refusal());
+    let bench = it.0;
     let spoken = restore(&bench, "restored");
     assert_eq!(spoken.code(), Some(6), "{spoken}");
     assert!(spoken.stderr.contains("was marked in the store: no restore and no incremental rests on it"), "{spoken}");
@@ -88,6 +89,31 @@ fn a_link_that_a_restore_could_not_apply_is_marked() {
     let next = run(&bench, &["backup-incr", "--exec"]);
     assert_eq!(next.code(), Some(0), "{next}");
     assert!(next.stderr.contains("a full is taken instead of an incremental"), "{next}");
+}
+
+/// What failed once and applies on fresh copies is no fault of the link: the restore is made of it, and nothing is marked.
+#[test]
+fn a_link_that_fails_once_is_restored_from() {
+    let it = with_store(Series::Mariadb1011);
+    backup(&it.0, &["backup-full", "--exec"]);
+    backup(&it.0, &["backup-incr", "--exec"]);
+    let prepares = it.0.shims.calls().unwrap();
+    let prepares = prepares.iter().filter(|call| call.args.iter().any(|arg| arg == "--prepare")).count();
+    it.0.play(&it.1.clone().fail(ShimTool::Backup, "--prepare", prepares + 1, refusal())).unwrap();
+    let spoken = restore(&it.0, "restored");
+    is_right(&it.0, &spoken, "orders 2");
+    assert!(spoken.stderr.contains("is tried once more, on fresh copies"), "{spoken}");
+    let listed = run(&it.0, &["list"]);
+    assert!(!listed.stdout.contains("unusable"), "{listed}");
+
+    // Nor does it mark one that fails in another way the second time.
+    let other = Effect::Exit { code: 1, stderr: "[00] FATAL ERROR: something else".into(), done: Done::Half };
+    fail_twice(&it, refusal(), other);
+    let spoken = restore(&it.0, "again");
+    assert_eq!(spoken.code(), Some(6), "{spoken}");
+    assert!(spoken.stderr.contains("is not marked: it did not fail twice alike"), "{spoken}");
+    let listed = run(&it.0, &["list"]);
+    assert!(!listed.stdout.contains("unusable"), "{listed}");
 }
 
 /// What cannot be trusted as a whole is no success, whichever command shows it.

@@ -192,7 +192,10 @@ fn prepare_that_misses_a_dropped_tablespace() {
     for (id, code) in [(4, 0), (5, 6)] {
         let calls = bench.shims.calls().unwrap_or_default();
         let prepares = calls.iter().filter(|call| call.args.contains(&"--prepare".to_owned())).count();
-        bench.play(&scenario.clone().fail(ShimTool::Backup, "--prepare", prepares + 1, misses(id))).unwrap();
+        // The second: on fresh copies, behind the prepare of the raw full.
+        let fails =
+            |scenario: Scenario, call| scenario.fail(ShimTool::Backup, "--prepare", prepares + call, misses(id));
+        bench.play(&fails(fails(scenario.clone(), 1), 3)).unwrap();
         let workdir = bench.path(&format!("restored-{id}"));
         let args = ["restore", "--no-pitr", "--check", "none", "--workdir", workdir.to_str().unwrap(), "--exec"];
         let spoken = run(&bench, &args);

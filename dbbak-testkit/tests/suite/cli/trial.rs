@@ -21,12 +21,20 @@ fn fail_prepare((bench, scenario): &(Bench, Scenario), later: usize, effect: Eff
     bench.play(&scenario.clone().fail(ShimTool::Backup, "--prepare", before + 1 + later, effect)).unwrap();
 }
 
+/// Lets the next apply go wrong, and the one that tries the same once more: behind the prepare of the raw full, on a fresh copy.
+pub(super) fn fail_twice((bench, scenario): &(Bench, Scenario), first: Effect, second: Effect) {
+    let calls = bench.shims.calls().unwrap();
+    let before = calls.iter().filter(|call| call.args.iter().any(|arg| arg == "--prepare")).count();
+    let scenario = scenario.clone().fail(ShimTool::Backup, "--prepare", before + 1, first);
+    bench.play(&scenario.fail(ShimTool::Backup, "--prepare", before + 3, second)).unwrap();
+}
+
 fn json(spoken: &Spoken) -> Value {
     serde_json::from_str(&spoken.stdout).unwrap_or_else(|_| panic!("{spoken}"))
 }
 
 /// A link that the tool refused to apply, as mariadb-backup 10.11.19 says it after a storm of DDL.
-fn refusal() -> Effect {
+pub(super) fn refusal() -> Effect {
     let stderr = "[00] FATAL ERROR: Can't rename ./shop/ex#.ibd.meta to ./shop/ex.ibd.meta errno 2".to_owned();
     Effect::Exit { code: 1, stderr, done: Done::Half }
 }
@@ -72,7 +80,7 @@ fn an_incremental_that_cannot_be_applied_is_marked_when_it_is_taken() {
     for series in SERIES {
         let it = with_full(series, "both");
         let bench = &it.0;
-        fail_prepare(&it, 0, refusal());
+        fail_twice(&it, refusal(), refusal());
         let spoken = run(bench, &["backup-incr", "--json", "--exec"]);
         assert_eq!(spoken.code(), Some(9), "{spoken}");
         let said = json(&spoken);
@@ -108,13 +116,80 @@ fn an_older_link_that_does_not_apply_is_the_one_that_is_marked() {
     bench.configure("prepared: both\n").unwrap();
     let first = backup(bench, &["backup-incr", "--json", "--exec"]);
     bench.configure("try_incrementals: true\n").unwrap();
-    fail_prepare(&it, 0, refusal());
+    fail_twice(&it, refusal(), refusal());
     let spoken = run(bench, &["backup-incr", "--json", "--exec"]);
     assert_eq!(spoken.code(), Some(9), "{spoken}");
     let (older, said) = (json(&first)["backup"].clone(), json(&spoken));
     assert_eq!(said["unusable"][0]["backup"], older);
     assert!(said["incomplete"][0].as_str().unwrap().contains(&format!("nor {}", said["backup"].as_str().unwrap())));
     is_marked(bench, older.as_str().unwrap());
+}
+
+fn is_unmarked(bench: &Bench) {
+    assert_eq!(bench.names_in("scratch"), [""; 0]);
+    let listed = json(&run(bench, &["list", "--json"]));
+    assert!(listed["backups"].as_array().unwrap().iter().all(|entry| entry["whole"] == true), "{listed}");
+}
+
+/// One failure is no proof, whatever was said: what the second try shows counts.
+#[test]
+fn a_link_is_marked_only_where_it_fails_twice_alike() {
+    let other = Effect::Exit { code: 1, stderr: "[00] FATAL ERROR: something else".into(), done: Done::Half };
+    for series in SERIES {
+        let it = with_full(series, "both");
+        let bench = &it.0;
+        fail_prepare(&it, 0, refusal());
+        let spoken = run(bench, &["backup-incr", "--json", "--exec"]);
+        assert_eq!(spoken.code(), Some(0), "{spoken}");
+        let said = json(&spoken);
+        assert!(said["warnings"].to_string().contains("a second one on fresh copies applied it"), "{said}");
+        assert_eq!(said["unusable"], serde_json::json!([]));
+        is_unmarked(bench);
+
+        let it = with_full(series, "both");
+        fail_twice(&it, refusal(), other.clone());
+        let spoken = run(&it.0, &["backup-incr", "--json", "--exec"]);
+        assert_eq!(spoken.code(), Some(9), "{spoken}");
+        let said = json(&spoken);
+        assert!(said["incomplete"][0].as_str().unwrap().contains("in another way the second time"), "{said}");
+        assert_eq!(said["unusable"], serde_json::json!([]));
+        is_unmarked(&it.0);
+    }
+}
+
+/// A tool behind which somebody takes a part of each copy away: it fails twice alike, and the link is good.
+#[test]
+fn a_copy_of_which_a_part_was_taken_away_marks_nothing() {
+    for series in SERIES {
+        for what in
+            ["$target/shop/orders.ibd", "$incremental/shop/orders.ibd.meta", "$incremental/shop/orders.ibd.delta"]
+        {
+            let it = with_full(series, "both");
+            let bench = &it.0;
+            let (tool, program) = (bench.shims.backup.clone(), bench.path("cleaner"));
+            let script = format!(
+                "#!/bin/sh\ncase \"$*\" in *--incremental-dir=*)\n\
+                 for arg; do case $arg in --target-dir=*) target=${{arg#*=}};; --incremental-dir=*) incremental=${{arg#*=}};; esac; done\n\
+                 /bin/rm -f \"{what}\"\necho \"[00] FATAL ERROR: Can't rename ./shop/ex#.ibd.meta\" >&2; exit 1;; esac\n\
+                 exec '{}' \"$@\"\n",
+                tool.display()
+            );
+            std::fs::write(&program, script).unwrap();
+            std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            bench.configure(&format!("try_incrementals: true\nxtrabackup: {}\n", program.display())).unwrap();
+            let spoken = run(bench, &["backup-incr", "--json", "--exec"]);
+            assert_eq!(spoken.code(), Some(9), "{spoken}");
+            let said = json(&spoken);
+            let file = what.rsplit('/').next().unwrap();
+            let told = said["incomplete"][0].as_str().unwrap();
+            assert!(
+                told.contains("somebody else removed or changed") && told.contains(file),
+                "{series:?} {what}: {spoken}"
+            );
+            assert_eq!(said["unusable"], serde_json::json!([]));
+            is_unmarked(bench);
+        }
+    }
 }
 
 /// A full disk, a missing right, a signal, a lack of memory: they say nothing of the backup.
@@ -126,6 +201,7 @@ fn a_trial_that_proves_nothing_marks_nothing() {
         exit("[ERROR] InnoDB: Operating system error number 13 in a file operation. Permission denied"),
         exit("[ERROR] mmap can't allocate: Cannot allocate memory"),
         exit("[ERROR] InnoDB: Read-only file system"),
+        exit("[ERROR] InnoDB: preallocating 28311552 bytes for file ./shop/t.ibd failed with error 28"),
         Effect::Killed { done: Done::Half },
         Effect::NoSuccessLine,
     ];

@@ -52,6 +52,11 @@ impl EventHeader {
     pub(super) fn is_own(&self) -> bool {
         self.flags & 0x4 != 0
     }
+
+    /// Whether a binlog reader leaves the statement's schema out (`LOG_EVENT_SUPPRESS_USE_F`).
+    pub(super) fn suppresses_use(&self) -> bool {
+        self.flags & 0x8 != 0
+    }
 }
 
 /// Numbers of event types, of both vendors.

@@ -5,7 +5,7 @@ use super::compressed::{open as open_compressed, open_payload};
 use super::ddl::defines_event;
 use super::error::{BinlogError, Damage};
 use super::head::{Opened, open};
-use super::header::event_type;
+use super::header::{EventHeader, event_type};
 use super::reader::{Body, EventReader, Frame};
 use super::source::Source;
 use super::status::Status;
@@ -41,20 +41,43 @@ pub enum Accounts {
     Kept,
 }
 
-/// Looks for the first event between two offsets whose text could be taken for something else.
+/// What a client's session was told by the files before, and what becomes of accounts.
+#[derive(Debug)]
+pub struct PipeSession {
+    /// A reader prints only what changes.
+    sql_mode: Option<u64>,
+    charset: u16,
+    /// The schema that was last printed for the present file; `None` where the reader prints the next one in any case.
+    database: Option<Vec<u8>>,
+    accounts: Accounts,
+}
+
+impl PipeSession {
+    /// The session of a client that was started with utf8mb4 and has read nothing yet.
+    pub fn new(accounts: Accounts) -> Self {
+        Self { sql_mode: None, charset: UTF8MB4_GENERAL_CI, database: None, accounts }
+    }
+}
+
+/// Looks for the first event between two offsets whose text could be taken for something else. Files of one pipe are looked
+/// at one after another, with the same session.
 ///
 /// Both vendors' readers print a table's name as it is into a comment line before its rows: what stands behind a line end in
 /// it is a statement for the client. Statements are printed as they are too, and the client finds their ends by rules of its
 /// own. Names in quotes, XA names and user variables are escaped by the readers (seen with MariaDB 10.11, 11.8 and MySQL
 /// 9.7).
 ///
+/// The names of schemas and user variables stand in a log in UTF-8, and are printed before the character set that belongs to
+/// the statement: the client's session still has the one before, in which `é` may be the name of another schema.
+///
 /// # Errors
 /// The input is no binlog that can be read, or fails.
 pub fn pipe_hazard(
     input: &mut dyn Read,
     (from, until): (u64, u64),
-    accounts: Accounts,
+    session: &mut PipeSession,
 ) -> Result<Option<PipeHazard>, BinlogError> {
+    session.database = None;
     let mut reader = EventReader::new(input);
     let Opened { head, damage, .. } = open(&mut reader)?;
     if let Some(damage) = damage {
@@ -64,7 +87,6 @@ pub fn pipe_hazard(
         return Ok(Some(PipeHazard { at: 4, problem, statement: None }));
     }
     reader.stream();
-    let mut session = Session { sql_mode: None, charset: None, accounts };
     loop {
         if reader.offset() >= until {
             return Ok(None);
@@ -77,8 +99,8 @@ pub fn pipe_hazard(
         let at = event.at;
         if at >= from {
             let found = match event.header.event_type {
-                event_type::TRANSACTION_PAYLOAD => payload(&mut event.body, &mut session),
-                kind => look(kind, event.header.server_id, &mut event.body, &mut session),
+                event_type::TRANSACTION_PAYLOAD => payload(&mut event.body, session),
+                kind => look(kind, &event.header, &mut event.body, session),
             };
             match found {
                 Some(Ok(())) => {}
@@ -99,18 +121,10 @@ fn damaged(damage: &Damage) -> PipeHazard {
     PipeHazard { at: damage.at, problem: format!("the binlog is damaged: {damage}"), statement: None }
 }
 
-/// What the client's session was told before: a reader prints only what changes.
-#[derive(Debug)]
-struct Session {
-    sql_mode: Option<u64>,
-    charset: Option<u16>,
-    accounts: Accounts,
-}
-
 /// What is wrong, and with which statement. `None`: it cannot be read.
 type Looked = Option<Result<(), (String, Option<String>)>>;
 
-fn payload(body: &mut Body<'_, '_>, session: &mut Session) -> Looked {
+fn payload(body: &mut Body<'_, '_>, session: &mut PipeSession) -> Looked {
     let mut input = open_payload(body)?;
     let mut reader = EventReader::of_payload(&mut *input);
     loop {
@@ -119,7 +133,7 @@ fn payload(body: &mut Body<'_, '_>, session: &mut Session) -> Looked {
             Frame::End => return Some(Ok(())),
             Frame::Damaged(_) => return None,
         };
-        if let Err(problem) = look(event.header.event_type, event.header.server_id, &mut event.body, session)? {
+        if let Err(problem) = look(event.header.event_type, &event.header, &mut event.body, session)? {
             return Some(Err(problem));
         }
         if event.finish().ok()?.is_some() {
@@ -128,7 +142,7 @@ fn payload(body: &mut Body<'_, '_>, session: &mut Session) -> Looked {
     }
 }
 
-fn look<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut Session) -> Looked {
+fn look<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session: &mut PipeSession) -> Looked {
     let problem = match kind {
         event_type::TABLE_MAP => {
             body.skip(6 + 2)?;
@@ -137,12 +151,12 @@ fn look<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut 
             line_in("a schema's name", &database).or(line_in("a table's name", &name(body)?))
         }
         event_type::QUERY | event_type::EXECUTE_LOAD_QUERY | event_type::QUERY_COMPRESSED => {
-            return query(kind, server_id, body, session);
+            return query(kind, header, body, session);
         }
         event_type::USER_VAR => {
             let length = body.u32()? as usize;
             let name = body.chunk(length.min(1 << 16))?;
-            quoted("a variable's name", name)
+            quoted("a variable's name", name).or_else(|| session.misread("a variable's name", name))
         }
         event_type::ROTATE => {
             body.skip(8)?;
@@ -166,7 +180,7 @@ fn look<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut 
 /// MariaDB's note of the oldest binlog that a recovery needs.
 const BINLOG_CHECKPOINT: u8 = 161;
 
-fn query<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut Session) -> Looked {
+fn query<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session: &mut PipeSession) -> Looked {
     // Session, execution time.
     body.skip(4 + 4)?;
     let database = usize::from(body.u8()?);
@@ -177,8 +191,6 @@ fn query<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut
         body.skip(4 + 4 + 4 + 1)?;
     }
     let status = Status::read(body.chunk(status)?);
-    session.sql_mode = status.sql_mode.or(session.sql_mode);
-    session.charset = status.charset.or(session.charset);
     if status.time_zone.is_some_and(|zone| zone.iter().any(|byte| byte.is_ascii_control() || b"'\\".contains(byte))) {
         return Some(Err(("the name of a time zone has a quote or a control character".into(), None)));
     }
@@ -187,6 +199,19 @@ fn query<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut
     if let Some(problem) = quoted("a schema's name", &database) {
         return Some(Err((problem, None)));
     }
+    // The reader leaves the schema out where the event says so, and where it printed the same one before.
+    if header.suppresses_use() {
+        session.database = None;
+    } else {
+        if session.database.as_ref() != Some(&database)
+            && let Some(problem) = session.misread("a schema's name", &database)
+        {
+            return Some(Err((problem, None)));
+        }
+        session.database = Some(database);
+    }
+    session.sql_mode = status.sql_mode.or(session.sql_mode);
+    session.charset = status.charset.unwrap_or(session.charset);
     if body.remaining() > LONGEST_STATEMENT {
         return None;
     }
@@ -204,12 +229,13 @@ fn query<S: Source + Read>(kind: u8, server_id: u32, body: &mut S, session: &mut
         return Some(Err((format!("a statement could end elsewhere for the client: {doubt}"), Some(told()))));
     }
     if let Accounts::Lost { server_id: Some(own) } = session.accounts
-        && own != server_id
+        && own != header.server_id
         && defines_event(&told())
     {
         // Whoever applied it has disabled the event, and noted whose it is.
         let problem = format!(
-            "a statement makes or changes an event of server {server_id}, which a client would take for its own server's"
+            "a statement makes or changes an event of server {}, which a client would take for its own server's",
+            header.server_id
         );
         return Some(Err((problem, Some(told()))));
     }
@@ -232,14 +258,34 @@ fn names_definer(text: &str) -> bool {
         && words.take(5).any(|word| word.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("DEFINER=")))
 }
 
-impl Session {
+impl PipeSession {
     fn reading(&self) -> Reading {
         Reading {
             plain_backslash: self.sql_mode.map(|mode| mode & NO_BACKSLASH_ESCAPES != 0),
             ansi_quotes: self.sql_mode.map(|mode| mode & ANSI_QUOTES != 0),
-            multibyte: self.charset.is_some_and(|charset| Letters::of(charset).hide_signs()),
+            multibyte: Letters::of(self.charset).hide_signs(),
         }
     }
+
+    /// A name in UTF-8 that the session would read as another one.
+    fn misread(&self, what: &str, name: &[u8]) -> Option<String> {
+        let other = !name.is_ascii() && !is_utf8(self.charset);
+        other.then(|| {
+            let name = String::from_utf8_lossy(name);
+            format!("{what} is printed before its statement's character set, and would be another one in that of the statement before: {}", Printable(&name))
+        })
+    }
+}
+
+/// The collation that stands for utf8mb4 in a log where nothing else is known.
+const UTF8MB4_GENERAL_CI: u16 = 45;
+
+/// Whether this is the number of a collation of utf8mb3 or utf8mb4, of both vendors (`information_schema.COLLATIONS` of
+/// MariaDB 10.11 and 11.8, MySQL 9.7). What is not known is none.
+fn is_utf8(collation: u16) -> bool {
+    // MariaDB's without padding are numbered 1024 higher; its UCA 14.0.0 begins at 2048.
+    let plain = if collation < 2048 { collation & 1023 } else { collation };
+    matches!(plain, 33 | 45 | 46 | 76 | 83 | 192..=215 | 223..=247 | 255..=323 | 576..=578 | 608..=610 | 2048..=2559)
 }
 
 fn name<S: Source>(body: &mut S) -> Option<Vec<u8>> {

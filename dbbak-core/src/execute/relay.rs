@@ -17,7 +17,6 @@ use super::{
     running::Running,
 };
 use crate::{
-    binlog::Accounts,
     model::{BinlogName, BinlogPosition, Gtid, MariadbGtidState, MysqlGtidSet},
     plan::{GoingOn, Relay, Replay},
     tools::{Applier, ApplierStatus, Launch, parse_applier_status, parse_worker_failures},
@@ -354,7 +353,7 @@ impl RelayRun<'_> {
 
     /// Replays one transaction through the pipe.
     pub(super) fn pipe(&self, apart: &Apart) -> Result<(), ExecuteError> {
-        hazards::check_file(&self.relay.binlogs, &apart.file, (apart.start, apart.end), Accounts::Kept)?;
+        hazards::check_alone(&self.relay.binlogs, &apart.file, (apart.start, apart.end))?;
         let mut reader = self.relay.reader.clone();
         reader.files = vec![self.relay.binlogs.join(apart.file.as_str())];
         (reader.start, reader.stop) = (apart.start, Some(apart.end));

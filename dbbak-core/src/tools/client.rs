@@ -281,7 +281,7 @@ impl Client {
     /// `--binary-mode` keeps `\0` and `\r\n` in statements as they are and takes no client commands from the data;
     /// packets may be as large as the protocol allows (16 MB by default); `LOAD DATA LOCAL` is what the reader makes of
     /// logged load events. `--comments` keeps the comments in the bodies of routines, which MariaDB's client takes out, and
-    /// MySQL's before 8.4.
+    /// MySQL's before 8.4. The character set is the one in which names stand in a log: MariaDB's client takes latin1 by itself.
     ///
     /// # Errors
     ///
@@ -289,7 +289,8 @@ impl Client {
     pub fn replay(&self) -> Result<CommandSpec, CommandError> {
         let spec =
             self.login()?.args(["--binary-mode", "--comments", "--max-allowed-packet=1073741824", "--local-infile=1"]);
-        Ok(spec.args(["--skip-reconnect", "--loose-skip-print-query-on-error"]).stdin(Stdin::Pipe))
+        let spec = spec.args(["--default-character-set=utf8mb4", "--skip-reconnect"]);
+        Ok(spec.arg("--loose-skip-print-query-on-error").stdin(Stdin::Pipe))
     }
 
     fn login(&self) -> Result<CommandSpec, CommandError> {
@@ -388,7 +389,7 @@ mod tests {
         let mariadb = Client { socket: Some("/run/s.sock".into()), ..client("/usr/bin/mariadb") };
         assert_snapshot!(mariadb.query(Query::Grants).unwrap(), @"/usr/bin/mariadb --defaults-file=/etc/dbbak/backup.cnf --socket=/run/s.sock --batch --column-names --skip-auto-rehash --skip-reconnect --skip-raw --default-character-set=utf8mb4 --connect-timeout=10 '--execute=SHOW GRANTS'");
         assert_snapshot!(mysql.flush_binary_logs().unwrap(), @"/usr/bin/mysql --defaults-file=/etc/dbbak/backup.cnf --batch --column-names --skip-auto-rehash --skip-reconnect --skip-raw --default-character-set=utf8mb4 --connect-timeout=10 '--execute=FLUSH NO_WRITE_TO_BINLOG BINARY LOGS'");
-        assert_snapshot!(mysql.replay().unwrap(), @"/usr/bin/mysql --defaults-file=/etc/dbbak/backup.cnf --binary-mode --comments --max-allowed-packet=1073741824 --local-infile=1 --skip-reconnect --loose-skip-print-query-on-error");
+        assert_snapshot!(mysql.replay().unwrap(), @"/usr/bin/mysql --defaults-file=/etc/dbbak/backup.cnf --binary-mode --comments --max-allowed-packet=1073741824 --local-infile=1 --default-character-set=utf8mb4 --skip-reconnect --loose-skip-print-query-on-error");
         let statements = mysql.statements("SHUTDOWN;").unwrap();
         assert_eq!(statements.stdin, Stdin::Text("SHUTDOWN;".into()));
         assert_eq!(mysql.secret_statements().unwrap().stdin, Stdin::Pipe);

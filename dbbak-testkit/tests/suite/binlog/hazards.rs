@@ -1,9 +1,10 @@
 //! What of a binlog is not safe as text for a client, in the events of both vendors.
 
-use dbbak_core::binlog::{Accounts, PipeHazard, pipe_hazard};
+use dbbak_core::binlog::{Accounts, PipeHazard, PipeSession, pipe_hazard};
 use dbbak_testkit::binlog_writer::{BinlogWriter, RowChange, Vendor, event_type};
 
 const TIME: u32 = 1_790_000_000;
+const LOST: Accounts = Accounts::Lost { server_id: None };
 
 fn writer(vendor: Vendor) -> BinlogWriter {
     let mut writer = BinlogWriter::new(vendor, true, TIME);
@@ -15,7 +16,7 @@ fn writer(vendor: Vendor) -> BinlogWriter {
 }
 
 fn found(writer: &BinlogWriter) -> Option<PipeHazard> {
-    pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Lost { server_id: None }).unwrap()
+    pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut PipeSession::new(LOST)).unwrap()
 }
 
 /// An innocent transaction, and the place where the next event begins.
@@ -40,11 +41,8 @@ fn names_of_tables_must_not_end_a_line() {
             assert_eq!(hazard.at, at, "{hazard:?}");
             assert!(!hazard.problem.contains(|sign: char| sign.is_control()), "{hazard:?}");
             // Outside of the part that is replayed it does no harm.
-            assert_eq!(pipe_hazard(&mut writer.bytes(), (4, at), Accounts::Lost { server_id: None }).unwrap(), None);
-            assert_eq!(
-                pipe_hazard(&mut writer.bytes(), (end, u64::MAX), Accounts::Lost { server_id: None }).unwrap(),
-                None
-            );
+            assert_eq!(pipe_hazard(&mut writer.bytes(), (4, at), &mut PipeSession::new(LOST)).unwrap(), None);
+            assert_eq!(pipe_hazard(&mut writer.bytes(), (end, u64::MAX), &mut PipeSession::new(LOST)).unwrap(), None);
         }
     }
 }
@@ -106,6 +104,68 @@ fn variables_and_other_texts_are_looked_at() {
     assert!(found(&writer).is_some());
 }
 
+/// A Query event of a client with a character set (the number of its collation).
+fn of_charset(writer: &mut BinlogWriter, flags: u16, charset: Option<u16>, database: &str) {
+    let mut status = Vec::new();
+    if let Some(charset) = charset {
+        status.push(4);
+        for number in [charset, charset, 8] {
+            status.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    let mut body = vec![0; 8];
+    body.extend_from_slice(&[u8::try_from(database.len()).unwrap(), 0, 0]);
+    body.extend_from_slice(&u16::try_from(status.len()).unwrap().to_le_bytes());
+    body.extend_from_slice(&status);
+    body.extend_from_slice(database.as_bytes());
+    body.extend_from_slice(b"\0insert into t values (@`\xc3\xbc`)");
+    writer.event(event_type::QUERY, flags, &body);
+}
+
+fn user_variable(writer: &mut BinlogWriter, name: &str) {
+    let mut body = u32::try_from(name.len()).unwrap().to_le_bytes().to_vec();
+    body.extend_from_slice(name.as_bytes());
+    body.push(1);
+    writer.event(14, 0, &body);
+}
+
+/// A reader prints them before the statement's own character set: `é` would be the schema `Ã©` for a session in latin1.
+#[test]
+fn names_are_read_in_the_character_set_of_the_statement_before() {
+    const LATIN1: Option<u16> = Some(8);
+    const SUPPRESS_USE: u16 = 8;
+    let told = |first: &[(u16, Option<u16>, &str)], variable: &str| {
+        let mut writer = writer(Vendor::Mariadb);
+        for (flags, charset, database) in first {
+            of_charset(&mut writer, *flags, *charset, database);
+        }
+        user_variable(&mut writer, variable);
+        found(&writer).map(|hazard| hazard.problem)
+    };
+    for utf8 in [Some(33), Some(45), Some(255), Some(1057), Some(2304)] {
+        assert_eq!(told(&[(0, utf8, "é"), (0, LATIN1, "é"), (0, utf8, "é"), (0, utf8, "ж")], "ü"), None, "{utf8:?}");
+    }
+    assert_eq!(told(&[(0, None, "é"), (0, None, "ж")], "ü"), None);
+    assert_eq!(told(&[(0, LATIN1, "a"), (SUPPRESS_USE, LATIN1, "é"), (0, LATIN1, "b")], "u"), None);
+    let schema = told(&[(0, LATIN1, "a"), (0, Some(45), "é")], "u").unwrap();
+    assert!(schema.starts_with("a schema's name") && schema.ends_with("statement before: é"), "{schema}");
+    // The reader prints the name again behind a statement without one.
+    assert!(told(&[(0, LATIN1, "é"), (SUPPRESS_USE, LATIN1, ""), (0, LATIN1, "é")], "u").is_some());
+    assert!(told(&[(0, LATIN1, "a"), (0, Some(63), "é")], "u").is_some());
+    let variable = told(&[(0, LATIN1, "é")], "ü").unwrap();
+    assert!(variable.starts_with("a variable's name"), "{variable}");
+
+    // The client's session goes on from file to file.
+    let mut session = PipeSession::new(LOST);
+    let mut first = writer(Vendor::Mysql);
+    of_charset(&mut first, 0, LATIN1, "a");
+    let mut second = writer(Vendor::Mysql);
+    of_charset(&mut second, 0, LATIN1, "é");
+    let mut look = |writer: &BinlogWriter| pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut session).unwrap();
+    assert_eq!(look(&first), None);
+    assert!(look(&second).is_some());
+}
+
 /// A Query event of a session whose account matters, as servers write it.
 fn invoked(text: &str) -> BinlogWriter {
     let mut writer = writer(Vendor::Mariadb);
@@ -126,7 +186,10 @@ fn statements_that_go_by_who_ran_them_are_not_for_another_account() {
         let writer = invoked(text);
         let hazard = found(&writer).unwrap();
         assert!(hazard.problem.contains("app@localhost"), "{hazard:?}");
-        assert_eq!(pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Kept).unwrap(), None);
+        assert_eq!(
+            pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut PipeSession::new(Accounts::Kept)).unwrap(),
+            None
+        );
     }
     for text in [
         "CREATE DEFINER=`app`@`localhost` EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
@@ -140,7 +203,9 @@ fn statements_that_go_by_who_ran_them_are_not_for_another_account() {
 fn an_event_of_another_server_is_not_for_a_client() {
     let mut writer = writer(Vendor::Mysql);
     writer.query("a", "CREATE DEFINER=`app`@`localhost` EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1");
-    let look = |server_id| pipe_hazard(&mut writer.bytes(), (4, u64::MAX), Accounts::Lost { server_id }).unwrap();
+    let look = |server_id| {
+        pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut PipeSession::new(Accounts::Lost { server_id })).unwrap()
+    };
     assert_eq!(look(Some(writer.server_id)), None);
     assert_eq!(look(None), None);
     let hazard = look(Some(writer.server_id + 1)).unwrap();

@@ -24,6 +24,8 @@ fn rows(server: &Server, names: &[&str]) -> Vec<String> {
         server
             .value("SELECT HEX(MAX(ROUTINE_DEFINITION)) FROM information_schema.ROUTINES WHERE ROUTINE_NAME = 'said'"),
     );
+    rows.push(server.value("SELECT GROUP_CONCAT(a) FROM `\u{e9}`.t"));
+    rows.push(server.value("SELECT COUNT(*) FROM `\u{c3}\u{a9}`.t"));
     rows
 }
 
@@ -38,12 +40,19 @@ fn looked_at(scenario: &Scenario, datadir: &Path, names: &[&str]) -> Vec<String>
 fn replays_or_refuses(mut scenario: Scenario) {
     let server = &scenario.server;
     server.sql("CREATE DATABASE odd; CREATE DATABASE victim; CREATE TABLE victim.t (a INT PRIMARY KEY)");
+    // The bytes of the first name, read as latin1, are the second one.
+    for name in ["\u{e9}", "\u{c3}\u{a9}"] {
+        server.sql(&format!("CREATE DATABASE `{name}`; CREATE TABLE `{name}`.t (a INT PRIMARY KEY)"));
+    }
     if server.options().vendor == Vendor::Mysql {
         scenario.planted_full();
     } else {
         scenario.full();
     }
     let server = &scenario.server;
+    server.sql(
+        "SET SESSION binlog_format = STATEMENT; USE `\u{e9}`; SET @`\u{fc}` = 5; INSERT INTO t VALUES (3); INSERT INTO t VALUES (@`\u{fc}`)",
+    );
     for name in ODD {
         server.sql(&format!(
             "CREATE TABLE odd.{0} (a INT PRIMARY KEY); SET SESSION binlog_format = ROW; INSERT INTO odd.{0} VALUES (1), (2)",

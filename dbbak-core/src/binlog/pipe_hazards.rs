@@ -281,11 +281,11 @@ impl PipeSession {
 const UTF8MB4_GENERAL_CI: u16 = 45;
 
 /// Whether this is the number of a collation of utf8mb3 or utf8mb4, of both vendors (`information_schema.COLLATIONS` of
-/// MariaDB 10.11 and MySQL 9.7; those from 2048 on are MariaDB's later UCA 14.0.0, whose first 512 are these two). What is not known is none.
+/// MariaDB 10.11 and 11.8, MySQL 9.7; those from 2048 on are MariaDB's later UCA 14.0.0, whose first 512 are these two). What is not known is none.
 fn is_utf8(collation: u16) -> bool {
     // MariaDB's without padding are numbered 1024 higher; its UCA 14.0.0 begins at 2048.
     let plain = if collation < 2048 { collation & 1023 } else { collation };
-    matches!(plain, 33 | 45 | 46 | 76 | 83 | 192..=215 | 223..=247 | 255..=323 | 576..=578 | 608..=610 | 2048..=2559)
+    matches!(plain, 33 | 45 | 46 | 76 | 83 | 192..=215 | 223..=247 | 255..=323 | 576..=579 | 608..=611 | 2048..=2559)
 }
 
 fn name<S: Source>(body: &mut S) -> Option<Vec<u8>> {

@@ -89,6 +89,9 @@ pub struct Facts {
     /// Tables that have lost their tablespace on the server, as `database.table`; asked for before a backup alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<String>,
+    /// Files of InnoDB's tables on the server that lie outside of its data directory; asked for before a backup alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside_files: Vec<String>,
     /// MariaDB: InnoDB's tables without files of their own, as files would be named; asked for before a backup alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_tables: Option<Vec<String>>,
@@ -542,6 +545,7 @@ impl Facts {
             untold: UntoldOfWindow::default(),
             restored: None,
             broken: Vec::new(),
+            outside_files: Vec::new(),
             standing: Standing::default(),
             system_tables: None,
             closed: Vec::new(),

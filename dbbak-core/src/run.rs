@@ -351,6 +351,8 @@ impl Planning<'_> {
         survey::tools(&mut facts, self.config, self.probe, &roles, family);
         self.clone_facts(&mut facts, &BackupRequest::Full)?;
         self.dump_facts(&mut facts, &BackupRequest::Full)?;
+        survey::broken_tables(&mut facts, self.config, self.probe)?;
+        survey::standing(&mut facts, self.config, self.probe)?;
         survey::check_paths(&mut facts, self.config, self.probe)?;
         if let Ok(catalog) = &catalog
             && survey::source_binlogs(&mut facts, self.config, catalog, self.probe, None).is_err()

@@ -1,6 +1,7 @@
 //! Proves a setup: what `check` finds out about store, tools, server, account, binlogs, clock, files and space.
 
 mod binlog;
+mod full;
 mod settings;
 mod space;
 
@@ -9,7 +10,7 @@ use crate::{
     config::Config,
     engine::engine_for,
     facts::{Facts, ServerFacts},
-    plan::{BackupRequest, PlanError, auto_changes_form, config_names_keyring, engine_without_tool, plan_backup},
+    plan::{PlanError, auto_changes_form, config_names_keyring, engine_without_tool},
     probe::PathState,
     store::StoreError,
     tools::{Family, ToolKind, ToolRole, UntestedSeries, Version, untested_series},
@@ -261,6 +262,21 @@ pub enum Finding {
         #[serde(serialize_with = "as_text")]
         problem: Box<PlanError>,
     },
+    /// A full by a backup tool would hold tables that keep it from being restored.
+    FilesOutside {
+        /// Their files, outside of the data directory.
+        files: Vec<String>,
+    },
+    /// Tables have lost their tablespace on the server already.
+    TablesBroken {
+        /// The tables.
+        tables: Vec<String>,
+    },
+    /// No backup holds the rows of these tables, which the engine MEMORY keeps.
+    MemoryTables {
+        /// The tables.
+        tables: Vec<String>,
+    },
     /// There is room.
     Space {
         /// A path on the file system.
@@ -343,6 +359,8 @@ impl Finding {
             | Finding::ClockSkew { .. }
             | Finding::OptionFileMode { .. }
             | Finding::BackupUnusable { newest: false, .. }
+            | Finding::TablesBroken { .. }
+            | Finding::MemoryTables { .. }
             | Finding::EngineMissing { chosen: false, .. } => Severity::Warning,
             _ => Severity::Problem,
         }
@@ -513,7 +531,7 @@ fn of_server(
     if !unread.is_empty() {
         findings.push(Finding::SelectMissing { tables: unread });
     }
-    let refused = full_refused(config, facts, catalog, now);
+    let refused = full::judge(config, facts, catalog, now, findings);
     let told = matches!(refused.as_deref(), Some(PlanError::Closed(_)));
     // A dump and a clone read no files of the server.
     if !told
@@ -536,22 +554,6 @@ fn of_server(
     }
     binlog::of_binlog(facts, server, now, catalog, findings);
     settings::of_settings(config, server, findings);
-}
-
-/// Why a full would be refused, where that is a matter of what users may read and enter.
-fn full_refused(
-    config: &Config,
-    facts: &Facts,
-    catalog: Option<&Catalog>,
-    now: DateTime<Utc>,
-) -> Option<Box<PlanError>> {
-    match plan_backup(config, catalog?, facts, now, &BackupRequest::Full).err()? {
-        error @ (PlanError::Closed(_)
-        | PlanError::ClosedToUser { .. }
-        | PlanError::NoPrivateUser { .. }
-        | PlanError::CloneOfAnother { .. }) => Some(Box::new(error)),
-        _ => None,
-    }
 }
 
 fn as_text<S: serde::Serializer>(problem: &PlanError, serializer: S) -> Result<S::Ok, S::Error> {

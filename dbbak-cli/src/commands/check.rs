@@ -140,6 +140,17 @@ fn text(finding: &Finding) -> String {
         }
         Finding::DatadirUnreadable { path } => format!("data directory: {} cannot be read", path.display()),
         Finding::FullRefused { problem } => format!("full: {problem}"),
+        Finding::FilesOutside { files } => format!(
+            "tables: files outside of the data directory, and a full that holds such tables is not restored: {}",
+            names(files)
+        ),
+        Finding::TablesBroken { tables } => format!(
+            "tables: without their tablespace on the server (discarded, or the file is gone), and so in backups: {}",
+            names(tables)
+        ),
+        Finding::MemoryTables { tables } => {
+            format!("tables: of the engine MEMORY, whose rows are in no backup: {}", names(tables))
+        }
         Finding::Space { path, free, needed: None } => {
             format!(
                 "space: {} free in {}; how much a full needs is not known, since the size of the data is not",
@@ -235,6 +246,13 @@ fn remedy(finding: &Finding) -> Option<String> {
         }
         Finding::DatadirUnreadable { .. } => "run dbbak on the server's host as a user that may read it".into(),
         Finding::FullRefused { problem } => plan_hints(problem).join("; "),
+        Finding::FilesOutside { .. } => {
+            "copy the tables into new ones without DATA DIRECTORY or TABLESPACE and rename these, or take fulls with `engine: dump`".into()
+        }
+        Finding::TablesBroken { .. } => "import their tablespaces, or drop the tables".into(),
+        Finding::MemoryTables { .. } => {
+            "a replay stops at a change of a row that they had at the backup; --skip-gtid leaves it out".into()
+        }
         Finding::NoKeyring { .. } => {
             "MySQL: list mysqld.my and the component's configuration under server.keyring_files; MariaDB: give the plugin's \
              options under server.options"
@@ -252,6 +270,15 @@ fn remedy(finding: &Finding) -> Option<String> {
 
 fn kept_by(keyring: Option<&str>) -> String {
     keyring.map_or(String::new(), |keyring| format!(" ({keyring})"))
+}
+
+/// The first of them, as they are safe to be shown.
+fn names(names: &[String]) -> String {
+    const NAMED: usize = 10;
+    let first: Vec<_> = names.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", first.join(", "))
 }
 
 fn name(role: ToolRole) -> &'static str {

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     model::{MariadbGtidState, MysqlGtidSet},
-    plan::{DurabilityReport, Examination, ExaminationReport, Examine, Phase, PrivateServer},
+    plan::{DurabilityReport, Examination, ExaminationReport, Examine, Phase, PrivateServer, by_transaction_warning},
     tools::{
-        ALL_TABLES, AnswerError, Applier, CheckRow, CheckSays, CheckWay, Family, Launch, SET_DURABILITY, TableName,
-        ask_prepared, check_statement, is_barred, lost_prepared, may_be_lost, parse_check_row, parse_durability,
-        parse_prepared, parse_tables,
+        ALL_TABLES, AnswerError, Applier, BY_TRANSACTION, CheckRow, CheckSays, CheckWay, Family, Launch,
+        SET_DURABILITY, TableName, ask_prepared, check_statement, is_barred, lost_prepared, may_be_lost,
+        parse_check_row, parse_durability, parse_prepared, parse_tables,
     },
 };
 use std::{
@@ -165,6 +165,16 @@ impl Examiner<'_> {
             self.running.reporter.report(&Event::Warning { text: &text });
         }
         self.compare_prepared(&mut report);
+        if self.window.is_some() && self.step.family == Family::Mariadb {
+            let answer = self.ask(&format!("{BY_TRANSACTION};"))?;
+            if !answer.is_empty() {
+                let tables = parse_tables(&answer).map_err(|error| self.unread(&error))?;
+                report.by_transaction = tables.iter().map(ToString::to_string).collect();
+            }
+            if let Some(text) = by_transaction_warning(&report.by_transaction) {
+                self.running.reporter.report(&Event::Warning { text: &text });
+            }
+        }
         parts.done("compare the GTIDs, look for prepared XA transactions");
         if self.step.check != CheckWay::None {
             self.check_tables(process, &mut report)?;

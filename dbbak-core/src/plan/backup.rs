@@ -9,7 +9,7 @@ use super::{
     scratch::{self, Scratch},
     select,
     server_record::server_record,
-    standing::{broken_warning, prepared_warning},
+    standing::{broken_warning, outside_warning, prepared_warning},
     step::{
         KnownTablespaces, OptionFiles, PassTree, PersistedSettings, ReadBackup, RecordBackup, RecordTrees, RunTool,
         Step, StoredTree, SyncSide,
@@ -184,6 +184,7 @@ fn by_engine(
         tablespaces: work.ask_tablespaces(server)?,
     }));
     plan.warnings.extend(broken_warning(facts));
+    plan.warnings.extend(outside_warning(facts));
     plan.warnings.extend(prepared_warning(facts, server.family()));
     // What the tool wrote is recorded before anything is made of it: a full that is there is not thrown away because of that.
     plan.steps.push(work.list(TreeName::Raw, "list and sync the backup"));

@@ -80,6 +80,7 @@ pub use resume::{Carried, PlannedJournal, Resume, journal_of, pinned, plan_resum
 pub use scratch::{SCRATCH_PREFIX, scratch_root, unusable as unusable_scratch};
 pub use select::{Segment, Selection, Window, candidates, select};
 pub use ship::plan_ship;
+pub(crate) use standing::by_transaction_warning;
 pub use start::Lead;
 pub use step::{
     BinlogCopy, CatchUp, Channel, Custody, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,

@@ -200,6 +200,9 @@ pub struct ExaminationReport {
     /// XA transactions that must be prepared and are not: the server has lost them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_prepared: Vec<String>,
+    /// After a replay on MariaDB: tables whose history goes by transaction ids, which are others than the source's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_transaction: Vec<String>,
     /// Channels of replication that the source had, and where they stood at the end of the backup: the server has forgotten
     /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,7 +17,7 @@ use super::{
     resume::{journal_of, pinned, planned_journal},
     scratch::{SCRATCH_PREFIX, scratch_root},
     select::{Selection, Window, select},
-    standing::memory_warning,
+    standing::{by_transaction_warning, memory_warning},
     step::{KnownTablespaces, OptionFiles, PassTree, Replay, RunTool, Step, StoredTree, SyncSide, UnpackBinlogs},
     time_zone, untold,
 };
@@ -412,6 +412,7 @@ impl<'a> Restore<'a> {
         plan.reasons.push(choice.reason);
         plan.reasons.extend(self.gtid_mode(&mut self.last_variables().cloned().unwrap_or_default()));
         plan.warnings.extend(memory_warning(&self.standing()));
+        plan.warnings.extend(by_transaction_warning(&self.standing().by_transaction));
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {
                 format!("transaction {gtid} is left out of the replay; later transactions may depend on it")

@@ -7,29 +7,53 @@ use crate::{
 
 /// Tells of tables that a backup can hold only as they are: without their rows.
 pub(super) fn broken_warning(facts: &Facts) -> Option<String> {
+    (!facts.broken.is_empty()).then(|| {
+        format!(
+            "tables have lost their tablespace on the server already (discarded, or the file is gone), and the backup holds them as they are: {}",
+            named(&facts.broken)
+        )
+    })
+}
+
+/// Tells of tables whose files are in a backup, and keep it from being restored: a server would open the source's own files.
+pub(super) fn outside_warning(facts: &Facts) -> Option<String> {
+    (!facts.outside_files.is_empty()).then(|| {
+        format!(
+            "tables have their files outside of the data directory, and a backup with such tables is not restored (PathLeavesWorkdir): a server \
+             on the copy would open these very files: {}",
+            named(&facts.outside_files)
+        )
+    })
+}
+
+/// The first names of a list, escaped, and how many more there are.
+fn named(names: &[String]) -> String {
     const NAMED: usize = 10;
-    if facts.broken.is_empty() {
-        return None;
-    }
-    let more = facts.broken.len().saturating_sub(NAMED);
+    let more = names.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(format!(
-        "tables have lost their tablespace on the server already (discarded, or the file is gone), and the backup holds them as they are: {}{more}",
-        facts.broken.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
-    ))
+    let first: Vec<_> = names.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
+    format!("{}{more}", first.join(", "))
 }
 
 /// Tells of tables whose rows no backup holds, where changes of them are replayed.
 pub(super) fn memory_warning(standing: &Standing) -> Option<String> {
-    const NAMED: usize = 10;
     let tables = &standing.memory;
-    let more = tables.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let named = tables.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
     (!tables.is_empty()).then(|| {
         format!(
             "tables of the engine MEMORY are empty in the backup, and a change of a row that they had then stops the replay (error 1032; \
-             --skip-gtid leaves it out): {named}{more}"
+             --skip-gtid leaves it out): {}",
+            named(tables)
+        )
+    })
+}
+
+/// Tells of tables whose history a replay writes with other transaction ids and coarser times than the source's.
+pub(crate) fn by_transaction_warning(tables: &[String]) -> Option<String> {
+    (!tables.is_empty()).then(|| {
+        format!(
+            "the history of these tables goes by transaction ids, which no log holds, and a log tells to the second when a transaction was \
+             committed: what the window changed has other ids, and AS OF a moment can answer otherwise than the source did: {}",
+            named(tables)
         )
     })
 }

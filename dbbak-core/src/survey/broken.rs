@@ -1,4 +1,5 @@
-//! Asks the server for tables that have lost their tablespace already: a backup holds them as they are.
+//! Asks the server for tables that a backup cannot hold as a restore needs them: those that have lost their tablespace already, and those
+//! whose files lie outside of the data directory.
 
 use super::{
     SurveyError,
@@ -11,7 +12,7 @@ use crate::{
     tools::{Family, Query, ToolRole, parse_table, parse_tablespaces_asked, table_of_tablespace},
 };
 
-/// Asks the server that answered for InnoDB's tables without a tablespace. Where it does not say, none is known.
+/// Asks the server that answered for InnoDB's tables without a tablespace, and with one elsewhere. Where it does not say, none is known.
 ///
 /// # Errors
 ///
@@ -43,5 +44,6 @@ pub fn broken_tables(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> R
         };
     }
     facts.broken = tables;
+    facts.outside_files = questions.names(Query::OutsideFiles(server.family()), "path", true);
     Ok(())
 }

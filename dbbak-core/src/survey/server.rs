@@ -70,7 +70,7 @@ pub fn clone_facts(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Res
         Ok(CloneFacts {
             plugin: parse_clone_plugin(&questions.ask(Query::ClonePlugin)?)?,
             uncloned: parse_uncloned(&questions.ask(Query::NotCloned)?)?,
-            outside: questions.names(Query::OutsideFiles, "path", true),
+            outside: questions.names(Query::OutsideFiles(Family::Mysql), "path", true),
         })
     };
     match ask() {
@@ -175,7 +175,7 @@ impl Questions<'_> {
     }
 
     /// One column of an answer, where the question suits the server; empty where it does not answer.
-    fn names(&self, query: Query, column: &str, suits: bool) -> Vec<String> {
+    pub(super) fn names(&self, query: Query, column: &str, suits: bool) -> Vec<String> {
         let answer = if suits { self.ask(query).ok() } else { None };
         let table = answer.as_deref().filter(|answer| !answer.is_empty()).and_then(|answer| parse_table(answer).ok());
         table.iter().flat_map(|table| table.rows()).filter_map(|row| row.get(column).map(str::to_owned)).collect()

@@ -9,7 +9,7 @@ use crate::{
     facts::Facts,
     probe::Probe,
     tools::{
-        Dialect, Query, Standing, ToolRole, parse_foreign_events, parse_prepared, parse_status_of_channels,
+        Dialect, Family, Query, Standing, ToolRole, parse_foreign_events, parse_prepared, parse_status_of_channels,
         parse_tables,
     },
 };
@@ -35,7 +35,19 @@ pub fn standing(facts: &mut Facts, config: &Config, probe: &dyn Probe) -> Result
     let memory =
         ask(Query::MemoryTables)?.filter(|answer| !answer.is_empty()).and_then(|answer| parse_tables(&answer).ok());
     let memory = memory.unwrap_or_default().iter().map(ToString::to_string).collect();
-    facts.standing =
-        Standing { memory, prepared, channels: channels.unwrap_or_default(), events: events.unwrap_or_default() };
+    let by_transaction = match dialect.family {
+        Family::Mariadb => ask(Query::ByTransaction)?
+            .filter(|answer| !answer.is_empty())
+            .and_then(|answer| parse_tables(&answer).ok())
+            .unwrap_or_default(),
+        Family::Mysql => Vec::new(),
+    };
+    facts.standing = Standing {
+        memory,
+        by_transaction: by_transaction.iter().map(ToString::to_string).collect(),
+        prepared,
+        channels: channels.unwrap_or_default(),
+        events: events.unwrap_or_default(),
+    };
     Ok(())
 }

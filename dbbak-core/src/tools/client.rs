@@ -10,9 +10,9 @@ use super::{
     plugins::{ASK_COMPONENTS, ASK_FUNCTIONS, ASK_INSTALLED, ASK_PLUGINS},
     run_as::RunAs,
     secrets::masked,
-    standing::{FOREIGN_EVENTS, MEMORY_TABLES},
+    standing::{BY_TRANSACTION, FOREIGN_EVENTS, MEMORY_TABLES},
     stderr_scan::FailureClass,
-    tablespace_ids::{ask_tablespaces, ask_without_tablespace},
+    tablespace_ids::{ask_outside_files, ask_tablespaces, ask_without_tablespace},
     tool::{Family, Version},
 };
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,8 @@ pub enum Query {
     ForeignEvents,
     /// Tables of the engine MEMORY: `parse_tables`. Shows what the account may see.
     MemoryTables,
+    /// MariaDB: tables whose history goes by transaction ids. Needs SELECT on `mysql.transaction_registry`.
+    ByTransaction,
     /// Plugins that stand in the data: `parse_libraries`. Needs SELECT on mysql.plugin.
     InstalledPlugins,
     /// MySQL's components: `parse_libraries`. Needs SELECT on mysql.component.
@@ -106,8 +108,9 @@ pub enum Query {
     Persisted,
     /// The active plugins: [`ActivePlugins::parse`](super::ActivePlugins::parse). Needs no privilege.
     Plugins,
-    /// MySQL 8.0 and later: files of tables that lie outside of the data directory, the column `path`. Needs PROCESS.
-    OutsideFiles,
+    /// MySQL 8.0 and later, MariaDB 10.6 and later: files of InnoDB's tables that lie outside of the data directory, the column `path`.
+    /// Needs PROCESS.
+    OutsideFiles(Family),
 }
 
 /// How a server wants to be asked, where servers differ.
@@ -169,14 +172,12 @@ impl Query {
             Query::Persisted => {
                 "SELECT VARIABLE_NAME AS name FROM performance_schema.persisted_variables ORDER BY VARIABLE_NAME"
             }
-            Query::OutsideFiles => {
-                "SELECT FILE_NAME AS path FROM information_schema.FILES WHERE FILE_TYPE = 'TABLESPACE' AND TABLESPACE_NAME <> \
-                 'innodb_system' AND (FILE_NAME LIKE '/%' OR FILE_NAME LIKE '../%') ORDER BY FILE_NAME"
-            }
+            Query::OutsideFiles(family) => ask_outside_files(family),
             Query::Encrypted(dialect) => ask_encrypted(dialect),
             Query::Prepared(family) => ask_prepared(family),
             Query::ForeignEvents => FOREIGN_EVENTS,
             Query::MemoryTables => MEMORY_TABLES,
+            Query::ByTransaction => BY_TRANSACTION,
             // Its own begin with SYS_, and have no slash.
             Query::InSystemTablespace => {
                 "SELECT NAME AS name FROM information_schema.INNODB_SYS_TABLES WHERE SPACE = 0 AND LOCATE('/', NAME) > 0"

@@ -116,7 +116,7 @@ pub use settings::{
     CHANNELS, Fate, Row as SettingRow, ToldSetting, fate_of, rows as setting_rows, told_settings, unknown_settings,
 };
 pub use standing::{
-    ForeignEvent, Standing, give_back_events, lost_prepared, may_be_lost, parse_foreign_events, xa_name,
+    BY_TRANSACTION, ForeignEvent, Standing, give_back_events, lost_prepared, may_be_lost, parse_foreign_events, xa_name,
 };
 pub use stderr_scan::{FailureClass, StderrScan, classify_failure};
 pub use success::{Exit, Expected, RunEnd, ToolRunError, judge_backup_run};

@@ -25,6 +25,9 @@ pub struct Standing {
     /// Tables of the engine MEMORY, as `database.table`: no backup holds their rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<String>,
+    /// MariaDB: tables whose history goes by transaction ids, as `database.table`: a replay gives other ids, and times to the second.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_transaction: Vec<String>,
 }
 
 impl Standing {
@@ -37,6 +40,12 @@ impl Standing {
 /// Asks for the tables of the engine MEMORY: [`parse_tables`](super::parse_tables). Shows what the account may see.
 pub(super) const MEMORY_TABLES: &str = "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name FROM information_schema.TABLES WHERE ENGINE = 'MEMORY' AND \
                                         TABLE_SCHEMA NOT IN ('information_schema', 'performance_schema') ORDER BY TABLE_SCHEMA, TABLE_NAME";
+
+/// Asks MariaDB for tables whose history goes by transaction ids: [`parse_tables`](super::parse_tables). There are none where no transaction was registered,
+/// which is known without a look at all tables.
+pub const BY_TRANSACTION: &str = "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name FROM information_schema.COLUMNS WHERE (SELECT COUNT(*) FROM \
+                                  mysql.transaction_registry) > 0 AND GENERATION_EXPRESSION = 'ROW START' AND DATA_TYPE = 'bigint' ORDER BY \
+                                  TABLE_SCHEMA, TABLE_NAME";
 
 /// An event that another server made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

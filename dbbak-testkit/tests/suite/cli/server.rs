@@ -1,6 +1,7 @@
 //! Programs, option file and server that do not serve: exit code 6, or 5 where they do not fit each other.
 
 use super::{Series, backup, run, with_store};
+use dbbak_core::tools::Query;
 use dbbak_testkit::{
     command_line::{Bench, Spoken},
     shim::{Answer, Point, Scenario, ShimDir},
@@ -128,4 +129,34 @@ fn chain_of_another_server() {
     scenario.server_uuid = Some("99999999-e54c-11f1-bda1-02fc00000001".to_owned());
     bench.play(&scenario.with_variables(&[("datadir", bench.path("data").to_str().unwrap())])).unwrap();
     assert_snapshot!(run(&bench, &["backup-incr", "--exec"]));
+}
+
+/// Tables that a full by a backup tool does not hold as a restore needs them are told before it is taken, and by `check`.
+#[test]
+fn tables_that_no_full_holds_as_a_restore_needs_them() {
+    for series in [Series::Mariadb1011, Series::Xtrabackup84] {
+        let (bench, scenario) = with_store(series);
+        let family = series.family();
+        let told = scenario
+            .answer_with(Query::OutsideFiles(family).sql(), &["path"], &[&["/srv/far/shop/t\n.ibd"]])
+            .answer_with(Query::WithoutTablespace(family).sql(), &["space", "name"], &[&["7", "shop/gone"]])
+            .answer_with(Query::MemoryTables.sql(), &["db", "name"], &[&["shop", "mem"]]);
+        bench.play(&told).unwrap();
+        let checked = run(&bench, &["check"]);
+        assert_eq!(checked.code(), Some(5), "{checked}");
+        for line in [
+            r"PROBLEM  tables: files outside of the data directory, and a full that holds such tables is not restored: /srv/far/shop/t\n.ibd",
+            "WARNING  tables: without their tablespace on the server (discarded, or the file is gone), and so in backups: shop.gone",
+            "WARNING  tables: of the engine MEMORY, whose rows are in no backup: shop.mem",
+        ] {
+            assert!(checked.stdout.lines().any(|found| found == line), "{line}\n{checked}");
+        }
+        let planned = run(&bench, &["backup-full"]);
+        assert!(
+            planned.stdout.contains(
+                r"PathLeavesWorkdir): a server on the copy would open these very files: /srv/far/shop/t\n.ibd"
+            ),
+            "{planned}"
+        );
+    }
 }

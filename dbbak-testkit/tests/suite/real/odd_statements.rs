@@ -147,9 +147,17 @@ fn real_mysql_gtid_mode_changes_in_a_window() {
 
 /// Tables of a session's own default engine, and beside them such that are what they seem to be.
 fn tables_of_a_sessions_own_engine_are_named(options: Options) {
+    let mariadb = options.vendor == Vendor::Mariadb;
     let mut scenario = Scenario::with(options, "");
     scenario.server.sql("CREATE DATABASE shop");
     scenario.planted_full();
+    if mariadb {
+        scenario.server.sql(
+            "CREATE TABLE shop.by_trx (a INT PRIMARY KEY, v INT, s BIGINT UNSIGNED GENERATED ALWAYS AS ROW START, e BIGINT UNSIGNED
+             GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) ENGINE=InnoDB WITH SYSTEM VERSIONING;
+             INSERT INTO shop.by_trx (a, v) VALUES (1, 1); CREATE TABLE shop.by_time (a INT PRIMARY KEY) WITH SYSTEM VERSIONING",
+        );
+    }
     scenario.server.sql(
         "CREATE TABLE shop.usual (a INT PRIMARY KEY); INSERT INTO shop.usual VALUES (1);
          CREATE TABLE shop.said (a INT PRIMARY KEY) ENGINE=MyISAM; INSERT INTO shop.said VALUES (1); CREATE TABLE shop.copied LIKE shop.said;
@@ -160,6 +168,12 @@ fn tables_of_a_sessions_own_engine_are_named(options: Options) {
     let restored = scenario.restore(&["--latest"]);
     let told: Vec<&str> = restored.ran.stderr.lines().filter(|line| line.contains("default_storage_engine")).collect();
     assert!(told.len() == 1 && told[0].contains(" on shop.other: "), "{}", restored.ran);
+    let told = restored
+        .ran
+        .stderr
+        .lines()
+        .any(|line| line.contains("goes by transaction ids") && line.ends_with(": shop.by_trx"));
+    assert_eq!(told, mariadb, "{}", restored.ran);
 }
 
 #[test]

@@ -75,6 +75,9 @@ pub enum Command {
     Prune(PruneArgs),
     /// Rebuild what can be rebuilt from the rest of the store: transaction indexes, index entries, the manifest.
     Reindex(ReindexArgs),
+    /// Try a backup again that is marked as one that cannot be applied, and take the mark off where it can.
+    #[command(after_help = examples::UNMARK)]
+    Unmark(UnmarkArgs),
 
     /// Take locks away that a dead dbbak left. Acts at once.
     Unlock(UnlockArgs),
@@ -413,6 +416,22 @@ pub struct ReindexArgs {
     /// Rebuild lists that are lost, damaged or too old, and leave what is known of the binlogs as it is.
     #[arg(long)]
     pub manifest: bool,
+
+    /// Whether to act.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
+
+/// Marks.
+#[derive(Debug, Clone, Args)]
+pub struct UnmarkArgs {
+    /// The backup that is marked, as `list` and `check` name it.
+    #[arg(value_name = "BACKUP", value_parser = backup)]
+    pub backup: Stamp,
+
+    /// Why, for those who find it in the store's lists.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 
     /// Whether to act.
     #[command(flatten)]

@@ -13,7 +13,7 @@ use dbbak_core::{
     config::ConfigError,
     execute::{ExecError, ExecuteError, TreeError},
     find::FindError,
-    model::Printable,
+    model::{Printable, Stamp},
     plan::PlanError,
     record::RecordError,
     run::RunError,
@@ -93,6 +93,14 @@ pub enum CommandError {
         /// Where room was lacking.
         lack: SpaceLack,
     },
+    /// A backup that is marked could not be applied, or not be tried.
+    #[error("backup {backup} stays marked: {error}")]
+    StillMarked {
+        /// The backup.
+        backup: Stamp,
+        /// What failed.
+        error: Box<CommandError>,
+    },
     /// The demonstration failed.
     #[error("the demonstration failed: {0}")]
     Demo(String),
@@ -151,6 +159,9 @@ impl CommandError {
             CommandError::OutOfSpace { error, lack } => {
                 CommandError::OutOfSpace { error: Box::new(error.in_store(&root)), lack }
             }
+            CommandError::StillMarked { backup, error } => {
+                CommandError::StillMarked { backup, error: Box::new(error.in_store(&root)) }
+            }
             other => other,
         }
     }
@@ -158,6 +169,7 @@ impl CommandError {
     /// Where room was lacking, where that is why it failed.
     pub fn lack(&self) -> Option<&SpaceLack> {
         match self {
+            CommandError::StillMarked { error, .. } => error.lack(),
             CommandError::OutOfSpace { lack, .. } => Some(lack),
             _ => None,
         }
@@ -172,7 +184,7 @@ impl CommandError {
             CommandError::Store { source, .. } => store_code(source),
             CommandError::NoParent { .. } => exit_code::STORE,
             CommandError::Run(error) => run_code(error),
-            CommandError::OutOfSpace { error, .. } => error.exit_code(),
+            CommandError::OutOfSpace { error, .. } | CommandError::StillMarked { error, .. } => error.exit_code(),
             CommandError::Demo(_) => exit_code::TOOL,
             CommandError::CheckFailed { .. } => exit_code::NO_PLAN,
             CommandError::Output(_) => exit_code::BUG,
@@ -206,6 +218,7 @@ impl CommandError {
             }
             CommandError::Run(error) => run_hints(error),
             CommandError::OutOfSpace { error, lack } => std::iter::once(lack.to_string()).chain(error.hints()).collect(),
+            CommandError::StillMarked { error, .. } => error.hints(),
             CommandError::CheckFailed { .. } => vec!["each finding above says what to do".into()],
             _ => Vec::new(),
         }
@@ -229,8 +242,12 @@ impl CommandError {
 
     /// The error and its causes.
     pub fn message(&self) -> String {
-        if let CommandError::OutOfSpace { error, .. } = self {
-            return error.message();
+        match self {
+            CommandError::OutOfSpace { error, .. } => return error.message(),
+            CommandError::StillMarked { backup, error } => {
+                return format!("backup {backup} stays marked: {}", error.message());
+            }
+            _ => {}
         }
         let mut text = self.to_string();
         if matches!(self, CommandError::Store { source, .. } if matches!(**source, StoreError::NotFound { .. })) {
@@ -252,7 +269,7 @@ impl CommandError {
 
     /// What a tool printed before it failed.
     fn quoted(&self) -> Vec<String> {
-        if let CommandError::OutOfSpace { error, .. } = self {
+        if let CommandError::OutOfSpace { error, .. } | CommandError::StillMarked { error, .. } = self {
             return error.quoted();
         }
         let CommandError::Run(RunError::Execute(error)) = self else { return Vec::new() };

@@ -47,6 +47,11 @@ pub(crate) const FIND: &str = "Examples:
   dbbak find -t 'shop.*' --min-rows 1000 -s \"2 hours ago\"
   dbbak find --statement 'delete from orders'";
 
+/// For `unmark`.
+pub(crate) const UNMARK: &str = "Examples:
+  dbbak unmark incr_2025-10-03T02-00Z_from_2025-10-02T02-00Z
+  dbbak unmark 2025-10-03T02-00Z -x --reason 'the tool was broken that day'";
+
 /// For `completions`.
 pub(crate) const COMPLETIONS: &str = "Examples:
   dbbak completions bash > /etc/bash_completion.d/dbbak

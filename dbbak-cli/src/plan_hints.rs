@@ -2,7 +2,7 @@
 
 use crate::hints::{keep_hint, keyring_hints, lacking_hints, prepared_hints, server_hint};
 use dbbak_core::{
-    plan::{NeededFor, NotReadable, PlanError, Whereabouts},
+    plan::{NeededFor, NotReadable, PlanError, UnmarkError, Whereabouts},
     tools::ToolRole,
 };
 
@@ -156,9 +156,15 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::NamedTool { key, .. } => {
             vec![format!("correct {key} in the configuration, or take it out to have the program looked for on PATH")]
         }
-        PlanError::UnusableLink { .. } => hint(
-            "name an older backup, or none: the newest that can be applied is taken then, and binlogs; take a new full",
-        ),
+        PlanError::UnusableLink { link, .. } => vec![
+            "name an older backup, or none: the newest that can be applied is taken then, and binlogs; take a new full"
+                .into(),
+            format!("where the tool or a disk was at fault: `dbbak unmark {link} --exec` tries it again"),
+        ],
+        PlanError::Unmark(UnmarkError::OnMarked { link, .. }) => {
+            vec![format!("`dbbak unmark {link} --exec` tries that one again")]
+        }
+        PlanError::Unmark(UnmarkError::NotMarked { .. }) => hint("`dbbak list` names the marks"),
         PlanError::ServerUnreachable { problem, .. } => vec![server_hint(problem).to_owned()],
         PlanError::NotInPast { .. } => hint(
             "take a new full with `dbbak backup-full --exec`; without --base-ts an incremental becomes one by itself",

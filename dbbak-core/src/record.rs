@@ -1,7 +1,9 @@
 //! Enters what a run brought into the store: files and meta first, the manifest or the index last.
 
+mod mark;
 mod rebuild;
 
+pub use mark::{record_mark_off, record_unusable};
 pub use rebuild::{Damage, Rebuilt, find_damage, rebuild};
 
 use crate::{
@@ -10,8 +12,8 @@ use crate::{
     plan::{RecordBackup, RecordTrees},
     store::{
         BackupMeta, BackupPart, BackupPaths, BinlogEntry, BinlogIndex, Digest, FileEntry, FileList, KeyClass, KeyPart,
-        Manifest, ManifestEntry, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums, ToolRecord,
-        backup_dirs, binlog_files, classify, layout, sums_of,
+        Manifest, ManifestEntry, MarkChange, Operation, Session, StoreError, StoreFile, StoreKey, StoreReader, Sums,
+        ToolRecord, backup_dirs, binlog_files, classify, layout, sums_of,
     },
     tools::{PERSISTED, Standing, TablespaceIds, masked_file},
 };
@@ -159,27 +161,6 @@ pub fn record_trees(session: &dyn Session, plan: &RecordTrees, outcome: &Outcome
         // Of no use any more, and no harm.
         let _ = session.remove(&layout::previous(&key));
     }
-    Ok(())
-}
-
-/// Notes in the store that a recorded backup cannot be applied: no restore and no incremental rests on it any more.
-///
-/// # Errors
-///
-/// [`RecordError`]; the backup is listed as it was then.
-pub fn record_unusable(session: &dyn Session, id: &BackupId, reason: &str) -> Result<(), RecordError> {
-    let missing = |missing| RecordError::Incomplete { missing };
-    let sums = sums(session)?;
-    let (mut manifest, version) = split(Manifest::load(session, sums)?);
-    let entry = manifest.entries.iter_mut().find(|entry| entry.id() == *id).ok_or(missing("the backup's entry"))?;
-    let meta = BackupMeta::load(session, id, entry.meta_digest.as_ref(), sums)?;
-    let marked = ManifestEntry { unusable: Some(reason.to_owned()), ..meta.entry };
-    let facts = BackupMeta::new(marked, meta.paths, meta.tool).to_bytes();
-    supersede(session, &layout::meta(id), &facts)?;
-    entry.meta_digest = Some(Digest::of(&facts));
-    entry.unusable = Some(reason.to_owned());
-    manifest.save(session, version.as_ref())?;
-    let _ = session.remove(&layout::previous(&layout::meta(id)));
     Ok(())
 }
 
@@ -458,6 +439,7 @@ fn entry_of(
         binlog_prefix: backup.binlog_prefix,
         pitr: Some(backup.pitr.clone()),
         unusable: backup.unusable.clone(),
+        marks: backup.unusable.iter().map(|said| MarkChange::set(Some(backup.ended_at), said)).collect(),
         server: Some(plan.server.clone()),
         engine: Some(plan.engine.clone()),
         tool_version: Some(plan.tool_version.clone()),

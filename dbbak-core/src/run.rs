@@ -15,9 +15,9 @@ use crate::{
     find::FindError,
     plan::{
         Aim, BackupRequest, EngineReport, OrphansRequest, Plan, PlanError, RestoreRequest, Selection, ShipRequest,
-        Summary, Window, backup_tool_suits, check, check_resumed, family_of, named_tool, parent_of, pinned,
-        plan_backup, plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, report_engines, resolve_aim,
-        select,
+        Summary, UnmarkRequest, Window, backup_tool_suits, check, check_resumed, family_of, named_tool, parent_of,
+        pinned, plan_backup, plan_orphans, plan_reindex, plan_restore, plan_resume, plan_ship, plan_unmark,
+        report_engines, resolve_aim, select,
     },
     probe::Probe,
     record::RecordError,
@@ -374,6 +374,24 @@ impl Planning<'_> {
         checked(plan_reindex(&catalog, &facts, self.clock.now()))
     }
 
+    /// Plans how a mark that a backup cannot be applied is taken off.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`]; nothing was changed.
+    pub fn unmark(&self, request: &UnmarkRequest) -> Result<Plan, RunError> {
+        let catalog = Catalog::load(self.store)?;
+        let mut facts = survey::host(self.probe);
+        if let Ok(chain) = catalog.linked(request.backup) {
+            let family = chain.first().and_then(|full| family_of(full));
+            survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
+            survey::stored_chain(&mut facts, self.store, &chain)?;
+        }
+        survey::backup_paths(&mut facts, self.config, &catalog, self.probe)?;
+        let plan = plan_unmark(self.config, &catalog, &facts, self.clock.now(), request);
+        checked(plan.map_err(|error| named_tool(self.config, error))?)
+    }
+
     /// Plans the removal of orphans.
     ///
     /// # Errors
@@ -409,7 +427,7 @@ fn checked(plan: Plan) -> Result<Plan, RunError> {
 /// The locks that a command needs, to be taken before its plan is made.
 pub fn locks_of(command: Command) -> &'static [LockScope] {
     match command {
-        Command::Backup => &[LockScope::Backups],
+        Command::Backup | Command::Unmark => &[LockScope::Backups],
         Command::Ship | Command::Reindex => &[LockScope::Binlogs],
         Command::Restore => &[LockScope::Read],
         Command::Prune => &[LockScope::Backups, LockScope::Binlogs, LockScope::Prune],
@@ -429,6 +447,8 @@ pub enum Command {
     Restore,
     /// Removal from the store.
     Prune,
+    /// The taking off of a mark.
+    Unmark,
 }
 
 /// Takes the locks of a command. A command that writes refuses a store that this program must not write before it leaves

@@ -196,7 +196,9 @@ fn remedy(finding: &Finding) -> Option<String> {
             "bring it back, or take a new full; `dbbak ship-binlogs --exec` archives binlogs again that the server still has".into()
         }
         Finding::Gap { .. } => "take a full: restores lead on from it".into(),
-        Finding::BackupUnusable { newest: true, .. } => "take a full (`dbbak backup-incr` takes one by itself)".into(),
+        Finding::BackupUnusable { newest: true, backup, .. } => {
+            format!("take a full (`dbbak backup-incr` takes one by itself); `dbbak unmark {backup}` tries it again")
+        }
         Finding::StoreWithoutFile => "`dbbak init` makes it writable".into(),
         Finding::StoreNotWritable { .. } => "run dbbak as the store's owner, or change its mode".into(),
         Finding::ToolUnusable { role, .. } | Finding::ToolMisfit { role, .. } => {

@@ -3,6 +3,7 @@
 
 use crate::{CommandError, context::Context};
 use dbbak_core::{
+    clock::Clock,
     execute::{CopyState, ExecuteError, TreeError},
     model::{BackupId, Stamp, TreeName},
     plan::{RestoreRequest, Step},
@@ -136,7 +137,8 @@ fn marked(context: &Context, link: Stamp, error: &CommandError, first: Option<&F
     let mark = || -> Result<(), String> {
         let request = LockRequest::new("restore: note an incremental that cannot be applied");
         let session = context.store.lock(LockScope::Backups, &request).map_err(|error| error.to_string())?;
-        let noted = record_unusable(&*session, &id, &format!("a restore could not apply it: {reason}"));
+        let noted =
+            record_unusable(&*session, &id, &format!("a restore could not apply it: {reason}"), context.clock.now());
         noted.map_err(|error| error.to_string())
     };
     Some(match mark() {

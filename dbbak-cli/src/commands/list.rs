@@ -65,7 +65,7 @@ fn as_json(catalog: &Catalog) -> Listed {
                 "tool_version": backup.entry.tool_version, "server": backup.entry.server,
                 "binlog": backup.entry.binlog, "pitr": backup.entry.pitr,
                 "pitr_until": reach(catalog, backup), "whole": catalog.is_whole(backup.ts()),
-                "problem": problem(catalog, backup), "unusable": backup.entry.unusable,
+                "problem": problem(catalog, backup), "unusable": backup.entry.unusable, "marks": backup.entry.marks,
             })
         })
         .collect();

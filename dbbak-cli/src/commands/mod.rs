@@ -16,6 +16,7 @@ mod ship;
 mod space;
 mod timeline;
 mod unlock;
+mod unmark;
 
 pub use timeline::{page as timeline_page, text as timeline_text};
 
@@ -94,6 +95,7 @@ fn dispatch(cli: &Cli, context: &Context) -> Result<u8, CommandError> {
         Command::Find(args) => find::run(context, args, cli.config_path.as_deref()),
         Command::Prune(args) => prune::run(context, args),
         Command::Reindex(args) => reindex::run(context, args),
+        Command::Unmark(args) => unmark::run(context, args),
         Command::Unlock(args) => unlock::run(context, args),
         Command::Demo(_) | Command::Completions(_) | Command::Man(_) => Ok(exit_code::DONE),
     }

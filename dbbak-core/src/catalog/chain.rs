@@ -76,6 +76,19 @@ impl Catalog {
     ///
     /// [`ChainError`], naming the first broken link seen from the backup.
     pub fn chain(&self, ts: Stamp) -> Result<Vec<&Backup>, ChainError> {
+        let chain = self.linked(ts)?;
+        if let Some((link, reason)) = chain.iter().find_map(|link| Some((link.ts(), link.entry.unusable.clone()?))) {
+            return Err(ChainError::Unusable { child: ts, link, reason });
+        }
+        Ok(chain)
+    }
+
+    /// The same, also where a link is marked as one that cannot be applied.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::chain`], but [`ChainError::Unusable`].
+    pub fn linked(&self, ts: Stamp) -> Result<Vec<&Backup>, ChainError> {
         let missing = || match self.lost_backup(ts) {
             Some(_) => ChainError::Lost { ts },
             None => ChainError::Unknown { ts },
@@ -107,9 +120,6 @@ impl Catalog {
             child = parent;
         }
         chain.reverse();
-        if let Some((link, reason)) = chain.iter().find_map(|link| Some((link.ts(), link.entry.unusable.clone()?))) {
-            return Err(ChainError::Unusable { child: ts, link, reason });
-        }
         Ok(chain)
     }
 

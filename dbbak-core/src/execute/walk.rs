@@ -220,6 +220,7 @@ impl<'a> Walk<'a> {
             }
             Step::RecordBackup(_)
             | Step::RecordTrees(_)
+            | Step::TakeMarkOff(_)
             | Step::WriteReport { .. }
             | Step::RemoveStored { .. }
             | Step::NameTimelines { .. } => {}

@@ -7,9 +7,9 @@ use super::{
 use crate::{
     catalog::Backup,
     engine::{Engine, engine_for, engine_named},
-    facts::{Facts, StoredBackup},
+    facts::{Facts, StoredBackup, ToolFact},
     model::TreeName,
-    tools::{Family, Flavor, ToolRole},
+    tools::{Family, Flavor, ToolRole, ToolVersion},
 };
 
 /// The engine that took a backup; for a basic store, which does not say, the one of the tool that is there.
@@ -27,6 +27,38 @@ pub(super) fn engine_of(facts: &Facts, full: &Backup) -> Result<&'static dyn Eng
         path: None,
         problem: format!("{} takes no backups", version.kind),
     })
+}
+
+/// The backup tool, where it is of the series that made the backups of a chain.
+pub(super) fn fitting_tool<'a>(
+    facts: &'a Facts,
+    engine: &dyn Engine,
+    chain: &[&Backup],
+) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
+    let (tool, version) = tool(facts, ToolRole::Backup)?;
+    if engine_for(version.kind).map(Engine::name) != Some(engine.name()) {
+        return Err(PlanError::Mismatch {
+            what: "the backup tool".into(),
+            expected: engine.tool().to_string(),
+            found: version.kind.to_string(),
+        });
+    }
+    for backup in chain {
+        let Some(recorded) = &backup.entry.tool_version else { continue };
+        let (Some(made), Some(found)) = (series(recorded), version.version.map(|version| version.series())) else {
+            continue;
+        };
+        // A newer mariadb-backup prepares what an older one took; XtraBackup takes only its own series.
+        let fits = if engine.tool().family() == Family::Mariadb { made <= found } else { made == found };
+        if !fits {
+            return Err(PlanError::Mismatch {
+                what: format!("the version of {} for backup {}", version.kind, backup.ts()),
+                expected: recorded.clone(),
+                found: version.full.clone(),
+            });
+        }
+    }
+    Ok((tool, version))
 }
 
 /// The family of the server that a backup was taken of, where the backup says. A dump may be of either vendor's server.

@@ -51,7 +51,11 @@ impl Plan {
         let manifest = of(|step| {
             matches!(
                 step,
-                Step::CreateStoreDir { .. } | Step::RecordBackup(_) | Step::RecordTrees(_) | Step::RemoveStored { .. }
+                Step::CreateStoreDir { .. }
+                    | Step::RecordBackup(_)
+                    | Step::RecordTrees(_)
+                    | Step::TakeMarkOff(_)
+                    | Step::RemoveStored { .. }
             )
         });
         let index = of(|step| {

@@ -33,6 +33,9 @@ impl fmt::Display for PlanText<'_> {
             Summary::Reindex { files, bytes } => {
                 writeln!(f, "Plan: read {files} archived binlogs, {bytes} bytes, and index their transactions")?;
             }
+            Summary::Unmark { id } => {
+                writeln!(f, "Plan: try {id} again, and take its mark off where it can be applied")?
+            }
             Summary::Orphans { removed } => writeln!(f, "Plan: remove {}", count(*removed, "orphan"))?,
         }
         for reason in &plan.reasons {

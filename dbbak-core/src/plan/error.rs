@@ -591,6 +591,9 @@ pub enum PlanError {
     /// The server's files cannot be read.
     #[error(transparent)]
     Closed(#[from] Box<NotReadable>),
+    /// A mark cannot be taken off.
+    #[error(transparent)]
+    Unmark(#[from] super::UnmarkError),
     /// A command cannot be put together.
     #[error(transparent)]
     Command(#[from] CommandError),

@@ -49,6 +49,7 @@ mod step;
 mod time_zone;
 mod touch;
 mod trial;
+mod unmark;
 mod untold;
 mod whereabouts;
 mod words;
@@ -74,7 +75,9 @@ pub use report::{
     CaughtUp, DurabilityReport, ExaminationReport, PassedOver, Phase, ReadyReport, ReplayProof, ReportedBackup,
     ReportedSegment, ReportedWindow, RestoreReport,
 };
-pub use request::{BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest};
+pub use request::{
+    BackupRequest, FinishRequest, OrphansRequest, ReplayWay, RestoreRequest, ShipRequest, UnmarkRequest,
+};
 pub use restore::plan_restore;
 pub use resume::{Carried, PlannedJournal, Resume, journal_of, pinned, plan_resume};
 pub use scratch::{SCRATCH_PREFIX, scratch_root, unusable as unusable_scratch};
@@ -86,10 +89,11 @@ pub use step::{
     BinlogCopy, CatchUp, Channel, Custody, EndClones, Examination, Examine, Feeder, FetchBinlog, GoingOn, IndexBinlog,
     InitDatadir, KeyringFile, KnownTablespaces, LoadDump, MakeReady, OpenClone, OptionFiles, Ownership, PassTree,
     PersistedSettings, PlaceBinlogs, PrivateServer, ReadBackup, RecordBackup, RecordTrees, Relay, RemoteClone, Replay,
-    RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, UnpackBinlogs,
+    RunTool, ShipBinlog, Step, StoredTree, SyncSide, TakeClone, TakeDump, TakeMarkOff, UnpackBinlogs,
 };
 pub use touch::{Touch, touch};
 pub use trial::Trial;
+pub use unmark::{UnmarkError, plan_unmark};
 pub use untold::{Matters, Told, not_in_log, statements, told_of};
 pub use whereabouts::{TimelineSpan, Whereabouts};
 
@@ -189,6 +193,11 @@ pub enum Summary {
         /// How many bytes.
         bytes: u64,
     },
+    /// A mark taken off.
+    Unmark {
+        /// The backup's directory in the store.
+        id: String,
+    },
     /// Orphans removed.
     Orphans {
         /// How many.
@@ -248,6 +257,7 @@ impl Step {
             Step::KeepServerFiles { .. } => "keep the server's settings".into(),
             Step::RecordBackup(record) => format!("enter {} into the manifest", record.id),
             Step::RecordTrees(record) => format!("enter the prepared trees of {}", record.id),
+            Step::TakeMarkOff(mark) => format!("take the mark off {}", mark.backup),
             Step::FlushBinlogs { .. } => "have the server begin a new binlog".into(),
             Step::FetchBinlog(fetch) => format!("fetch {} from the server", fetch.name),
             Step::ShipBinlog(ship) => format!("archive {}", ship.entry.name),

@@ -119,3 +119,12 @@ pub struct OrphansRequest {
     /// Seconds that an orphan must have lain untouched.
     pub older_than_seconds: u64,
 }
+
+/// What is asked of taking a mark off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnmarkRequest {
+    /// The backup that bears it.
+    pub backup: Stamp,
+    /// What whoever asks says of it, for those who find it in the store.
+    pub note: Option<String>,
+}

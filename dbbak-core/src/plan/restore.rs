@@ -7,8 +7,8 @@ mod workdir;
 use super::{
     Aim, Plan, PlanError, Summary,
     aim::resolve_aim,
-    backup::{program, series, tool},
-    base::{base_tree, engine_of, family_of, may_lack_counters},
+    backup::program,
+    base::{base_tree, engine_of, family_of, fitting_tool, may_lack_counters},
     batches::divide,
     explain::{describe_aim, explain},
     replay::{self, RelayJob},
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     catalog::{Backup, Catalog},
     config::Config,
-    engine::{Engine, PrepareJob, engine_for},
+    engine::{Engine, PrepareJob},
     facts::{EdgeFact, Facts, StoredBackup, ToolFact},
     model::{BinlogName, BinlogPosition, TreeName},
     store::{BinlogEntry, LockScope, layout},
@@ -228,30 +228,7 @@ impl<'a> Restore<'a> {
 
     /// The backup tool, of the series that made the backups.
     fn backup_tool(&self) -> Result<(&'a ToolFact, &'a ToolVersion), PlanError> {
-        let (tool, version) = tool(self.facts, ToolRole::Backup)?;
-        if engine_for(version.kind).map(Engine::name) != Some(self.engine.name()) {
-            return Err(PlanError::Mismatch {
-                what: "the backup tool".into(),
-                expected: self.engine.tool().to_string(),
-                found: version.kind.to_string(),
-            });
-        }
-        for backup in self.chain {
-            let Some(recorded) = &backup.entry.tool_version else { continue };
-            let (Some(made), Some(found)) = (series(recorded), version.version.map(|version| version.series())) else {
-                continue;
-            };
-            // A newer mariadb-backup prepares what an older one took; XtraBackup takes only its own series.
-            let fits = if self.engine.tool().family() == Family::Mariadb { made <= found } else { made == found };
-            if !fits {
-                return Err(PlanError::Mismatch {
-                    what: format!("the version of {} for backup {}", version.kind, backup.ts()),
-                    expected: recorded.clone(),
-                    found: version.full.clone(),
-                });
-            }
-        }
-        Ok((tool, version))
+        fitting_tool(self.facts, self.engine, self.chain)
     }
 
     /// The steps that leave a data directory that a server can start on.

@@ -97,6 +97,8 @@ pub enum Step {
     RecordBackup(RecordBackup),
     /// Enters the trees that were made of a recorded backup beside what it has.
     RecordTrees(RecordTrees),
+    /// Enters that a backup can be applied after all: the steps before it have.
+    TakeMarkOff(TakeMarkOff),
     /// Has the server begin a new binlog, so that everything up to now lies in closed files.
     FlushBinlogs {
         /// The command.
@@ -513,4 +515,20 @@ pub struct IndexBinlog {
     pub rewrite: bool,
     /// The index entry as it is.
     pub entry: BinlogEntry,
+}
+
+/// The mark that a backup cannot be applied, as it is taken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeMarkOff {
+    /// The backup.
+    pub backup: String,
+    /// What the mark says. Another one stays.
+    pub said: String,
+    /// Why it is taken off.
+    pub because: String,
+    /// Who asked for it.
+    pub by: String,
+    /// What they say of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }

@@ -11,7 +11,8 @@ use crate::{
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, not_in_log, touch},
     record::{
         RecordError, discard_stored, record_backup, record_binlog, record_broken_tables, record_indexed,
-        record_server_files, record_standing, record_timelines, record_trees, record_unusable, remove_orphans,
+        record_mark_off, record_server_files, record_standing, record_timelines, record_trees, record_unusable,
+        remove_orphans,
     },
     store::{LockScope, PitrState, Session, StoreError, StoreKey, StoreReader, read_version},
     tools::ToolRunError,
@@ -155,6 +156,7 @@ fn record(
             record_standing(locked()?, to, standing)?;
         }
         Step::RecordTrees(plan) => record_trees(locked()?, plan, outcome)?,
+        Step::TakeMarkOff(plan) => record_mark_off(locked()?, plan, clock.now())?,
         Step::RecordBackup(plan) => {
             let entry = record_backup(locked()?, plan, outcome)?;
             if let Some(reason) = &entry.unusable {
@@ -290,7 +292,7 @@ fn mark_unusable(plan: &Plan, running: &Running<'_>, error: &RunError, failed: u
         _ => None,
     });
     let (true, Some(id), Some(session)) = (lossy, recorded, running.session) else { return };
-    let text = match record_unusable(session, &id, &format!("its prepare failed: {problem}")) {
+    let text = match record_unusable(session, &id, &format!("its prepare failed: {problem}"), running.clock.now()) {
         Ok(()) => format!("{id} cannot be applied: restores pass it over, and the next backup is a full"),
         Err(problem) => format!("{id} cannot be applied, and that could not be noted: {problem}"),
     };

@@ -110,7 +110,9 @@ pub(super) fn judge(
     };
     let reason = format!("a trial could not apply it, twice alike on fresh copies: {}", again.problem.with_its_line());
     let marked = match running.session {
-        Some(session) => record_unusable(session, &link, &reason).map_err(|error| error.to_string()),
+        Some(session) => {
+            record_unusable(session, &link, &reason, running.clock.now()).map_err(|error| error.to_string())
+        }
         None => Err("the store is not locked".to_owned()),
     };
     if let Err(problem) = &marked {

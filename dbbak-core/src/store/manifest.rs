@@ -1,7 +1,7 @@
 //! `manifest.json`: the list of backups. A backup exists when it stands here.
 
 use super::{
-    Digest, Encryption, Flaw, Session, StoreError, StoreReader, Sums, Version, layout, read_version,
+    Digest, Encryption, Flaw, MarkChange, Session, StoreError, StoreReader, Sums, Version, layout, read_version,
     store_file::damaged,
     sum::{entry_label, parse_summed, to_summed_line},
 };
@@ -73,6 +73,9 @@ pub struct ManifestEntry {
     /// Why it cannot be applied, where that is known: no restore uses it, and no incremental goes on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unusable: Option<String>,
+    /// How that mark was changed, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<MarkChange>,
     /// The server that it was taken from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<BackedUpServer>,
@@ -182,6 +185,7 @@ impl ManifestEntry {
             binlog_head: None,
             binlog_prefix: None,
             unusable: None,
+            marks: Vec::new(),
             pitr: None,
             server: None,
             engine: None,

@@ -17,6 +17,7 @@ pub mod layout;
 pub mod local;
 mod lock;
 mod manifest;
+mod mark;
 mod meta;
 mod salvage;
 mod store_file;
@@ -39,6 +40,7 @@ pub use layout::{BackupPart, KeyClass, Reserved, StoredBinlog, StoredBinlogError
 pub use local::LocalStore;
 pub use lock::{LockHolder, LockRequest, LockScope, ProcessGroup, covers};
 pub use manifest::{BackedUpServer, Manifest, ManifestEntry, PitrState};
+pub use mark::{MarkAct, MarkChange};
 pub use meta::{BackupMeta, BackupPaths, ToolRecord};
 pub use salvage::{
     Salvaged, backup_dirs, binlog_files, described, described_later, salvage_index, salvage_manifest,

@@ -123,9 +123,10 @@ pub fn salvage_manifest(reader: &dyn StoreReader, sums: Sums) -> Result<Salvaged
 }
 
 /// Whether an entry is of a later generation of its backup's facts than another: trees are added to a backup, and a mark that it cannot
-/// be applied comes last of all.
+/// be applied is set, and taken off. Where two generations changed it as often, the one that bears it counts: no restore rests on what
+/// may be of no use.
 fn is_later(one: &ManifestEntry, other: &ManifestEntry) -> bool {
-    let generation = |entry: &ManifestEntry| (entry.unusable.is_some(), entry.stored_size);
+    let generation = |entry: &ManifestEntry| (entry.mark_changes(), entry.unusable.is_some(), entry.stored_size);
     generation(one) > generation(other)
 }
 
@@ -194,4 +195,60 @@ pub fn salvage_index(reader: &dyn StoreReader, sums: Sums) -> Result<Salvaged<Bi
     let mut entries: Vec<BinlogEntry> = all.filter(|entry| known.insert(entry.stored_as.clone())).collect();
     entries.sort_by_key(|entry| entry.archived_at);
     Ok(Salvaged { entries, flaws, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{MarkAct, MarkChange};
+    use chrono::{DateTime, Utc};
+
+    fn now() -> DateTime<Utc> {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    /// A backup as it was recorded, as it was marked, as the mark was taken off, and as it was marked again.
+    fn generations() -> [ManifestEntry; 4] {
+        let recorded = ManifestEntry::basic(BackupId::full("2025-10-02T02-00Z".parse().unwrap()), Some(7));
+        let mut marked = recorded.clone();
+        marked.mark("the tool fell over", now());
+        let mut cleared = marked.clone();
+        let off = MarkChange::set(Some(now()), "a trial applied it");
+        cleared.take_mark_off(MarkChange { change: MarkAct::TakenOff, ..off });
+        let mut again = cleared.clone();
+        again.mark("it fell over again", now());
+        [recorded, marked, cleared, again]
+    }
+
+    #[test]
+    fn the_generation_with_more_changes_of_the_mark_is_later() {
+        let generations = generations();
+        for (first, one) in generations.iter().enumerate() {
+            for (second, other) in generations.iter().enumerate() {
+                assert_eq!(is_later(one, other), first > second, "{first} against {second}");
+            }
+        }
+        // How large it is says nothing where the mark was changed since.
+        let mut larger = generations[1].clone();
+        larger.stored_size = Some(u64::MAX);
+        assert!(is_later(&generations[2], &larger) && !is_later(&larger, &generations[2]));
+    }
+
+    #[test]
+    fn marks_of_an_older_program_are_of_a_later_generation_too() {
+        let [recorded, _, cleared, _] = generations();
+        let old = |entry: &ManifestEntry| ManifestEntry { unusable: Some("said".into()), ..entry.clone() };
+        assert!(is_later(&old(&recorded), &recorded) && !is_later(&recorded, &old(&recorded)));
+        assert!(is_later(&cleared, &old(&recorded)) && !is_later(&old(&recorded), &cleared));
+        assert!(is_later(&old(&cleared), &cleared) && !is_later(&cleared, &old(&cleared)));
+    }
+
+    /// Two that were changed as often, as nobody but a hand can make them: what may be of no use is not used.
+    #[test]
+    fn of_two_that_were_changed_as_often_the_marked_one_counts() {
+        let [_, marked, mut cleared, _] = generations();
+        cleared.marks.remove(0);
+        assert_eq!(marked.mark_changes(), cleared.mark_changes());
+        assert!(is_later(&marked, &cleared) && !is_later(&cleared, &marked));
+    }
 }

@@ -233,6 +233,7 @@ fn every_error_is_documented() {
         ("dbbak-core/src/survey/mod.rs", "SurveyError"),
         ("dbbak-core/src/probe.rs", "ProbeError"),
         ("dbbak-core/src/plan/error.rs", "PlanError"),
+        ("dbbak-core/src/plan/unmark.rs", "UnmarkError"),
         ("dbbak-core/src/execute/error.rs", "ExecuteError"),
         ("dbbak-core/src/execute/executor.rs", "ExecError"),
         ("dbbak-core/src/execute/tree.rs", "TreeError"),

@@ -2,6 +2,7 @@
 
 mod chain;
 mod fetch;
+mod marks;
 mod places;
 mod resumed;
 mod tools;
@@ -78,6 +79,7 @@ fn anywhere(plan: &Plan, broken: Broken<'_>) {
     places::own_directories(plan, broken);
     tools::private_server(plan, broken);
     order(plan, broken);
+    marks::taken_off(plan, broken);
     bound(plan, broken);
 }
 

@@ -19,6 +19,7 @@ mod store;
 mod timeline;
 mod tool_failures;
 mod trial;
+mod unmark;
 mod versions;
 
 use dbbak_testkit::{

@@ -7,7 +7,7 @@ use serde_json::Value;
 const SERIES: [Series; 3] = [Series::Xtrabackup80, Series::Xtrabackup84, Series::Mariadb1011];
 
 /// A store with a full, and a configuration that tries incrementals.
-fn with_full(series: Series, prepared: &str) -> (Bench, Scenario) {
+pub(super) fn with_full(series: Series, prepared: &str) -> (Bench, Scenario) {
     let (bench, scenario) = with_store(series);
     bench.configure(&format!("try_incrementals: true\nprepared: {prepared}\n")).unwrap();
     backup(&bench, &["backup-full", "--exec"]);
@@ -15,7 +15,7 @@ fn with_full(series: Series, prepared: &str) -> (Bench, Scenario) {
 }
 
 /// Lets the next call of `--prepare` but `later` go wrong.
-fn fail_prepare((bench, scenario): &(Bench, Scenario), later: usize, effect: Effect) {
+pub(super) fn fail_prepare((bench, scenario): &(Bench, Scenario), later: usize, effect: Effect) {
     let calls = bench.shims.calls().unwrap();
     let before = calls.iter().filter(|call| call.args.iter().any(|arg| arg == "--prepare")).count();
     bench.play(&scenario.clone().fail(ShimTool::Backup, "--prepare", before + 1 + later, effect)).unwrap();

@@ -70,6 +70,10 @@ impl Bench {
 
     pub(super) fn plan(&self) -> Plan {
         let catalog = Catalog::load(&self.store).unwrap();
+        plan_backup(&self.config, &catalog, &self.facts(&catalog), self.clock.now(), &BackupRequest::Full).unwrap()
+    }
+
+    pub(super) fn facts(&self, catalog: &Catalog) -> Facts {
         let mut facts = Facts::of_host(SystemProbe.host());
         facts.tools.push(ToolFact {
             role: ToolRole::Backup,
@@ -112,8 +116,8 @@ impl Bench {
             encryption: None,
             persisted: Vec::new(),
         }));
-        survey::backup_paths(&mut facts, &self.config, &catalog, &SystemProbe).unwrap();
-        plan_backup(&self.config, &catalog, &facts, self.clock.now(), &BackupRequest::Full).unwrap()
+        survey::backup_paths(&mut facts, &self.config, catalog, &SystemProbe).unwrap();
+        facts
     }
 
     pub(super) fn run(&self, executor: &FakeExecutor, watcher: &Watcher) -> Result<Finished, RunError> {
@@ -197,7 +201,7 @@ pub(super) fn takes() -> Script {
     })
 }
 
-fn prepares(kind: &'static str) -> Script {
+pub(super) fn prepares(kind: &'static str) -> Script {
     Script::success()
         .says("completed OK!")
         .does(move |members| fs::write(target(members).join("xtrabackup_checkpoints"), checkpoints(kind)))

@@ -7,6 +7,7 @@ mod owner;
 mod recorded;
 mod replay;
 mod restore;
+mod unmark;
 
 use dbbak_core::execute::{Event, Reporter};
 use std::sync::{

@@ -15,6 +15,7 @@ mod settings;
 mod ship;
 mod targets;
 mod timelines;
+mod unmark;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use dbbak_core::{

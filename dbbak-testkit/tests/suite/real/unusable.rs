@@ -92,5 +92,14 @@ fn real_an_incremental_that_cannot_be_applied_is_passed_over() {
     assert!(ran.stderr.contains("a full is taken instead of an incremental"), "{}", ran.stderr);
     write(5);
     restores_with(&scenario, 1);
+
+    // The tool is mended, and the first link was good all the time: tried again by the real one, its mark is taken off.
+    fs::write(scenario.root().join("refuse"), "").unwrap();
+    let failed = scenario.dbbak(&["unmark", &link, "--exec"]).exits(6);
+    assert!(failed.stderr.contains("stays marked: "), "{}", failed.stderr);
+    fs::remove_file(scenario.root().join("refuse")).unwrap();
+    scenario.dbbak(&["unmark", &link, "--exec"]).exits(0);
+    let restored = scenario.restore(&["--backup", &link, "--no-pitr"]);
+    assert_eq!(restored.report.chain.len(), 2);
     scenario.nothing_survives();
 }

@@ -118,6 +118,11 @@ impl FaultyDisk {
         self.script().rules.push(Rule { op, path: path.to_owned(), fault, skip, times: 1 });
     }
 
+    /// Lets so many such operations go well whose path contains a text, and makes every one after them fail.
+    pub fn from_then_on(&self, op: Op, path: &str, fault: Fault, skip: u32) {
+        self.script().rules.push(Rule { op, path: path.to_owned(), fault, skip, times: u32::MAX });
+    }
+
     /// Lets so many changes of names go well, and refuses every change after them, as if the writer had been killed.
     pub fn dies_after(&self, changes: u32) {
         self.script().alive_for = Some(changes);

@@ -1,6 +1,7 @@
 //! Plans carried out on scripted processes: order, stop at the first failure, record after success alone, proof.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails the test")]
 
+mod again;
 mod backup;
 mod lease;
 mod owner;

@@ -179,7 +179,7 @@ fn plans_from_elsewhere_are_checked_before_anything_is_done() {
 }
 
 /// A directory with the binlogs of a dead server.
-fn binlogs(dir: &Path, names: &[&str]) {
+pub(super) fn binlogs(dir: &Path, names: &[&str]) {
     fs::create_dir_all(dir).unwrap();
     for (number, name) in names.iter().enumerate() {
         let mut writer = BinlogWriter::new(Vendor::Mysql, true, 1_759_370_400 + number as u32 * 60);

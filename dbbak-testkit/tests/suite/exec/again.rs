@@ -11,7 +11,7 @@ use dbbak_core::{
     clock::Clock as _,
     facts::Facts,
     model::RestoredFact,
-    plan::{BackupRequest, Plan, ShipRequest, Step, UnmarkRequest, plan_backup, plan_unmark},
+    plan::{BackupRequest, Plan, ShipRequest, UnmarkRequest, plan_backup, plan_unmark},
     record::{rebuild, record_unusable},
     run::{self, Command, Finished, Planning, RunError, Running},
     store::{LocalStore, LockRequest, LockScope, Store as _, layout, local::LocalParts},

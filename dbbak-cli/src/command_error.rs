@@ -275,9 +275,9 @@ impl CommandError {
         let CommandError::Run(RunError::Execute(error)) = self else { return Vec::new() };
         match error {
             ExecuteError::Tool { problem, .. } => match &**problem {
-                ToolRunError::Exited { tail, .. } | ToolRunError::NoSuccessLine { tail, .. } => last_lines(tail),
-                ToolRunError::Alarms { lines, .. } => last_lines(lines),
-                ToolRunError::Stuck { line, .. } => last_lines(std::slice::from_ref(line)),
+                ToolRunError::Exited { tail, .. } | ToolRunError::NoSuccessLine { tail, .. } => telling_lines(tail),
+                ToolRunError::Alarms { lines, .. } => telling_lines(lines),
+                ToolRunError::Stuck { line, .. } => telling_lines(std::slice::from_ref(line)),
                 _ => Vec::new(),
             },
             ExecuteError::Flush { stderr, .. }
@@ -286,8 +286,8 @@ impl CommandError {
             | ExecuteError::Dump { stderr, .. }
             | ExecuteError::Initialise { stderr, .. }
             | ExecuteError::Load { stderr, .. }
-            | ExecuteError::Replay { stderr, .. } => last_lines(stderr),
-            ExecuteError::Fetch { problem, .. } => last_lines(&problem.lines),
+            | ExecuteError::Replay { stderr, .. } => telling_lines(stderr),
+            ExecuteError::Fetch { problem, .. } => telling_lines(&problem.lines),
             _ => Vec::new(),
         }
     }
@@ -308,8 +308,16 @@ fn store_message(root: &Path, error: &StoreError) -> String {
     }
 }
 
-fn last_lines(lines: &[String]) -> Vec<String> {
-    lines[lines.len().saturating_sub(8)..].to_vec()
+/// The lines of a log that tell most: its last ones, and before them the first that a server marked as errors. What made it fail stands there, and
+/// what followed from it behind.
+fn telling_lines(lines: &[String]) -> Vec<String> {
+    const SHOWN: usize = 8;
+    const FIRST: usize = 5;
+    let end = lines.len().saturating_sub(SHOWN);
+    let errors: Vec<usize> = (0..end).filter(|at| lines[*at].contains("[ERROR]")).take(FIRST).collect();
+    let errors_told = errors.len();
+    let last = (end + errors_told..lines.len()).collect::<Vec<_>>();
+    errors.into_iter().chain(last).map(|at| lines[at].clone()).collect()
 }
 
 fn run_code(error: &RunError) -> u8 {
@@ -491,5 +499,36 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Exec(ExecError::Start { .. }) => vec!["is the program installed and executable?".into()],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_made_a_server_fail_is_told_before_what_followed() {
+        let mut log: Vec<String> = (0..30).map(|number| format!("[Note] {number}")).collect();
+        log[4] = "[ERROR] the key file cannot be read".into();
+        log[28] = "[ERROR] Aborting".into();
+        let told = telling_lines(&log);
+        assert_eq!(told.len(), 8);
+        assert_eq!([&told[0], &told[1], &told[7]], ["[ERROR] the key file cannot be read", "[Note] 23", "[Note] 29"]);
+        assert!(told.contains(&log[28]));
+        assert_eq!(telling_lines(&log[20..]), log[22..]);
+        assert_eq!(telling_lines(&log[29..]), log[29..]);
+    }
+
+    #[test]
+    fn a_server_that_does_not_fit_is_no_matter_of_the_backup_tool() {
+        for what in ["the version series of the private server", "the vendor of /usr/sbin/mariadbd"] {
+            let hints = plan_hints(&PlanError::Mismatch {
+                what: what.into(),
+                expected: "10.11".into(),
+                found: "11.8.9".into(),
+            });
+            assert!(hints.iter().all(|hint| hint.contains("mysqld") && !hint.contains("xtrabackup")), "{hints:?}");
+            assert_eq!(hints.len(), 1);
+        }
     }
 }

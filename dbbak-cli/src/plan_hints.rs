@@ -144,6 +144,12 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
         PlanError::Mismatch { what, .. } if what.contains(" of the server and of the parent ") => {
             hint("an incremental needs its parent's server; take a new full with `dbbak backup-full --exec`")
         }
+        PlanError::Mismatch { what, .. } if what.starts_with("the version series of the private server") => {
+            hint("install the server of that series beside the other, unpacked, and set mysqld: PATH in the configuration, and mysql, mysqlbinlog likewise")
+        }
+        PlanError::Mismatch { what, .. } if what.starts_with("the vendor of ") => {
+            hint("install that vendor's, and name it in the configuration (mysqld, mysql, mysqlbinlog: PATH)")
+        }
         PlanError::Mismatch { what, .. } if what.contains(" server") => {
             hint("install the tool that fits, and set xtrabackup: PATH in the configuration")
         }

@@ -20,7 +20,7 @@ use std::{
 /// checksum is taken with the bit cleared.
 const IN_USE_OFFSET: u64 = 21;
 /// Lines of a log that errors show.
-const TAIL_LINES: usize = 20;
+const TAIL_LINES: usize = 40;
 /// Bytes of a log that are looked at for them.
 const TAIL_BYTES: u64 = 64 << 10;
 

@@ -6,7 +6,7 @@ use super::head::{FileHead, Opened, open};
 use super::reader::{EventReader, Frame};
 use super::table_maps::KnownMaps;
 use super::transaction::{Grouper, Incident, Transaction};
-use crate::model::{BinlogName, Gtid, GtidSet};
+use crate::model::{BinlogName, Gtid, GtidSet, MariadbGtidState};
 use std::io::Read;
 use std::ops::ControlFlow;
 
@@ -35,6 +35,10 @@ pub struct FileScan {
     pub last_transaction_time: Option<u32>,
     /// The transactions that this file adds; `None` where none has a GTID.
     pub gtids: Option<GtidSet>,
+    /// MariaDB: the last transaction of each domain and server, in the order of the log.
+    pub gtids_last: Option<MariadbGtidState>,
+    /// MariaDB: whether a sequence number was lower than that server's last one in the file.
+    pub went_back: bool,
     /// The first transaction with a GTID.
     pub first_gtid: Option<Gtid>,
     /// The last transaction with a GTID.
@@ -220,6 +224,8 @@ fn walk(input: &mut dyn Read, visit: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>
         first_transaction_time: None,
         last_transaction_time: None,
         gtids: None,
+        gtids_last: None,
+        went_back: false,
         first_gtid: None,
         last_gtid: None,
         incidents: Vec::new(),
@@ -354,6 +360,10 @@ impl FileScan {
                     added
                 }
             };
+            if let Gtid::Mariadb { domain, server, seq } = gtid {
+                let last = self.gtids_last.get_or_insert_default();
+                self.went_back |= last.follow(*domain, *server, *seq);
+            }
             // GTIDs of both vendors in one file.
             if added.is_err() {
                 return Err(Damage {

@@ -34,7 +34,7 @@ pub fn continuity(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
         return Continuity::Broken(Finding::Gap { after, first_missing: expected, next: then });
     }
     let before: Option<GtidSet> = next.gtids_before.as_deref().and_then(|text| text.parse().ok());
-    let known = file.gtids_before.as_ref().and_then(|_| file.gtids_after());
+    let known = file.gtids_before.as_ref().and_then(|_| file.gtids_at_end());
     let (Some(before), Some(known)) = (before, known) else { return without_gtids(file, next) };
     if before.is_empty() && known.is_empty() {
         return without_gtids(file, next);
@@ -211,6 +211,24 @@ mod tests {
         ];
         for ((one, next), expected) in cases {
             assert_eq!(said(&one, &next), expected);
+        }
+    }
+
+    /// `SET gtid_seq_no` below the server's last one, in the file and at its beginning.
+    #[test]
+    fn numbers_that_go_back_are_one_history() {
+        for (before, added, last, next_before) in [
+            ("", "0-1-9", "0-1-3", "0-1-3"),
+            ("0-1-3", "0-1-5", "0-1-5", "0-1-5"),
+            ("0-1-9,1-2-4", "0-1-3", "0-1-3", "1-2-4,0-1-3"),
+        ] {
+            let (mut one, next) = pair((Some(before), added), Some(next_before));
+            one.gtids_last = Some(last.into());
+            assert_eq!(said(&one, &next), "follows", "{before} {added}");
+            // A server that was put back to an earlier place does not know what came last.
+            let (mut one, next) = pair((Some(before), added), Some("0-1-2"));
+            one.gtids_last = Some(last.into());
+            assert!(said(&one, &next).contains("belongs to another history"), "{}", said(&one, &next));
         }
     }
 

@@ -54,4 +54,24 @@ impl BinlogEntry {
             (before, added) => before.or(added),
         }
     }
+
+    /// The GTIDs that the server's next binlog names as those before it: of MariaDB the last one of each domain and server, also where its
+    /// number is lower than one before.
+    pub fn gtids_at_end(&self) -> Option<GtidSet> {
+        let set = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<GtidSet>().ok());
+        let last = self.gtids_last.as_ref().or(self.gtids_added.as_ref()).cloned();
+        match (set(&self.gtids_before), set(&last)) {
+            (Some(GtidSet::Mariadb(before)), Some(GtidSet::Mariadb(last))) => {
+                Some(GtidSet::Mariadb(before.overlaid(&last)))
+            }
+            // Nothing was before: the empty set is of either vendor.
+            (Some(before), Some(last @ GtidSet::Mariadb(_))) if before.is_empty() => Some(last),
+            _ => self.gtids_after(),
+        }
+    }
+
+    /// Whether a domain's sequence numbers went back in the file: sets of GTIDs do not tell then what came before what.
+    pub fn went_back(&self) -> bool {
+        self.gtids_last.is_some()
+    }
 }

@@ -76,7 +76,8 @@ impl Catalog {
                 // A last file that is damaged held something that nobody knows.
                 let all = last.gtids_before.as_ref().and_then(|_| last.gtids_after());
                 let all = all.filter(|_| last.incomplete().is_none());
-                if rises(&before) {
+                // Where numbers went back, sets tell nothing of what came before what.
+                if rises(&before) && !piece.files(piece.count()).iter().any(|file| file.went_back()) {
                     known.push(Known { piece, source, before, all });
                 }
             }

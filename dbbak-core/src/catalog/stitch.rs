@@ -80,6 +80,10 @@ impl Catalog {
         let all = last.gtids_after().filter(|all| !all.is_empty() && rises(all))?;
         // The runs that end with the last file are neighbours: the first of them is where the others end before it.
         let first = line.last.partition_point(|last| *last < end);
+        // Where numbers went back, sets tell nothing of what came before what.
+        if line.files[first..=end].iter().any(|file| self.binlogs[*file].went_back()) {
+            return None;
+        }
         Some(Known { line, first, source: last.source.as_ref()?, all })
     }
 

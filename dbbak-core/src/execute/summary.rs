@@ -112,6 +112,10 @@ pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, p
     entry.transactions = Some(scan.transactions);
     entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
     entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);
+    entry.gtids_last = scan.gtids_last.as_ref().map(ToString::to_string);
+    if !scan.went_back && entry.gtids_at_end() == entry.gtids_after() {
+        entry.gtids_last = None;
+    }
     match &scan.ending {
         Ending::Rotate { next, .. } => {
             entry.ending = Some(BinlogEnding::Rotate);

@@ -39,6 +39,26 @@ impl MariadbGtidState {
         domain.last = server;
     }
 
+    /// The state behind transactions of which only the last of each server is known: their numbers count, also lower ones, as in the
+    /// server's own state (`gtid_strict_mode=OFF`; seen on 10.11: `SET gtid_seq_no = 3` makes `0-1-8` to `0-1-3`).
+    #[must_use]
+    pub fn overlaid(&self, later: &Self) -> Self {
+        let mut all = self.clone();
+        for (domain, server, seq) in later.entries() {
+            let domain = all.domains.entry(domain).or_default();
+            domain.servers.insert(server, seq);
+            domain.last = server;
+        }
+        all
+    }
+
+    /// Notes a transaction as the domain's last, whatever number the server's last one had. Returns whether it went back.
+    pub fn follow(&mut self, domain: u32, server: u32, seq: u64) -> bool {
+        let domain = self.domains.entry(domain).or_default();
+        domain.last = server;
+        domain.servers.insert(server, seq).is_some_and(|last| seq < last)
+    }
+
     /// Whether a transaction of that server is in the state: its number is not above the server's last one.
     pub fn contains(&self, domain: u32, server: u32, seq: u64) -> bool {
         self.last_of(domain, server).is_some_and(|last| seq <= last)

@@ -79,7 +79,7 @@ pub(super) fn origin(
 
 fn after_reset(own: &Timeline<'_>, file: &BinlogName, before: Option<&GtidSet>) -> Origin {
     let Some(last) = own.files.last() else { return Origin::First };
-    let after = last.gtids_before.as_ref().and_then(|_| last.gtids_after());
+    let after = last.gtids_before.as_ref().and_then(|_| last.gtids_at_end());
     let whole = last.damaged.is_none();
     if let (Some(before), Some(after), true) = (before, &after, whole)
         && !after.is_empty()

@@ -85,6 +85,7 @@ pub fn plan_ship(
         if lost.is_none() {
             archive.gap_before(&mut plan, file);
             archive.lost_end(&mut plan, file);
+            archive.put_back(&mut plan, file);
             archive.gap_inside(&mut plan, file);
         }
         let fetched = fetching.as_ref().map(|fetching| fetching.path(file));

@@ -72,6 +72,10 @@ pub struct BinlogEntry {
     /// The GTIDs that it adds.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_gtids")]
     pub gtids_added: Option<String>,
+    /// MariaDB, where the sequence numbers of a domain went back in it: the last transaction of each domain and server, in the order of the
+    /// log and not of the numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_gtids")]
+    pub gtids_last: Option<String>,
     /// How it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<BinlogEnding>,
@@ -207,6 +211,7 @@ impl BinlogEntry {
             tx: None,
             gtids_before: None,
             gtids_added: None,
+            gtids_last: None,
             ending: None,
             successor: None,
             reaches: None,

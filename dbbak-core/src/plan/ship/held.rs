@@ -203,6 +203,18 @@ impl<'a> Archive<'a> {
         }
     }
 
+    /// Tells of a server that goes on from an archived file with another one than the archive has: it was put back.
+    pub(super) fn put_back(&self, plan: &mut Plan, file: &SourceBinlog) {
+        let Some((timeline, previous)) = self.previous.as_ref().filter(|_| self.new_timeline.is_none()) else { return };
+        if previous.base() == file.name.base() && matches!(self.held(file), Held::No) && self.is_taken(timeline, file) {
+            plan.warnings.push(format!(
+                "another history: the server's {} is another file than the one of that name that was archived (timeline {timeline}): the server \
+                 was put back to before it, and what it writes now is no part of that timeline",
+                file.name
+            ));
+        }
+    }
+
     /// The archived timeline that a file continues, with or without a gap, and its last file.
     fn continued(&self, file: &SourceBinlog) -> Option<(String, &'a BinlogEntry)> {
         let timelines = self.catalog.timelines();
@@ -305,7 +317,7 @@ fn continues(last: &BinlogEntry, file: &SourceBinlog) -> bool {
         return false;
     }
     let Some(head) = &file.head else { return true };
-    match (last.gtids_after(), head.gtids_before.as_deref().map(str::parse::<crate::model::GtidSet>)) {
+    match (last.gtids_at_end(), head.gtids_before.as_deref().map(str::parse::<crate::model::GtidSet>)) {
         (Some(known), Some(Ok(before))) => known.is_subset_of(&before),
         _ => head.first_event_time >= last.first_event_time,
     }

@@ -7,7 +7,7 @@ use dbbak_testkit::looking::files_below;
 use dbbak_testkit::random::Random;
 use dbbak_testkit::real::require_servers;
 use dbbak_testkit::scenario::Scenario;
-use dbbak_testkit::server::{Options, Server};
+use dbbak_testkit::server::{Options, Server, copy_tree};
 use dbbak_testkit::workload::{Mix, Workload};
 
 /// The binlogs of two servers that know nothing of each other lie in one store under equal names: each backup is led on with
@@ -176,4 +176,61 @@ fn real_binlog_that_was_damaged_on_the_server_is_kept_and_not_crossed() {
     scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]);
     let restored = scenario.restore_at(&time);
     assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), after.checksums);
+}
+
+/// Sequence numbers of a domain go back, as `gtid_strict_mode=OFF` lets a session do: it is one history, and is replayed as one. A data
+/// directory that was put back and wrote on is another one, and is told.
+#[test]
+fn real_numbers_that_go_back_are_one_history_and_a_directory_put_back_another() {
+    if !require_servers() {
+        return;
+    }
+    let mut scenario = Scenario::with(Options::default().with("--gtid-strict-mode=OFF"), "");
+    let write = |scenario: &Scenario, value: u32| scenario.server.sql(&format!("INSERT INTO shop.t VALUES ({value})"));
+    scenario.server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY) ENGINE=InnoDB");
+    scenario.full();
+    (1..8).for_each(|value| drop(write(&scenario, value)));
+    // Back in the same file, once as its last transaction, and in the files that follow.
+    for (value, number) in [(20, 3), (30, 5), (40, 1)] {
+        scenario.server.sql(&format!("SET SESSION gtid_seq_no = {number}; INSERT INTO shop.t VALUES ({value})"));
+        scenario.server.sql("FLUSH BINARY LOGS");
+        scenario.dbbak(&["ship-binlogs", "--exec"]).exits(0);
+        assert_eq!(scenario.server.value("SELECT @@gtid_binlog_state"), format!("0-1-{number}"));
+        write(&scenario, value + 1);
+    }
+    scenario.next_second();
+    let wanted = scenario.server.checksums("shop").unwrap();
+    scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(0);
+    let restored = scenario.restore(&["--latest", "--replay", "relay"]);
+    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+
+    // Data and logs are put back to where they were, and the server writes on: its numbers come again.
+    let dirs = [scenario.server.datadir().to_owned(), scenario.server.binlog_dir()];
+    let kept = |place: usize| scenario.root().join(format!("kept-{place}"));
+    let kept = [kept(0), kept(1)];
+    scenario.server.stop().unwrap();
+    dirs.iter().zip(&kept).for_each(|(dir, kept)| copy_tree(dir, kept).unwrap());
+    scenario.server.restart().unwrap();
+    (100..110).for_each(|value| drop(write(&scenario, value)));
+    scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(0);
+    scenario.server.stop().unwrap();
+    for (dir, kept) in dirs.iter().zip(&kept) {
+        fs::remove_dir_all(dir).unwrap();
+        copy_tree(kept, dir).unwrap();
+    }
+    scenario.server.restart().unwrap();
+    (200..204).for_each(|value| drop(write(&scenario, value)));
+    let told = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(0).stderr;
+    assert!(told.contains("WARNING: another history: the server's mysql-bin.00000"), "{told}");
+    // Nothing tells by GTIDs from where on: no restore pretends to know.
+    let refused = scenario.try_restore(&["--latest"]).exits(5);
+    assert!(refused.stderr.contains("in timeline t2"), "{}", refused.stderr);
+    scenario.next_second();
+    scenario.full();
+    write(&scenario, 300);
+    scenario.next_second();
+    let wanted = scenario.server.checksums("shop").unwrap();
+    scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(0);
+    let restored = scenario.restore(&["--latest"]);
+    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
 }

@@ -52,7 +52,14 @@ impl Probe for SystemProbe {
     fn path_state(&self, path: &Path) -> Result<PathState, ProbeError> {
         let meta = match fs::metadata(path) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PathState::Missing),
+            // Below a file, too, there is nothing.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(PathState::Missing);
+            }
+            // A link that leads to itself.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                return Ok(PathState::Other);
+            }
             Err(source) => return Err(look(path, source)),
         };
         let (mode, owner) = (meta.mode() & 0o7777, meta.uid());

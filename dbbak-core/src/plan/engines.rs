@@ -122,6 +122,12 @@ pub fn backup_tool_suits(facts: &Facts) -> bool {
 pub fn report_engines(config: &Config, catalog: &Catalog, facts: &Facts, server: &ServerFacts) -> Vec<EngineReport> {
     let choice = choose(config, facts, server);
     let found = tool(facts, ToolRole::Backup).ok().map(|(_, version)| version);
+    // What the configuration names must be there: a full is refused then, and no other engine takes it.
+    let unusable = config.xtrabackup.as_ref().filter(|_| found.is_none()).map(|path| {
+        let problem = facts.tool(ToolRole::Backup).and_then(|tool| tool.problem.clone()).unwrap_or_default();
+        format!("xtrabackup names {}, which cannot be used: {problem}", path.display())
+    });
+    let refused = unusable.is_some() && config.engine.name().is_none();
     let report = |name: &'static str| match name {
         "clone" => (
             Some(server.version_text.clone()).filter(|_| can_clone(server.flavor, server.version)),
@@ -129,7 +135,7 @@ pub fn report_engines(config: &Config, catalog: &Catalog, facts: &Facts, server:
         ),
         "dump" => dump_lacks(config, facts, server),
         _ => match found.filter(|version| engine_for(version.kind).is_some_and(|engine| engine.name() == name)) {
-            None => (None, vec![format!("{name} was not found")]),
+            None => (None, vec![unusable.clone().unwrap_or_else(|| format!("{name} was not found"))]),
             Some(version) => {
                 let misfit = engine_for(version.kind)
                     .and_then(|engine| engine.suits(version, server.flavor, server.version).err());
@@ -151,7 +157,7 @@ pub fn report_engines(config: &Config, catalog: &Catalog, facts: &Facts, server:
                 Some(wanted) => wanted == name,
                 None => found.and_then(|found| engine_for(found.kind)).is_some_and(|engine| engine.name() == name),
             };
-            let chosen = wanted && missing.is_empty();
+            let chosen = wanted && missing.is_empty() && !refused;
             EngineReport {
                 name: name.to_owned(),
                 chosen,

@@ -373,13 +373,25 @@ fn option_files_that_cannot_be_kept_cost_no_backup() {
 /// A scratch directory that cannot be used is seen before the backup is taken: it is kept without prepared trees.
 #[test]
 fn an_unusable_scratch_directory_costs_no_backup() {
-    let bench = bench();
-    fs::remove_dir(bench.path("scratch")).unwrap();
-    fs::write(bench.path("scratch"), "a file").unwrap();
-    let plan = bench.plan();
-    assert_eq!(plan.incomplete.len(), 1, "{:?}", plan.incomplete);
-    assert!(plan.incomplete[0].contains("is no directory"), "{:?}", plan.incomplete);
-    let finished = bench.run_plan(&plan, &FakeExecutor::new([asks(), takes(), asks()]), &Watcher::new(Trouble::Never));
-    assert_eq!(finished.unwrap().incomplete, plan.incomplete);
-    assert_eq!(bench.listed(), 1);
+    type Spoil = fn(&mut Bench);
+    let spoils: [(&str, Spoil); 3] = [
+        ("a file", |bench| fs::write(bench.path("scratch"), "a file").unwrap()),
+        ("below a file", |bench| {
+            fs::write(bench.path("scratch"), "a file").unwrap();
+            bench.config.scratch_dir = Some(bench.path("scratch/below"));
+        }),
+        ("a link to itself", |bench| std::os::unix::fs::symlink("scratch", bench.path("scratch")).unwrap()),
+    ];
+    for (what, spoil) in spoils {
+        let mut bench = bench();
+        fs::remove_dir(bench.path("scratch")).unwrap();
+        spoil(&mut bench);
+        let plan = bench.plan();
+        assert_eq!(plan.incomplete.len(), 1, "{what}: {:?}", plan.incomplete);
+        assert!(plan.incomplete[0].contains("is no directory"), "{what}: {:?}", plan.incomplete);
+        let executor = FakeExecutor::new([asks(), takes(), asks()]);
+        let finished = bench.run_plan(&plan, &executor, &Watcher::new(Trouble::Never));
+        assert_eq!(finished.unwrap().incomplete, plan.incomplete, "{what}");
+        assert_eq!(bench.listed(), 1, "{what}");
+    }
 }

@@ -5,7 +5,7 @@ use dbbak_core::{
     config::{EngineChoice, NonTransactional, RoundedFloats},
     facts::{ServerFacts, ToolFact},
     model::TreeName,
-    plan::{BackupRequest, Plan, PlanError, Step, check},
+    plan::{BackupRequest, Plan, PlanError, Step, check, report_engines},
     setup::{Finding, Severity, judge},
     tools::{DumpFinding, DumpFindingKind, ToolRole, UnclonedTable},
 };
@@ -268,6 +268,12 @@ fn auto_tells_where_it_changes_the_form() {
     (tool.path, tool.problem) = (Some("/no/such/tool".into()), Some("cannot start /no/such/tool".into()));
     assert!(matches!(full(&case), Err(PlanError::Tool { role: ToolRole::Backup, path: Some(_), .. })));
     assert!(found(&case).expect("a finding").1.contains("NamedToolUnusable"));
+    // `engines` says what a full comes to: that no engine takes it, and why.
+    let Some(Ok(server)) = &case.facts.server else { panic!("no server") };
+    let reports = report_engines(&case.config, &case.catalog, &case.facts, server);
+    assert!(reports.iter().all(|engine| !engine.chosen), "{reports:?}");
+    let missing = &reports.iter().find(|engine| engine.name == "xtrabackup").unwrap().missing;
+    assert_eq!(missing, &["xtrabackup names /no/such/tool, which cannot be used: cannot start /no/such/tool"]);
     // In an empty store too.
     case.catalog.backups.clear();
     case.catalog = History::new(Product::Mysql84).catalog();

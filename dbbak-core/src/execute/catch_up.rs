@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) fn run_catch_up(step: &CatchUp, running: &Running<'_>) -> Result<(Ended, Vec<CaughtUp>), ExecuteError> {
     // MariaDB's file of masters holds the password of the source's account, and the server lets its group read it.
     files::make_private(&step.dir)?;
-    in_run_dir(&step.server, &[&step.dir], || caught_up(step, running))
+    in_run_dir(&step.server, &[&step.dir], running, || caught_up(step, running))
 }
 
 fn caught_up(step: &CatchUp, running: &Running<'_>) -> Result<(Ended, Vec<CaughtUp>), ExecuteError> {

@@ -181,7 +181,7 @@ impl Watch {
 ///
 /// When the server does not start or does not end cleanly, or the copy lacks rows. The server is dead then.
 pub(super) fn open_clone(step: &OpenClone, taken: &Taken, running: &Running<'_>) -> Result<NewBackup, ExecuteError> {
-    let backup = in_run_dir(&step.server, &[], || opened(step, taken, running))?;
+    let backup = in_run_dir(&step.server, &[], running, || opened(step, taken, running))?;
     // Each data directory gets a server_uuid of its own when its first server starts on it.
     files::remove_file(&step.server.datadir.join("auto.cnf"))?;
     Ok(backup)

@@ -32,7 +32,7 @@ struct RunFile {
 pub(super) fn sign(run_dir: &Path) -> Result<(), ExecuteError> {
     let Some(process) = ProcessGroup::led_by(std::process::id()) else { return Ok(()) };
     let run = serde_json::json!(RunFile { process, boot: boot_id() });
-    files::write_private(&run_dir.join(RUN_FILE), &run.to_string())
+    files::write_private(&run_dir.join(RUN_FILE), run.to_string())
 }
 
 /// Removes those beside a run directory whose runs are provably dead: of this user, readable by nobody else, made by a

@@ -71,7 +71,7 @@ pub(super) struct Ended {
 ///
 /// When the server does not start or end, or is not what it must be. It is dead then.
 pub(super) fn run_examine(step: &Examine, running: &Running<'_>) -> Result<Ended, ExecuteError> {
-    in_run_dir(&step.server, &[], || examined(step, running))
+    in_run_dir(&step.server, &[], running, || examined(step, running))
 }
 
 fn examined(step: &Examine, running: &Running<'_>) -> Result<Ended, ExecuteError> {

@@ -55,7 +55,7 @@ impl RunningFeeder {
         for file in [&feeder.init_file, &feeder.client_file] {
             files::remove_file(file)?;
         }
-        files::write_private(&feeder.init_file, &FeederCommand::account_statements(&feeder.account, password))?;
+        files::write_private(&feeder.init_file, FeederCommand::account_statements(&feeder.account, password))?;
         let account = &feeder.account;
         let login =
             format!("[client]\nuser={account}\npassword={password}\nhost=127.0.0.1\nport={port}\nprotocol=TCP\n");

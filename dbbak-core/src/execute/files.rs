@@ -61,19 +61,20 @@ pub(super) fn create_empty_dir(path: &Path) -> Result<(), ExecuteError> {
 }
 
 /// Writes a file that only its owner may read, and syncs it. It must not exist.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<(), ExecuteError> {
+pub(super) fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), ExecuteError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let file = opened::in_own_directory(path, flags, Mode::RUSR | Mode::WUSR);
     let mut file = file.map_err(failed("create", path))?;
     adopt(&file, path).map_err(failed("give away", path))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write", path))
+    file.write_all(bytes.as_ref()).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
 /// Copies a small file to one that nobody else may read, in the place of an older one.
 pub(super) fn copy_private(from: &Path, to: &Path) -> Result<(), ExecuteError> {
-    let text = opened::regular_behind(from).and_then(io::read_to_string).map_err(failed("read", from))?;
+    let missing = || failed("read", from)(io::ErrorKind::NotFound.into());
+    let bytes = read_file_behind(from)?.ok_or_else(missing)?;
     remove_file(to)?;
-    write_private(to, &text)
+    write_private(to, bytes)
 }
 
 /// Writes a file in the place of an older one, at once and durably.

@@ -49,7 +49,7 @@ pub(super) fn init_datadir(step: &InitDatadir, running: &Running<'_>) -> Result<
 /// [`ExecuteError::Load`] when a statement fails; others when the server does not start or does not end cleanly. The
 /// server is dead then.
 pub(super) fn load_dump(step: &LoadDump, running: &Running<'_>) -> Result<(), ExecuteError> {
-    in_run_dir(&step.server, &[], || load(step, running))?;
+    in_run_dir(&step.server, &[], running, || load(step, running))?;
     // Each data directory gets a server_uuid of its own when its first server starts on it.
     files::remove_file(&step.server.datadir.join("auto.cnf"))
 }

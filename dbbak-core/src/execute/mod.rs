@@ -23,6 +23,7 @@ mod halfway;
 mod hazards;
 mod invoker;
 mod journal;
+mod keyring;
 mod lacking;
 mod landmarks;
 mod lease_watch;

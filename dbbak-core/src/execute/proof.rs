@@ -525,7 +525,7 @@ mod tests {
             .map(|(at, line)| format!("{at}\t{}\t{}\t0\tb.000001\t{line}\n", at + 1, at + 1))
             .collect();
         files::remove_file(&list_of(&path, 0)).unwrap();
-        files::write_private(&list_of(&path, 0), &text.concat()).unwrap();
+        files::write_private(&list_of(&path, 0), text.concat()).unwrap();
         Lists::new(&path)
     }
 

@@ -21,7 +21,7 @@ use crate::{
 /// [`ExecuteError::Clone`] with what the servers said. The private server is dead then, and the donor goes on.
 pub(super) fn fetch(step: &TakeClone, remote: &RemoteClone, running: &Running<'_>) -> Result<(), ExecuteError> {
     let statements = statements(step, remote)?;
-    in_run_dir(&remote.server, &[], || fetched(step, remote, &statements, running))
+    in_run_dir(&remote.server, &[], running, || fetched(step, remote, &statements, running))
 }
 
 fn fetched(

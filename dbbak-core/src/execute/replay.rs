@@ -52,7 +52,7 @@ pub(super) fn run_replay(
     }
     files::create_private_dir(&step.server.log_dir)?;
     let unpack = window.step.clone();
-    in_run_dir(&step.server, &[], || {
+    in_run_dir(&step.server, &[], running, || {
         thread::scope(|scope| {
             let ahead = Ahead::start(window, scope, (store, running.reporter));
             let mut follower = None;
@@ -214,7 +214,7 @@ pub(super) fn write_account(server: &PrivateServer) -> Result<(), ExecuteError> 
     let socket = server.socket.display();
     files::write_private(
         &server.client_file,
-        &format!("[client]\nuser={account}\npassword={password}\nsocket={socket}\n"),
+        format!("[client]\nuser={account}\npassword={password}\nsocket={socket}\n"),
     )
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Process, custody, dead_runs,
     error::ExecuteError,
-    files,
+    files, keyring,
     replay::{wait_until_ready, write_account},
     running::Running,
 };
@@ -19,6 +19,7 @@ use std::path::Path;
 pub(super) fn in_run_dir<T>(
     server: &PrivateServer,
     secrets: &[&Path],
+    running: &Running<'_>,
     work: impl FnOnce() -> Result<T, ExecuteError>,
 ) -> Result<T, ExecuteError> {
     let persisted = persisted(server)?;
@@ -32,9 +33,11 @@ pub(super) fn in_run_dir<T>(
     let own = [server.run_dir.as_path()];
     let keyring = server.keyring.iter().map(|file| file.to.as_path());
     let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
+    let settled = server.keyring.iter().try_for_each(|file| keyring::settle(file, running));
     let done = result?;
     removed.and(files.into_iter().collect::<Result<(), _>>())?;
     taken_back?;
+    settled?;
     // The server's own settings for the replay are options, which end with it. Those of the source stay as they are.
     if self::persisted(server)? != persisted {
         let problem = format!("settings were persisted in the data ({PERSISTED})");
@@ -56,7 +59,7 @@ fn persisted(server: &PrivateServer) -> Result<Option<Vec<u8>>, ExecuteError> {
 pub(super) fn start_server(server: &PrivateServer, running: &Running<'_>) -> Result<Box<dyn Process>, ExecuteError> {
     write_account(server)?;
     for file in &server.keyring {
-        files::copy_private(&file.from, &file.to)?;
+        keyring::lay_out(file)?;
     }
     if let Some(custody) = &server.custody {
         custody::give(&server.run_dir, (custody.uid, custody.gid))?;

@@ -3,7 +3,7 @@
 use super::{
     Plan, PlanError, Summary,
     backup::{binlog_dir, free_stamp, persisted, program, tool},
-    keyring::keyring,
+    keyring::{KEYS, keyring},
     not_readable,
     prisoner::{Reach, custody, imprisoned, prisoner, told},
     scratch::{self, Scratch},
@@ -384,6 +384,10 @@ impl Work<'_> {
         let client = self.private_client();
         let account = "dbbak_clone".to_owned();
         let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
+        // What fetches another machine's data encrypts them with keys of its own, which stay where the configuration says.
+        let copy = run_dir.join(KEYS);
+        let keys = self.config.clone_donor.is_none().then_some((copy.as_path(), true));
+        let keyring = keyring(self.config, self.encrypted(), datadir, keys)?;
         let server = PrivateServer {
             launch: Launch { command, log: self.log.clone() },
             datadir: datadir.to_owned(),
@@ -398,7 +402,7 @@ impl Work<'_> {
             log_dir: self.scratch.join("log"),
             log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
             start_timeout_seconds: self.config.server.start_timeout_seconds,
-            keyring: keyring(self.config, self.encrypted(), datadir)?,
+            keyring,
             custody: None,
         };
         Ok(imprisoned(server, self.prisoner.as_ref(), self.custody()))

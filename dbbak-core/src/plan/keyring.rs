@@ -30,7 +30,24 @@ pub fn config_names_keyring(config: &Config) -> bool {
     config.server.keyring_files.is_some() || names_keyring(&config.server.options)
 }
 
-/// The files that a private server finds in its data directory while it runs, which tell it where the keys are.
+/// What is told of a replay whose private server writes the keyring of others where it makes a key.
+pub(super) fn shared_keyring(config: &Config) -> Option<String> {
+    let of_plugin =
+        |option: &String| option.replace('_', "-").contains("keyring-") && option.replace('_', "-").contains("-data=");
+    let own = config.server.keyring_files.as_ref().is_some_and(Vec::is_empty);
+    (own || config.server.options.iter().any(of_plugin)).then(|| {
+        "the private server opens the very keyring that the configuration has it open: a statement of the window that makes a key (a \
+         rotation of the master key, a first encrypted table) writes it, and a server that runs on the same file can lose keys; name one that no \
+         server writes"
+            .to_owned()
+    })
+}
+
+/// The directory of a restore's work directory that holds the private servers' copy of a keyring.
+pub(super) const KEYS: &str = "keyring";
+
+/// The files that a private server finds in its data directory while it runs, which tell it where the keys are. It works on a copy of the keyring
+/// in the directory of `keys`, which it may write unless that says that it is read-only.
 ///
 /// # Errors
 ///
@@ -39,6 +56,7 @@ pub(super) fn keyring(
     config: &Config,
     encrypted: Option<(&str, &Encryption)>,
     datadir: &Path,
+    keys: Option<(&Path, bool)>,
 ) -> Result<Vec<KeyringFile>, PlanError> {
     let named = config_names_keyring(config);
     if let Some((holder, encryption)) = encrypted.filter(|_| !named) {
@@ -49,5 +67,10 @@ pub(super) fn keyring(
         });
     }
     let files = config.server.keyring_files.iter().flatten();
-    Ok(files.filter_map(|from| Some(KeyringFile { from: from.clone(), to: datadir.join(from.file_name()?) })).collect())
+    let file = |from: &std::path::PathBuf| {
+        let to = datadir.join(from.file_name()?);
+        let read_only = keys.is_some_and(|(_, read_only)| read_only);
+        Some(KeyringFile { from: from.clone(), to, keys: keys.map(|(dir, _)| dir.to_owned()), read_only })
+    };
+    Ok(files.filter_map(file).collect())
 }

@@ -3,7 +3,7 @@
 use super::{
     Plan, PlanError,
     backup::program,
-    keyring::{encryption_of, keyring},
+    keyring::{KEYS, encryption_of, keyring},
     prisoner::imprisoned,
     restore::{Restore, short, stored},
     step::{Custody, InitDatadir, KeyringFile, LoadDump, PassTree, PrivateServer, Step},
@@ -99,7 +99,8 @@ impl LoadJob<'_> {
             settings.extend(encryption_settings(&self.stored.variables));
         }
         let holder = format!("backup {}", self.backup.ts());
-        let keyring = keyring(self.config, encryption.as_ref().map(|found| (holder.as_str(), found)), &self.datadir)?;
+        let named = encryption.as_ref().map(|found| (holder.as_str(), found));
+        let keyring = keyring(self.config, named, &self.datadir, Some((&self.workdir.join(KEYS), false)))?;
         let log = self.workdir.join("load.log");
         Ok(vec![
             Step::CreateDir { path: tmp.clone() },

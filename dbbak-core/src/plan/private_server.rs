@@ -5,7 +5,7 @@ use super::{
     backup::{program, series, tool},
     batches::Division,
     gtid_mode,
-    keyring::{self, encryption_of},
+    keyring::{self, KEYS, encryption_of},
     prisoner::{Reach, custody, imprisoned, prisoner, told},
     replay,
     restore::{Restore, short, stored},
@@ -64,8 +64,9 @@ impl<'a> Restore<'a> {
 
     /// What belongs to their user while they run.
     pub(super) fn custody(&self) -> Option<Custody> {
-        let names = ["data", "tmp", "load", "binlogs", "replay-log", "catch-up"];
-        let names: Vec<&str> = names.into_iter().chain(replay::OWN_DIRS).collect();
+        let keys = self.config.server.keyring_files.as_ref().filter(|files| !files.is_empty()).map(|_| KEYS);
+        let names = ["data", "tmp", "load", "binlogs", "replay-log", "catch-up"].into_iter().chain(keys);
+        let names: Vec<&str> = names.chain(replay::OWN_DIRS).collect();
         custody(self.prisoner.as_ref(), &self.workdir, &names)
     }
 
@@ -181,7 +182,7 @@ impl<'a> Restore<'a> {
         }
         let named = encrypted.as_ref().map(|(backup, encryption)| (format!("backup {}", backup.ts()), encryption));
         let named = named.as_ref().map(|(holder, encryption)| (holder.as_str(), *encryption));
-        keyring::keyring(self.config, named, &self.datadir())
+        keyring::keyring(self.config, named, &self.datadir(), Some((&self.workdir.join(KEYS), false)))
     }
 
     /// The last backup of the chain that holds something encrypted, and what.

@@ -11,6 +11,7 @@ use super::{
     base::{base_tree, engine_of, family_of, fitting_tool, may_lack_counters},
     batches::divide,
     explain::{describe_aim, explain},
+    keyring::{KEYS, shared_keyring},
     replay::{self, RelayJob},
     report::{PassedOver, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
@@ -192,7 +193,7 @@ impl<'a> Restore<'a> {
     /// What a failed restore leaves behind of no use to anybody; its logs stay.
     fn own_dirs(&self) -> Vec<PathBuf> {
         let incrementals = (1..self.chain.len()).map(|number| format!("incremental-{number}"));
-        let names = ["data", "binlogs", "load", "tmp", "replay-log", "log-bin", "server-settings", "catch-up"]
+        let names = ["data", "binlogs", "load", "tmp", "replay-log", "log-bin", "server-settings", "catch-up", KEYS]
             .into_iter()
             .chain(replay::OWN_DIRS);
         names.map(str::to_owned).chain(incrementals).map(|name| self.workdir.join(name)).collect()
@@ -389,6 +390,7 @@ impl<'a> Restore<'a> {
         plan.reasons.push(choice.reason);
         plan.reasons.extend(self.gtid_mode(&mut self.last_variables().cloned().unwrap_or_default()));
         plan.warnings.extend(memory_warning(&self.standing()));
+        plan.warnings.extend(shared_keyring(self.config));
         plan.warnings.extend(by_transaction_warning(&self.standing().by_transaction));
         plan.warnings.extend(
             self.request.skip.iter().map(|gtid| {

@@ -367,4 +367,11 @@ pub struct KeyringFile {
     pub from: PathBuf,
     /// Where the server finds it.
     pub to: PathBuf,
+    /// The directory for a copy of the keyring that the file names: a server that makes a key writes the whole keyring anew, and would take from a
+    /// running server the keys that it has made since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PathBuf>,
+    /// The server may make no keys: nobody would find them again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }

@@ -62,6 +62,13 @@ fn keyring_files_lie_in_the_data_directory_while_a_server_runs() {
     let placed: Vec<_> = server_of(&plan).keyring.iter().map(|file| (file.from.clone(), file.to.clone())).collect();
     let wanted = files.map(|from| (from.clone(), datadir.join(from.file_name().unwrap())));
     assert_eq!(placed, wanted);
+    // It works on a copy of the keyring, which it may write.
+    let keys = datadir.with_file_name("keyring");
+    assert!(server_of(&plan).keyring.iter().all(|file| file.keys.as_ref() == Some(&keys) && !file.read_only));
+    let shared = |plan: &Plan| {
+        plan.warnings.iter().any(|warning| warning.contains("a server that runs on the same file can lose keys"))
+    };
+    assert!(!shared(&plan));
     // A prepare gets the component's configuration by an option, and no other file.
     let prepares: Vec<String> = plan
         .steps
@@ -80,6 +87,12 @@ fn keyring_files_lie_in_the_data_directory_while_a_server_runs() {
     case.config.extra_prepare_options = vec!["--component-keyring-config=/other.cnf".into()];
     let plan = format!("{:?}", case.restore(&exact("04:35")).unwrap());
     assert!(plan.contains("/other.cnf") && !plan.contains("--component-keyring-config=/etc"));
+    // A keyring that is not copied is told of.
+    case.config.server.keyring_files = Some(Vec::new());
+    assert!(shared(&case.restore(&exact("04:35")).unwrap()));
+    case.config.server.keyring_files = None;
+    case.config.server.options = vec!["--keyring_file_data=/var/lib/keyring".into()];
+    assert!(shared(&case.restore(&exact("04:35")).unwrap()));
 }
 
 #[test]
@@ -141,6 +154,9 @@ fn a_clone_is_opened_with_the_keys() {
     assert!(error.to_string().starts_with("the server is encrypted (2 tablespaces"), "{error}");
     case.config.server.keyring_files = Some(Vec::new());
     let plan = case.backup(&BackupRequest::Full).unwrap();
+    case.config.server.keyring_files = Some(vec!["/etc/dbbak/component_keyring_file.cnf".into()]);
+    let opened = serde_json::to_value(case.backup(&BackupRequest::Full).unwrap()).unwrap().to_string();
+    assert!(opened.contains(r#""read_only":true"#), "{opened}");
     let recorded = plan.steps.iter().find_map(|step| match step {
         Step::RecordBackup(record) => record.server.encryption.clone(),
         _ => None,

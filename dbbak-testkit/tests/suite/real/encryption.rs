@@ -40,6 +40,35 @@ fn check_says(scenario: &Scenario, text: &str) {
     assert!(checked.stdout.contains(text), "{checked}");
 }
 
+/// A replayed rotation of the master key, to an end behind it: the running server's keyring is left alone, though the private server might write it.
+fn keys_are_made_in_a_copy(scenario: &Scenario, dir: &Path, keys: &Path) {
+    let before = scenario.server.checksums("shop").unwrap();
+    scenario.server.sql("ALTER INSTANCE ROTATE INNODB MASTER KEY; CREATE TABLE shop.rotated (a INT) ENCRYPTION='Y'");
+    scenario.ship();
+    let live = fs::read(keys).unwrap();
+    for way in ["relay", "pipe"] {
+        let beside = fs::read_dir(dir).unwrap().count();
+        let restored = scenario.restore(&["--latest", "--replay", way]);
+        assert_eq!(fs::read(keys).unwrap(), live, "{way}");
+        assert_eq!(fs::read_dir(dir).unwrap().count(), beside, "{way}");
+        let copy = restored.datadir.with_file_name("keyring").join("keyring");
+        let told = restored
+            .ran
+            .stderr
+            .lines()
+            .any(|line| line.contains("keep it with the restored data") && line.contains(copy.to_str().unwrap()));
+        assert!(told, "{}", restored.ran);
+        let place = format!(r#"{{"path": "{}", "read_only": false}}"#, copy.display());
+        let own = mysql_with_manifest(&dir.join(format!("own-{way}")), COMPONENT, &place).unwrap();
+        let options = Options { program: Some(own), log_bin: None, ..scenario.server.options().clone() };
+        let mut server = Server::on_datadir(&restored.datadir, &scenario.fresh("look"), options).unwrap();
+        let mut found = server.checksums("shop").unwrap();
+        assert!(found.remove("rotated").is_some(), "{found:?}");
+        assert_eq!(found, before, "{way}");
+        server.stop().unwrap();
+    }
+}
+
 #[test]
 fn real_mysql_encrypted_tables_need_their_keyring() {
     if !require_mysql() {
@@ -121,6 +150,8 @@ fn real_mysql_encrypted_tables_need_their_keyring() {
     scenario.configure_with("keyring_files: []", &more);
     let failed = scenario.try_restore(&["--latest"]).exits(6);
     assert!(failed.stderr.contains("the private server did not start"), "{failed}");
+    scenario.configure_with(&keyring, &more);
+    keys_are_made_in_a_copy(&scenario, dir.path(), &keys);
     scenario.nothing_survives();
 }
 

@@ -7,8 +7,9 @@ use crate::{
 use chrono::DateTime;
 use dbbak_core::execute::{Event, Reporter};
 use dbbak_core::model::Printable;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::{
+    fmt,
     io::IsTerminal,
     sync::{
         Arc, Mutex, PoisonError,
@@ -98,12 +99,16 @@ impl Reporter for TerminalReporter {
                     self.line(Weight::Detail, &format!("[{number}/{of}] {title}"));
                     return;
                 }
-                let bar = match bytes {
-                    Some(bytes) => ProgressBar::new(*bytes).with_style(style(
-                        "[{prefix}] {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
-                    )),
-                    None => ProgressBar::new_spinner().with_style(style("[{prefix}] {spinner} {msg} {elapsed}")),
-                };
+                let bar =
+                    match bytes {
+                        Some(bytes) => ProgressBar::new(*bytes).with_style(
+                            style("[{prefix}] {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {left}")
+                                .with_key("left", |state: &ProgressState, text: &mut dyn fmt::Write| {
+                                    let _ = text.write_str(&time_left(state.pos(), state.eta()));
+                                }),
+                        ),
+                        None => ProgressBar::new_spinner().with_style(style("[{prefix}] {spinner} {msg} {elapsed}")),
+                    };
                 bar.set_draw_target(ProgressDrawTarget::stderr());
                 bar.enable_steady_tick(Duration::from_millis(200));
                 self.set_bar(Some(bar.with_prefix(format!("{number}/{of}")).with_message((*title).to_owned())));
@@ -111,13 +116,18 @@ impl Reporter for TerminalReporter {
             Event::Progress { bytes } => {
                 if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
                     bar.inc(*bytes);
+                    // What is read may have grown since the plan was made.
+                    if bar.length().is_some_and(|length| length < bar.position()) {
+                        bar.set_length(bar.position());
+                    }
                 }
             }
             Event::Replayed { at, transactions, of, time, elapsed, left } => {
                 let time = DateTime::from_timestamp(i64::try_from(*time).unwrap_or_default(), 0);
                 let time = time.unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC");
                 let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
-                let reached = format!("replayed {transactions}{of} transactions, up to {time}, {at}");
+                let noun = if *transactions == 1 && of.is_empty() { "transaction" } else { "transactions" };
+                let reached = format!("replayed {transactions}{of} {noun}, up to {time}, {at}");
                 let left =
                     left.map_or_else(|| "time left unknown".to_owned(), |left| format!("{} left", HumanDuration(left)));
                 if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -147,6 +157,36 @@ impl Reporter for TerminalReporter {
     }
 }
 
+/// What is left of a step. Before its first bytes nobody knows.
+fn time_left(done: u64, left: Duration) -> String {
+    match done {
+        0 => "time left unknown".to_owned(),
+        _ => format!("{} left", HumanDuration(Duration::from_secs(left.as_secs()))),
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_promised_before_the_first_bytes() {
+        assert_eq!(time_left(0, Duration::ZERO), "time left unknown");
+        assert_eq!(time_left(1, Duration::from_millis(90_400)), "2 minutes left");
+        assert_eq!(time_left(7, Duration::from_secs(1)), "1 second left");
+    }
+
+    #[test]
+    fn a_bar_grows_with_what_is_read() {
+        let mut reporter = TerminalReporter::new(Arc::default());
+        reporter.interactive = true;
+        reporter.report(&Event::StepStarted { number: 1, of: 2, title: "archive a binlog", bytes: Some(373) });
+        reporter.report(&Event::Progress { bytes: 414 });
+        let bar = reporter.bar.lock().unwrap().take().unwrap();
+        assert_eq!((bar.position(), bar.length()), (414, Some(414)));
+    }
 }

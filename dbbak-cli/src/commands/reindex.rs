@@ -57,7 +57,7 @@ fn binlogs(context: &Context, args: &ReindexArgs, rebuilt: &Rebuilt) -> Result<u
         let incomplete: Vec<&String> = rebuilt.left.iter().chain(&done.finished.incomplete).collect();
         output::json(&json!({ "version": 1, "rebuilt": rebuilt.done, "indexed": names, "incomplete": incomplete }))?;
     } else {
-        output::text(&format!("{} binlogs indexed\n", indexed.len()))?;
+        output::text(&format!("{} indexed\n", output::count(indexed.len(), "binlog")))?;
     }
     Ok(code_of(&done.finished.incomplete))
 }

@@ -31,7 +31,11 @@ impl fmt::Display for PlanText<'_> {
             Summary::Restore { report } => self.restore(f, report)?,
             Summary::Reindex { files: 0, .. } => writeln!(f, "Plan: nothing to index")?,
             Summary::Reindex { files, bytes } => {
-                writeln!(f, "Plan: read {files} archived binlogs, {bytes} bytes, and index their transactions")?;
+                writeln!(
+                    f,
+                    "Plan: read {}, {bytes} bytes, and index the transactions",
+                    count(*files, "archived binlog")
+                )?;
             }
             Summary::Unmark { id } => {
                 writeln!(f, "Plan: try {id} again, and take its mark off where it can be applied")?

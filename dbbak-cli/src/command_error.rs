@@ -470,6 +470,10 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         ExecuteError::GoingOn { .. } => {
             vec!["the same command with the same --workdir begins the restore anew".into()]
         }
+        ExecuteError::PipeHazard { apart: true, .. } => vec![
+            "--skip-gtid leaves the transaction out, with what depends on it".into(),
+            "or land before it with --before-gtid or --position".into(),
+        ],
         ExecuteError::PipeHazard { .. } => vec![
             "the private server's own applier takes it as it is: leave --replay pipe out, where the plan does not say that only a pipe can".into(),
             "or land before it with --before-gtid or --position".into(),

@@ -49,7 +49,7 @@ pub use error::{BinlogError, Damage, DamageKind};
 pub(crate) use filler::fill;
 pub use format::{ChecksumAlgorithm, LogFlavor};
 pub use head::{FileHead, read_head};
-pub use pipe_hazards::{Accounts, PipeHazard, PipeSession, pipe_hazard};
+pub use pipe_hazards::{Accounts, PipeHazard, PipeSession, ShortTime, pipe_hazard};
 pub use prefix::prefix_digest;
 pub use scan::{Boundary, Ending, FileScan, boundary, scan, scan_with_boundary};
 pub use session::{SessionTables, TemporaryTable};

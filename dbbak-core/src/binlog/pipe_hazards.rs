@@ -50,12 +50,33 @@ pub struct PipeSession {
     /// The schema that was last printed for the present file; `None` where the reader prints the next one in any case.
     database: Option<Vec<u8>>,
     accounts: Accounts,
+    /// The first statement of the present file whose microseconds begin with a zero.
+    short_time: Option<ShortTime>,
+}
+
+/// A statement at a time less than a tenth of a second behind a full one, on which it depends. Readers of MariaDB print that without the
+/// zeros at its beginning (seen with 10.6.7, 10.6.23 and 10.11.7), or with them (10.11.18, 11.8.6 and later).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortTime {
+    /// Offset of its event.
+    pub at: u64,
+    /// Offset behind it.
+    pub end: u64,
+    /// Seconds since 1970, UTC.
+    pub seconds: u32,
+    /// Microseconds behind them, below 100,000.
+    pub microseconds: u32,
 }
 
 impl PipeSession {
+    /// The first statement of the file that was looked at last whose time a reader may print wrongly.
+    pub fn short_time(&self) -> Option<ShortTime> {
+        self.short_time
+    }
+
     /// The session of a client that was started with utf8mb4 and has read nothing yet.
     pub fn new(accounts: Accounts) -> Self {
-        Self { sql_mode: None, charset: UTF8MB4_GENERAL_CI, database: None, accounts }
+        Self { sql_mode: None, charset: UTF8MB4_GENERAL_CI, database: None, accounts, short_time: None }
     }
 }
 
@@ -78,6 +99,7 @@ pub fn pipe_hazard(
     session: &mut PipeSession,
 ) -> Result<Option<PipeHazard>, BinlogError> {
     session.database = None;
+    session.short_time = None;
     let mut reader = EventReader::new(input);
     let Opened { head, damage, .. } = open(&mut reader)?;
     if let Some(damage) = damage {
@@ -102,6 +124,9 @@ pub fn pipe_hazard(
                 event_type::TRANSACTION_PAYLOAD => payload(&mut event.body, session),
                 kind => look(kind, &event.header, &mut event.body, session),
             };
+            if let Some(short) = session.short_time.as_mut().filter(|short| short.end == 0) {
+                (short.at, short.end) = (at, at + u64::from(event.header.length));
+            }
             match found {
                 Some(Ok(())) => {}
                 Some(Err((problem, statement))) => return Ok(Some(PipeHazard { at, problem, statement })),
@@ -193,6 +218,11 @@ fn query<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session
     let status = Status::read(body.chunk(status)?);
     if status.time_zone.is_some_and(|zone| zone.iter().any(|byte| byte.is_ascii_control() || b"'\\".contains(byte))) {
         return Some(Err(("the name of a time zone has a quote or a control character".into(), None)));
+    }
+    if let Some(microseconds) = status.microseconds.filter(|found| (1..100_000).contains(found)) {
+        // Its place is known where the event is.
+        let time = ShortTime { at: 0, end: 0, seconds: header.time, microseconds };
+        session.short_time.get_or_insert(time);
     }
     let database = body.chunk(database)?.to_vec();
     body.skip(1)?;

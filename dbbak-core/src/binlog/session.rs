@@ -11,6 +11,8 @@ pub struct SessionTables {
     pub partial: bool,
     /// Whether a statement depends on what only its session has: temporary tables, or the session's number.
     pub own: bool,
+    /// Whether `NO_DIR_IN_CREATE` stood in its SQL mode: an applier does not take that from the log.
+    pub no_directories: bool,
     /// The tables that statements made or dropped as temporary ones.
     pub temporary: Vec<TemporaryTable>,
 }
@@ -30,7 +32,7 @@ pub struct TemporaryTable {
 
 impl SessionTables {
     pub(super) fn of(thread: u32) -> Self {
-        SessionTables { thread, partial: false, own: false, temporary: Vec::new() }
+        SessionTables { thread, partial: false, own: false, no_directories: false, temporary: Vec::new() }
     }
 
     /// Takes what a statement does to a table; `untouched`: it is the first statement on it.

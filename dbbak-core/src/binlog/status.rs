@@ -16,6 +16,8 @@ pub(super) struct Status {
     pub(super) time_zone: Option<Vec<u8>>,
     /// The user and the host of the account (or the role) whose rights the statement goes by.
     pub(super) invoker: Option<(String, String)>,
+    /// MariaDB: the microseconds of the statement's time, where it depends on them (`Q_HRNOW`).
+    pub(super) microseconds: Option<u32>,
 }
 
 impl Status {
@@ -53,6 +55,10 @@ impl Status {
                 let (user, host) = (text(rest)?, text(rest)?);
                 let shown = |name: Vec<u8>| String::from_utf8_lossy(&name).into_owned();
                 self.invoker = Some((shown(user), shown(host)));
+                Some(())
+            }
+            128 => {
+                self.microseconds = u32::try_from(rest.uint(3)?).ok();
                 Some(())
             }
             _ => None,

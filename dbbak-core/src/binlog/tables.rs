@@ -252,6 +252,7 @@ impl Contents {
         let session = self.session.get_or_insert_with(|| SessionTables::of(query.thread));
         session.partial |= named.partial || session.thread != query.thread;
         session.own |= query.own;
+        session.no_directories |= query.reading.no_directories;
         self.add_statement(&query.database, named);
     }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 /// Bits of a SQL mode in a Query event.
 pub(super) const ANSI_QUOTES: u64 = 1 << 2;
 pub(super) const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+const NO_DIR_IN_CREATE: u64 = 1 << 7;
 
 /// How a session had its statements read, as the status variables of its Query events tell it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) struct Reading {
     pub(super) plain_backslash: bool,
     /// `ANSI_QUOTES` in it: double quotes are a name's.
     pub(super) ansi_quotes: bool,
+    /// `NO_DIR_IN_CREATE` in it: the directories that a definition names do not count.
+    pub(super) no_directories: bool,
     pub(super) letters: Letters,
 }
 
@@ -84,6 +87,7 @@ impl Reading {
                     let mode = status.u64()?;
                     reading.plain_backslash = mode & NO_BACKSLASH_ESCAPES != 0;
                     reading.ansi_quotes = mode & ANSI_QUOTES != 0;
+                    reading.no_directories = mode & NO_DIR_IN_CREATE != 0;
                 }
                 4 => {
                     reading.letters = Letters::of(status.u16()?);
@@ -219,10 +223,12 @@ mod tests {
     use super::super::{directories, untold};
     use super::*;
 
-    const PLAIN: Reading = Reading { plain_backslash: true, ansi_quotes: false, letters: Letters::Usual };
-    const ANSI: Reading = Reading { plain_backslash: false, ansi_quotes: true, letters: Letters::Usual };
+    const PLAIN: Reading =
+        Reading { plain_backslash: true, ansi_quotes: false, no_directories: false, letters: Letters::Usual };
+    const ANSI: Reading =
+        Reading { plain_backslash: false, ansi_quotes: true, no_directories: false, letters: Letters::Usual };
     const fn of(letters: Letters) -> Reading {
-        Reading { plain_backslash: false, ansi_quotes: false, letters }
+        Reading { plain_backslash: false, ansi_quotes: false, no_directories: false, letters }
     }
 
     fn usual(reading: Reading, text: &[u8]) -> String {
@@ -296,8 +302,12 @@ mod tests {
         let mariadb =
             [&[0, 0, 0, 0, 0, 1, 4, 0, 0x30, 0x54, 0, 0, 0, 0, 6, 3][..], b"std", &[4, 28, 0, 28, 0, 8, 0]].concat();
         let read = Reading::of_status(&mariadb);
-        assert_eq!(read, Reading { plain_backslash: true, ansi_quotes: true, letters: Letters::Gbk });
+        assert_eq!(
+            read,
+            Reading { plain_backslash: true, ansi_quotes: true, no_directories: false, letters: Letters::Gbk }
+        );
         assert_eq!(Reading::of_status(&mariadb[..5]), Reading::default());
+        assert!(Reading::of_status(&[1, 0x80, 0, 0, 0, 0, 0, 0, 0]).no_directories);
         assert_eq!(Reading::of_status(&[4, 0xff, 0, 0xff, 0, 8, 0]).letters, Letters::Usual);
         assert_eq!(Reading::of_status(&[4, 8, 4, 8, 4, 8, 0]).letters, Letters::Single);
         assert_eq!(Reading::of_status(&[4, 28, 4, 28, 4, 8, 0]).letters, Letters::Gbk);

@@ -1,7 +1,7 @@
 //! Has a private server forget the channels of replication that the data of a replica hold.
 
 use super::{Event, error::ExecuteError, examine::Examiner, files};
-use crate::tools::{Arg, Family, HELD_CHANNELS, HeldChannel, NO_DIRECTORIES, forget_channels, parse_held_channels};
+use crate::tools::{Arg, Family, HELD_CHANNELS, HeldChannel, forget_channels, parse_held_channels};
 use std::path::{Path, PathBuf};
 
 impl Examiner<'_> {
@@ -19,7 +19,7 @@ impl Examiner<'_> {
             self.tell_channels(recorded);
             return Ok(recorded.clone());
         }
-        let held = self.channels(NO_DIRECTORIES)?;
+        let held = self.channels()?;
         if held.is_empty() {
             // A dump has none.
             self.tell_channels(recorded);
@@ -29,7 +29,7 @@ impl Examiner<'_> {
         let new_words =
             self.server.launch.command.args.iter().any(|arg| matches!(arg, Arg::Plain(text) if text == new_word));
         self.ask(forget_channels(new_words))?;
-        let left = self.channels("")?;
+        let left = self.channels()?;
         if let Some(left) = left.first() {
             let problem = format!("it does not forget that it replicates from {left}");
             return Err(ExecuteError::Examination { problem, stderr: Vec::new(), log: self.server.launch.log.clone() });
@@ -46,11 +46,8 @@ impl Examiner<'_> {
     ///
     /// # Errors
     ///
-    /// When the server cannot be asked.
+    /// When what it wrote down cannot be read.
     pub(super) fn channels_of_the_dead(&self) -> Result<Vec<HeldChannel>, ExecuteError> {
-        if self.step.family == Family::Mysql {
-            self.ask(NO_DIRECTORIES)?;
-        }
         let held = match files::read_file(&self.notes())? {
             Some(json) => serde_json::from_slice(&json).unwrap_or_default(),
             None => self.step.standing.channels.clone(),
@@ -74,8 +71,8 @@ impl Examiner<'_> {
         }
     }
 
-    fn channels(&self, before: &str) -> Result<Vec<HeldChannel>, ExecuteError> {
-        let answer = self.ask(&format!("{before}{HELD_CHANNELS}"))?;
+    fn channels(&self) -> Result<Vec<HeldChannel>, ExecuteError> {
+        let answer = self.ask(HELD_CHANNELS)?;
         parse_held_channels(&answer).map_err(|error| {
             let problem = format!("its channels of replication cannot be read: {error}");
             ExecuteError::Examination { problem, stderr: Vec::new(), log: self.server.launch.log.clone() }

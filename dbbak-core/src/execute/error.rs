@@ -261,6 +261,8 @@ pub enum ExecuteError {
         at: BinlogPosition,
         /// Why, and the name or the statement with its control characters escaped.
         problem: String,
+        /// Whether the applier replays the window, and this statement alone was to go through a pipe.
+        apart: bool,
     },
     /// The private server cut off a binlog that it was to apply.
     #[error(

@@ -2,7 +2,7 @@
 
 use super::origins::Origins;
 use crate::{
-    binlog::{EndKind, Transaction, defines_event, demands},
+    binlog::{EndKind, Outside, Transaction, defines_event, demands},
     model::{BinlogName, BinlogPosition, Gtid, GtidSet, MariadbGtidState, MysqlGtidSet, Need},
     store::BinlogEntry,
     tools::xa_name,
@@ -93,7 +93,7 @@ impl Statements {
         let (start, end) = (transaction.start, transaction.end);
         match &mut self.all {
             Some(all) if single && mysql && all.len() < MOST_STATEMENTS => {
-                all.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped: false });
+                all.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), way: Way::Pipe });
             }
             all => *all = None,
         }
@@ -138,11 +138,56 @@ pub(super) struct Apart {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) gtid: Option<Gtid>,
-    /// Whether it is left out; otherwise it goes through the pipe.
-    pub(super) skipped: bool,
+    pub(super) way: Way,
+}
+
+/// What is done with a transaction that is treated apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is left out.
+    LeftOut,
+    /// It goes through the pipe.
+    Pipe,
+    /// The applier applies it with `NO_DIR_IN_CREATE` in its SQL mode; so too what follows it up to the end that is noted. An
+    /// applier takes that of its own session alone and leaves the log's aside, and a routine keeps the mode that it was made in.
+    NoDirectories,
+}
+
+impl Way {
+    /// How a transaction has to be treated, unless it is simply applied. `piped`: it goes through the pipe.
+    fn of(transaction: &Transaction, skipped: bool, piped: bool) -> Option<Self> {
+        let definition = matches!(transaction.end_kind, EndKind::Ddl | EndKind::Statement);
+        let logged = transaction.session.as_ref().is_some_and(|session| session.no_directories);
+        match (skipped, piped) {
+            (true, _) => Some(Way::LeftOut),
+            (_, true) => Some(Way::Pipe),
+            _ if (definition && logged) || needs_no_directories(transaction) => Some(Way::NoDirectories),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the applier would put files elsewhere, or note in the dictionary that it should have. MariaDB's private server leaves directories aside
+/// by itself.
+fn needs_no_directories(transaction: &Transaction) -> bool {
+    let mysql = !matches!(transaction.gtid, Some(Gtid::Mariadb { .. }));
+    mysql && matches!(transaction.outside, Some(Outside::Table(_) | Outside::Unread))
 }
 
 impl Marks {
+    /// Takes the next transaction that is treated apart. Those that follow each other with directories left aside are one.
+    fn set_apart(&mut self, apart: Apart) {
+        let joins = |last: &&mut Apart| {
+            last.file == apart.file
+                && last.end == apart.start
+                && (last.way, apart.way) == (Way::NoDirectories, Way::NoDirectories)
+        };
+        match self.apart.last_mut().filter(joins) {
+            Some(last) => last.end = apart.end,
+            None => self.apart.push(apart),
+        }
+    }
+
     /// The end of the last transaction that the server's applier reads a file for.
     pub(super) fn for_the_applier(&self) -> Option<&BinlogPosition> {
         match &self.applied_end {
@@ -203,10 +248,13 @@ impl Landmarks {
         let event = transaction.end_kind == EndKind::Ddl && transaction.statement.as_deref().is_some_and(defines_event);
         // The source has disabled what it applied itself, as any applier does.
         let foreign_event = event && self.origins.is_foreign(transaction);
-        if skipped || (event && !foreign_event) {
+        let way = Way::of(transaction, skipped, event && !foreign_event);
+        if let Some(way) = way {
+            self.batch.set_apart(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), way });
+        }
+        if matches!(way, Some(Way::LeftOut | Way::Pipe)) {
             self.skipped = transaction.gtid.clone().filter(|_| skipped);
             self.apart.extend(transaction.gtid.clone().filter(|gtid| matches!(gtid, Gtid::Mariadb { .. })));
-            self.batch.apart.push(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), skipped });
         } else if let Some(Gtid::Mariadb { domain, server, seq }) = &transaction.gtid {
             self.applied.insert(*domain, (*server, *seq));
         }
@@ -217,7 +265,8 @@ impl Landmarks {
         let time = transaction.time.original_commit.map_or(u64::from(transaction.time.header_max), |at| at / 1_000_000);
         self.newest = self.newest.max(time);
         self.note_done(&end);
-        self.statements.see(file, (transaction, foreign_event && !skipped), self.batch.end.as_ref());
+        let for_the_applier = !skipped && (foreign_event || needs_no_directories(transaction));
+        self.statements.see(file, (transaction, for_the_applier), self.batch.end.as_ref());
         self.batch.end = Some(end);
         if self.hindrance.is_none()
             && let Some(hindrance) = hindrance(transaction)
@@ -298,13 +347,14 @@ impl Landmarks {
             .batch
             .apart
             .iter()
-            .filter(|apart| Some(&apart.file) == file.as_ref() && apart.skipped)
+            .filter(|apart| Some(&apart.file) == file.as_ref() && apart.way == Way::LeftOut)
             .map(|apart| apart.start)
             .collect();
         self.batch.apart.retain(|apart| Some(&apart.file) != file.as_ref());
-        self.batch
-            .apart
-            .extend(all.into_iter().map(|apart| Apart { skipped: skipped.contains(&apart.start), ..apart }));
+        self.batch.apart.extend(all.into_iter().map(|apart| match skipped.contains(&apart.start) {
+            true => Apart { way: Way::LeftOut, ..apart },
+            false => apart,
+        }));
         self.batch.may_be_cut.extend(file);
         self.batch.applied_end = Some(before);
     }
@@ -338,7 +388,7 @@ fn hindrance(transaction: &Transaction) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binlog::TransactionTime;
+    use crate::binlog::{SessionTables, TransactionTime};
 
     fn transaction(gno: u64, end_kind: EndKind, has_rows: bool) -> Transaction {
         let uuid = uuid::Uuid::from_u128(1);
@@ -405,6 +455,44 @@ mod tests {
         // Nothing else in the batch.
         let found = marks(&[&[], &[ALONE]]);
         assert_eq!((found.apart.len(), found.for_the_applier()), (1, None));
+    }
+
+    /// A routine keeps the SQL mode that it was made in, of which an applier takes all from the log but this.
+    #[test]
+    fn what_takes_no_directories_is_applied_so() {
+        let name: BinlogName = "b.000001".parse().unwrap();
+        let session = |no_directories| {
+            Some(SessionTables { thread: 1, partial: false, own: false, no_directories, temporary: Vec::new() })
+        };
+        let ddl = |gno, no_directories| Transaction {
+            session: session(no_directories),
+            ..transaction(gno, EndKind::Ddl, false)
+        };
+        let outside = |gno, outside| Transaction { outside: Some(outside), ..ddl(gno, false) };
+        let mariadb = |seq| Some(Gtid::Mariadb { domain: 0, server: 1, seq });
+        let found = |transactions: Vec<Transaction>| {
+            let mut landmarks = Landmarks::new(&[], None);
+            let mut end = 0;
+            for transaction in transactions {
+                let (start, transaction_end) = (end, end + 10);
+                end = transaction_end;
+                landmarks.pass(&name, &Transaction { start, end, ..transaction });
+            }
+            landmarks.pass(&name, &Transaction { start: end, end: end + 10, ..transaction(9, EndKind::Commit, true) });
+            landmarks.file(&name);
+            assert!(landmarks.apart.is_empty(), "the applier applies them");
+            let apart = landmarks.end_batch().apart.into_iter();
+            apart.map(|apart| (apart.way, apart.start, apart.end)).collect::<Vec<_>>()
+        };
+        let inside = Way::NoDirectories;
+        assert_eq!(found(vec![ddl(1, false), ddl(2, true), ddl(3, false)]), [(inside, 10, 20)]);
+        let table = || Outside::Table("/far".into());
+        let both = vec![outside(1, table()), ddl(2, true), ddl(3, false), outside(4, Outside::Unread)];
+        assert_eq!(found(both), [(inside, 0, 20), (inside, 30, 40)]);
+        // MariaDB's private server knows no links.
+        let fed = |gtid, transaction| Transaction { gtid, ..transaction };
+        assert_eq!(found(vec![fed(mariadb(1), outside(1, table()))]), []);
+        assert_eq!(found(vec![fed(mariadb(1), ddl(1, true))]), [(inside, 0, 10)]);
     }
 
     /// A client would leave an event enabled that the source, as a replica, had disabled.

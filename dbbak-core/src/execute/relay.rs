@@ -11,7 +11,7 @@ use super::{
     halfway::Notes,
     hazards,
     lacking::Lacking,
-    landmarks::{Apart, Done, Landmarks, Marks},
+    landmarks::{Apart, Done, Landmarks, Marks, Way},
     relay_logs::RelayLogs,
     replay::{pipe, server_died},
     running::Running,
@@ -210,21 +210,30 @@ impl RelayRun<'_> {
         let mut stands = feeder.is_some().then(|| at.clone());
         let last = batch.for_the_applier();
         for apart in &batch.apart {
-            let start = BinlogPosition { file: apart.file.clone(), position: apart.start };
+            let end = BinlogPosition { file: apart.file.clone(), position: apart.end };
             // A dead run has applied it.
-            if start < at {
+            if end <= at {
                 continue;
             }
+            // Of several transactions it may have applied some.
+            let start = BinlogPosition { file: apart.file.clone(), position: apart.start }.max(at.clone());
             if let Some(until) = last.map(|last| last.min(&start)).filter(|until| at < **until) {
                 self.apply_from((&at, until), (&mut stands, batch), server, &mut feeder)?;
             }
-            match (&apart.gtid, apart.skipped) {
+            match (&apart.gtid, apart.way) {
                 // MySQL knows what it has executed by GTIDs: what is left out counts.
-                (Some(gtid @ Gtid::Mysql { .. }), true) => self.tell(&Applier::commit_empty(&gtid.to_string()))?,
-                (_, true) => {}
-                (_, false) => self.pipe_as_invoker(apart)?,
+                (Some(gtid @ Gtid::Mysql { .. }), Way::LeftOut) => {
+                    self.tell(&Applier::commit_empty(&gtid.to_string()))?;
+                }
+                (_, Way::LeftOut) => {}
+                (_, Way::Pipe) => self.pipe_as_invoker(apart)?,
+                (_, Way::NoDirectories) => {
+                    self.tell(Applier::leave_directories_aside(true))?;
+                    self.apply_from((&start, &end), (&mut stands, batch), server, &mut feeder)?;
+                    self.tell(Applier::leave_directories_aside(false))?;
+                }
             }
-            at = BinlogPosition { file: apart.file.clone(), position: apart.end };
+            at = end;
         }
         if let Some(until) = last.filter(|last| at < **last) {
             self.apply_from((&at, until), (&mut stands, batch), server, &mut feeder)?;
@@ -353,7 +362,8 @@ impl RelayRun<'_> {
 
     /// Replays one transaction through the pipe.
     pub(super) fn pipe(&self, apart: &Apart) -> Result<(), ExecuteError> {
-        hazards::check_alone(&self.relay.binlogs, &apart.file, (apart.start, apart.end))?;
+        let span = (apart.start, apart.end);
+        hazards::check_alone((&self.relay.binlogs, &apart.file), span, &self.step.reader, self.running)?;
         let mut reader = self.relay.reader.clone();
         reader.files = vec![self.relay.binlogs.join(apart.file.as_str())];
         (reader.start, reader.stop) = (apart.start, Some(apart.end));

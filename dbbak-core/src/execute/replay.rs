@@ -178,7 +178,7 @@ fn pipe_all(
     if ahead.next()?.is_some() {
         return Err(ExecuteError::BadPlan { problem: "one reader cannot read a window in batches".into() });
     }
-    hazards::check_window(unpack)?;
+    hazards::check_window(unpack, &step.reader, running)?;
     let piped = pipe(&step.reader, &step.client, running);
     if let Err(ExecuteError::Replay { .. }) = &piped
         && let Some(exits) = server.wait(Some(DYING))?

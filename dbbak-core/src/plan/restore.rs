@@ -372,7 +372,7 @@ impl<'a> Restore<'a> {
             copies: replay::copies(window)?,
             batches: division.batches.clone(),
             done_until: None,
-            // MySQL's client runs statements in the SQL mode that they were logged with; its applier keeps its own NO_DIR_IN_CREATE.
+            // MySQL's client runs statements in the SQL mode that they were logged with; its applier is given NO_DIR_IN_CREATE.
             leaves_directories_aside: choice.relay || self.family == Family::Mariadb,
             told: untold::Told::of(&self.facts.untold, self.last_variables()),
         };

@@ -219,6 +219,18 @@ impl Applier {
         }
     }
 
+    /// Has an applier that starts from here on make no table in a directory of its own, whatever a statement says, or take its
+    /// directory. Of all modes in the log it leaves this one aside, and keeps its own (`Query_log_event::do_apply_event` of both
+    /// vendors; seen on 9.7.4, 10.11.19 and 11.8.9).
+    pub fn leave_directories_aside(yes: bool) -> &'static str {
+        match yes {
+            true => "SET GLOBAL sql_mode=CONCAT(@@GLOBAL.sql_mode, ',NO_DIR_IN_CREATE');",
+            false => {
+                "SET GLOBAL sql_mode=TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@GLOBAL.sql_mode, ','), ',NO_DIR_IN_CREATE,', ','));"
+            }
+        }
+    }
+
     /// Ends the replication and forgets the source.
     pub fn forget(&self) -> &'static str {
         match self {

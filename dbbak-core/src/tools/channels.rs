@@ -41,10 +41,6 @@ pub const HELD_CHANNELS: &str = "SELECT m.Channel_name AS channel, m.Host AS hos
                                  position FROM mysql.slave_master_info m LEFT JOIN mysql.slave_relay_log_info r ON \
                                  r.Channel_name = m.Channel_name ORDER BY m.Channel_name;";
 
-/// Has the server put no table elsewhere, whatever a statement in a relay log says: an applier keeps this of its SQL mode (seen
-/// on 9.7.4).
-pub const NO_DIRECTORIES: &str = "SET GLOBAL sql_mode=CONCAT(@@GLOBAL.sql_mode, ',NO_DIR_IN_CREATE');";
-
 /// Reads the answer to [`HELD_CHANNELS`].
 ///
 /// # Errors

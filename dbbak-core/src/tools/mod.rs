@@ -63,9 +63,7 @@ pub use backup_argv::{BackupCommand, BackupSeries, PrepareCommand, supports_serv
 pub use backup_cnf::{BackupCnf, parse_backup_cnf};
 pub use backup_files::{BackupFileError, FrmKind, MetadataFile, consumed_deltas, frm_kind};
 pub use catch_up::{ChannelStatus, SourceLogin, ask_channels, forget_channel, parse_channels, stop_channels, wait_for};
-pub use channels::{
-    HELD_CHANNELS, HeldChannel, NO_DIRECTORIES, forget_channels, parse_held_channels, parse_status_of_channels,
-};
+pub use channels::{HELD_CHANNELS, HeldChannel, forget_channels, parse_held_channels, parse_status_of_channels};
 pub use checkpoints::{BackupType, Checkpoints, parse_checkpoints};
 pub use client::{Client, ClientError, Dialect, Query, parse_client_error};
 pub use clone::{

@@ -1,6 +1,6 @@
 //! What of a binlog is not safe as text for a client, in the events of both vendors.
 
-use dbbak_core::binlog::{Accounts, PipeHazard, PipeSession, pipe_hazard};
+use dbbak_core::binlog::{Accounts, PipeHazard, PipeSession, ShortTime, pipe_hazard};
 use dbbak_testkit::binlog_writer::{BinlogWriter, RowChange, Vendor, event_type};
 
 const TIME: u32 = 1_790_000_000;
@@ -210,4 +210,29 @@ fn an_event_of_another_server_is_not_for_a_client() {
     assert_eq!(look(None), None);
     let hazard = look(Some(writer.server_id + 1)).unwrap();
     assert!(hazard.problem.contains("makes or changes an event of server 1,"), "{hazard:?}");
+}
+
+/// Readers of MariaDB before 10.11.18 and 11.8.6 print `.000123` as `.123`.
+#[test]
+fn a_time_that_begins_with_zeros_is_told() {
+    let short = |status: &[u8], compressed| {
+        let mut writer = writer(Vendor::Mariadb);
+        let at = ordinary(&mut writer);
+        let end = writer.query_of(status, "a", b"INSERT INTO t VALUES (NOW(6))", compressed);
+        let mut session = PipeSession::new(LOST);
+        assert_eq!(pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut session).unwrap(), None);
+        let found = session.short_time();
+        assert_eq!(pipe_hazard(&mut writer.bytes(), (4, at), &mut session).unwrap(), None);
+        assert_eq!(session.short_time(), None, "it is behind what is replayed");
+        (found, at, end)
+    };
+    let mode = [1, 0, 0, 0, 0, 0, 0, 0, 0];
+    for compressed in [false, true] {
+        let (found, at, end) = short(&[&mode[..], &[128, 123, 0, 0]].concat(), compressed);
+        assert_eq!(found, Some(ShortTime { at, end, seconds: TIME, microseconds: 123 }));
+    }
+    // 100,000, none, and a time that does not matter.
+    for status in [&[128, 0xa0, 0x86, 1][..], &[128, 0, 0, 0], &mode] {
+        assert_eq!(short(status, false).0, None, "{status:?}");
+    }
 }

@@ -123,8 +123,11 @@ fn real_from_server_brings_encrypted_binlogs_in_the_clear() {
     closed.truncate(closed.trim_end().rfind('\n').unwrap());
     let closed: Vec<&str> = closed.lines().map(|line| line.rsplit('/').next().unwrap()).collect();
     assert_eq!(clear, closed);
-    for (restored, wanted) in [(scenario.restore_at(&time), wanted), (scenario.restore(&[]), last)] {
-        assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+    // A pipe is the only way for binlogs that say that they are encrypted.
+    for (args, wanted) in [(&["--time", &time, "--exact"][..], wanted), (&[], last)] {
+        if let Some(restored) = scenario.pipe_unless_old(args) {
+            assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+        }
     }
 }
 

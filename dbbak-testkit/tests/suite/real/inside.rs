@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::{Restored, Scenario};
-use dbbak_testkit::server::{Options, Server};
+use dbbak_testkit::server::{Options, Rows, Server};
 
 /// The files below a directory.
 fn files_below(dir: &Path) -> BTreeSet<PathBuf> {
@@ -19,6 +19,37 @@ fn files_below(dir: &Path) -> BTreeSet<PathBuf> {
             false => drop(found.insert(path)),
         }
     }
+    found
+}
+
+/// What keeps the SQL mode that it was made in, made in sessions that take no directories of their own, and in others.
+const ROUTINES: &str = "
+    CREATE DATABASE kept; CREATE TABLE kept.t (a INT PRIMARY KEY);
+    CREATE PROCEDURE kept.p() SET @a = 1; CREATE FUNCTION kept.f() RETURNS INT DETERMINISTIC RETURN 1;
+    CREATE TRIGGER kept.g BEFORE INSERT ON kept.t FOR EACH ROW SET @a = 1;
+    CREATE EVENT kept.e ON SCHEDULE EVERY 1 DAY DO SET @a = 1;
+    SET sql_mode = CONCAT(@@sql_mode, ',NO_DIR_IN_CREATE');
+    CREATE PROCEDURE kept.p2() SET @a = 1; INSERT INTO kept.t VALUES (1);
+    CREATE FUNCTION kept.f2() RETURNS INT DETERMINISTIC RETURN 1;
+    CREATE TRIGGER kept.g2 BEFORE UPDATE ON kept.t FOR EACH ROW SET @a = 1;
+    CREATE EVENT kept.e2 ON SCHEDULE EVERY 1 DAY DO SET @a = 1; ALTER PROCEDURE kept.p COMMENT 'changed';
+    SET sql_mode = ''; CREATE PROCEDURE kept.p3() SET @a = 1";
+
+/// What the routines of `kept` say of their SQL mode.
+fn modes(server: &Server) -> Rows {
+    server.sql(
+        "SELECT routine_name AS n, sql_mode FROM information_schema.routines WHERE routine_schema = 'kept'
+         UNION ALL SELECT trigger_name, sql_mode FROM information_schema.triggers WHERE trigger_schema = 'kept'
+         UNION ALL SELECT event_name, sql_mode FROM information_schema.events WHERE event_schema = 'kept' ORDER BY 1",
+    )
+}
+
+/// The same of what was restored.
+fn modes_of(scenario: &Scenario, restored: &Restored, options: Options) -> Rows {
+    let options = Options { log_bin: None, ..options };
+    let mut server = Server::on_datadir(&restored.datadir, &scenario.fresh("modes"), options).unwrap();
+    let found = modes(&server);
+    server.stop().unwrap();
     found
 }
 
@@ -46,6 +77,9 @@ fn real_inside_tables_with_directories_of_their_own() {
     for table in ["i", "m", "r", "p", "l"] {
         source.sql(&format!("INSERT INTO far.{table} VALUES (1), (2)"));
     }
+    source.sql(ROUTINES);
+    let kept = modes(source);
+    assert_eq!(kept.len(), 9, "{kept:?}");
     let sums = source.checksums("far").unwrap();
     assert!(files_below(&far).len() > 5, "they lie elsewhere");
     source.sql("DROP DATABASE far");
@@ -57,6 +91,7 @@ fn real_inside_tables_with_directories_of_their_own() {
         assert_eq!(files_below(&far), left, "{way}: nothing is written into the source's directories");
         assert!(restored.ran.stderr.contains("it is made in the restored data directory"), "{}", restored.ran);
         assert_eq!(scenario.checksums_of(&restored.datadir, "far"), sums, "{way}");
+        assert_eq!(modes_of(&scenario, &restored, Options::default()), kept, "{way}");
     }
     source.sql(&format!("CREATE DATABASE far; {tables}"));
 }
@@ -131,15 +166,19 @@ fn real_mysql_inside_no_channel_and_no_directory_of_the_source() {
         own(executed.trim().rsplit(['-', ':']).next().unwrap())
     };
     source.sql("CREATE TABLE far.inside (a INT PRIMARY KEY)");
-    let inside = last();
+    source.sql(ROUTINES);
+    let (inside, kept) = (last(), modes(source));
+    assert_eq!(kept.len(), 9, "{kept:?}");
     let at = format!("DATA DIRECTORY='{}'", far.display());
     source.sql(&format!(
         "USE far; CREATE TABLE i (a INT PRIMARY KEY) {at}; INSERT INTO i VALUES (1), (2); CREATE TABLE p (a INT PRIMARY KEY) \
          PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (2) {at}); ALTER TABLE p ADD PARTITION (PARTITION p1 VALUES LESS \
-         THAN MAXVALUE {at}); INSERT INTO p VALUES (1), (2)"
+         THAN MAXVALUE {at}); INSERT INTO p VALUES (1), (2); CREATE TABLE s {at} AS SELECT 1 AS a; CREATE TABLE l LIKE p; CREATE \
+         PROCEDURE kept.p4() SET @a = 1; ALTER EVENT kept.e2 COMMENT 'changed'; SET sql_mode = CONCAT(@@sql_mode, ',NO_DIR_IN_CREATE'); CREATE TABLE n (a INT) {at}"
     ));
+    let kept_with_tables = modes(source);
     let sums = source.checksums("far").unwrap();
-    assert_eq!(files_below(far).len(), 3, "they lie elsewhere");
+    assert_eq!(files_below(far).len(), 6, "they lie elsewhere");
     let clone = scenario.dbbak(&["backup-full", "--engine", "clone", "--exec"]).exits(5);
     assert!(clone.stderr.contains("cannot hold tables that lie outside of the data directory"), "{clone}");
     source.sql("DROP DATABASE far");
@@ -148,18 +187,28 @@ fn real_mysql_inside_no_channel_and_no_directory_of_the_source() {
     let restored = scenario.restore(&["--before-gtid", &accident, "--replay", "relay"]);
     assert_eq!(files_below(far), BTreeSet::new(), "nothing is written into the source's directories");
     assert_eq!(scenario.checksums_of(&restored.datadir, "far"), sums);
+    assert_eq!(modes_of(&scenario, &restored, Options::mysql()), kept_with_tables);
     is_no_replica(&scenario, &restored);
-    is_no_replica(&scenario, &scenario.restore(&["--gtid", &inside, "--replay", "pipe"]));
+    let piped = scenario.restore(&["--gtid", &inside, "--replay", "pipe"]);
+    assert_eq!(modes_of(&scenario, &piped, Options::mysql()), kept);
+    is_no_replica(&scenario, &piped);
     let refused = scenario.try_restore(&["--before-gtid", &accident, "--replay", "pipe"]).exits(5);
     assert!(refused.stderr.contains("outside of the work directory"), "{refused}");
     assert!(refused.stderr.contains("--replay relay"), "{refused}");
 
     source.sql(&format!("CREATE TABLESPACE far ADD DATAFILE '{}/far.ibd'", far.display()));
     let space = last();
+    // A last binlog of single statements, in which the applier finds no whole transaction but that one.
+    source.sql(&format!(
+        "FLUSH BINARY LOGS; CREATE DATABASE last; CREATE TABLE last.i (a INT PRIMARY KEY) {at}; ANALYZE TABLE last.i"
+    ));
+    let left = files_below(far);
     scenario.ship();
     let refused = scenario.try_restore(&["--latest"]).exits(5);
     assert!(refused.stderr.contains(&space) && refused.stderr.contains("far.ibd"), "{refused}");
-    scenario.restore(&["--latest", "--skip-gtid", &space]);
+    let restored = scenario.restore(&["--latest", "--skip-gtid", &space]);
+    assert_eq!(files_below(far), left, "nothing is written into the source's directories");
+    assert_eq!(scenario.checksums_of(&restored.datadir, "last"), source.checksums("last").unwrap());
 }
 
 /// MariaDB's channels are in files that no backup holds: where they stood is kept beside it.

@@ -17,6 +17,7 @@ const ODDITIES: &str = "
     CREATE TEMPORARY TABLE shop.scratch (x INT); INSERT INTO shop.scratch VALUES (1), (2);
     SET binlog_format = STATEMENT; INSERT INTO shop.t (b) SELECT x FROM shop.scratch; SET binlog_format = MIXED;
     INSERT INTO shop.t (b, c) VALUES ('random', RAND());
+    SET timestamp = 1790000000.000123; INSERT INTO shop.t (b) VALUES (NOW(6)); SET timestamp = DEFAULT;
     XA START 'a'; INSERT INTO shop.t (b) VALUES ('xa'); XA END 'a'; XA PREPARE 'a'; XA COMMIT 'a';
     BEGIN; INSERT INTO shop.t (b) VALUES ('no'); INSERT INTO shop.flat VALUES (1); ROLLBACK;
     BEGIN; SAVEPOINT s; INSERT INTO shop.t (b) VALUES ('back'); ROLLBACK TO s; COMMIT;
@@ -100,8 +101,9 @@ fn real_relay_lands_where_the_pipe_lands() {
     let (rows, at) = looked_at(&scenario, &relay.datadir);
     assert_eq!(rows, wanted);
     assert_eq!(at, position);
-    let pipe = scenario.restore(&["--latest", "--replay", "pipe"]);
-    assert_eq!(looked_at(&scenario, &pipe.datadir).0, wanted);
+    if let Some(pipe) = scenario.pipe_unless_old(&["--latest", "--replay", "pipe"]) {
+        assert_eq!(looked_at(&scenario, &pipe.datadir).0, wanted);
+    }
     // Whose an event is then goes by who changed it, which a pipe does not tell.
     scenario.server.sql(OWNED);
     scenario.ship();

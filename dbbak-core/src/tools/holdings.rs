@@ -87,6 +87,7 @@ impl<'a> Holdings<'a> {
                 || option
                     .trim_start_matches("--")
                     .trim_start_matches("loose-")
+                    .trim_start_matches("plugin-")
                     .strip_prefix(&name.to_ascii_lowercase())
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
         });
@@ -127,7 +128,7 @@ mod tests {
             ("InnoDB", Held::Yes),
             ("archive", Held::Yes),
             ("FEDERATED", Held::No),
-            ("CONNECT", Held::Yes),
+            ("CONNECT", Held::No),
             ("BLACKHOLE", Held::Unknown),
             ("Aria", Held::Yes),
         ] {
@@ -144,7 +145,8 @@ mod tests {
         assert_eq!(held(Family::Mysql, &[], &[], Need::Engine, "ARCHIVE"), Held::Yes);
         assert_eq!(held(Family::Mariadb, &[], &[], Need::Engine, "Spider"), Held::No);
         // What the configuration names.
-        let options = ["--federated=ON", "--plugin-load-add=auth_gssapi.so"];
+        let options = ["--federated=ON", "--plugin-load-add=auth_gssapi.so", "--plugin-connect=ON"];
+        assert_eq!(held(Family::Mariadb, &all, &options, Need::Engine, "CONNECT"), Held::Yes);
         assert_eq!(held(Family::Mariadb, &all, &options, Need::Engine, "FEDERATED"), Held::Yes);
         assert_eq!(held(Family::Mariadb, &all, &options, Need::Login, "gssapi"), Held::Yes);
         // A statement that is too long to be read to its end may name any of those that the source had.

@@ -203,7 +203,8 @@ impl PrivateServerCommand {
                     "--loose-cracklib-password-check=OFF",
                     "--loose-password-reuse-check=OFF",
                 ])
-                .args(BARRED.map(|engine| format!("--loose-{engine}=OFF"))),
+                // Without "plugin-" in front `connect` is the beginning of another option (seen on 10.11.19).
+                .args(BARRED.map(|engine| format!("--loose-plugin-{engine}=OFF"))),
         }
     }
 
@@ -371,9 +372,11 @@ mod tests {
         --loose-simple-password-check=OFF
         --loose-cracklib-password-check=OFF
         --loose-password-reuse-check=OFF
-        --loose-federated=OFF
-        --loose-spider=OFF
-        --loose-s3=OFF
+        --loose-plugin-federated=OFF
+        --loose-plugin-spider=OFF
+        --loose-plugin-s3=OFF
+        --loose-plugin-connect=OFF
+        --loose-plugin-sphinx=OFF
         --init-file=/run/dbbak/init.sql
         --server-id=4294967295
         --log-bin=/restore/log/replay

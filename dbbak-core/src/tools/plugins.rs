@@ -80,11 +80,11 @@ pub(super) const PERMITTED: &[&str] = &[
     "type_mysql_timestamp",
 ];
 
-/// Engines that reach other servers, as the names in the options that turn them off: a private server has none of them, though the data
-/// may have them installed. Rows of a window would be written to the other server a second time.
-pub(super) const BARRED: [&str; 3] = ["federated", "spider", "s3"];
+/// Engines that reach other servers, or files elsewhere, as the names in the options that turn them off: a private server has none of them,
+/// though the data may have them installed. Rows of a window would be written to the other server, or the source's file, a second time.
+pub(super) const BARRED: [&str; 5] = ["federated", "spider", "s3", "connect", "sphinx"];
 
-/// Whether a server says of a table that its engine is one of those that reach other servers and were turned off.
+/// Whether a server says of a table that its engine is one of those that reach elsewhere and were turned off.
 pub fn is_barred(text: &str) -> bool {
     let engine = text.strip_prefix("Unknown storage engine '").and_then(|rest| rest.strip_suffix('\''));
     engine.is_some_and(|engine| BARRED.iter().any(|barred| barred.eq_ignore_ascii_case(engine)))
@@ -194,6 +194,7 @@ mod tests {
         let own = ["--plugin_load_add=ha_archive.so".to_owned()];
         assert_eq!(plugin_options(&variables, &own), ["--plugin-load-add=auth_socket.so"]);
         assert!(is_barred("Unknown storage engine 'FEDERATED'") && is_barred("Unknown storage engine 'S3'"));
+        assert!(is_barred("Unknown storage engine 'CONNECT'"));
         assert!(!is_barred("Unknown storage engine 'ARCHIVE'") && !is_barred("Corrupt"));
         // A store can name nothing that is not known here.
         let hostile = "X:ha_archive --init-file=/x,Y:../../tmp/evil,Z:evil.so;,:,ARCHIVE";

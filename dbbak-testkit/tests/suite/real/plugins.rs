@@ -83,6 +83,18 @@ fn real_plugins_that_reach_other_servers_are_turned_off() {
     }
     // The source logged the row twice: as one of the table, and as one of the table behind it.
     scenario.restore(&["--latest", "--skip-gtid", &gtid]);
+    // One that is installed in the data, and whose name is no option by itself.
+    scenario.server.sql(
+        "INSTALL SONAME 'ha_sphinx'; CREATE TABLE shop.s (id BIGINT UNSIGNED NOT NULL, weight INT NOT NULL, query VARCHAR(300) NOT \
+         NULL, INDEX (query)) ENGINE=SPHINX CONNECTION='sphinx://127.0.0.1:1/i'",
+    );
+    scenario.full();
+    scenario.server.sql("CREATE TABLE shop.s2 LIKE shop.s; CREATE TABLE shop.t2 (a INT)");
+    scenario.ship();
+    for way in ["pipe", "relay"] {
+        let stopped = scenario.try_restore(&["--latest", "--replay", way]).exits(6);
+        assert!(stopped.stderr.contains("SPHINX"), "{stopped}");
+    }
     assert_eq!(scenario.server.value("SELECT COUNT(*) FROM far.r"), "2", "a restore wrote to a living server");
     scenario.nothing_survives();
 }

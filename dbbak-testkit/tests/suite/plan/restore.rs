@@ -240,7 +240,8 @@ fn a_window_that_names_what_the_private_server_lacks() {
     let gtid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:7";
     for (name, kept, refused) in [
         ("FEDERATED", Some("FEDERATED:ha_federatedx"), true),
-        ("CONNECT", Some("CONNECT:ha_connect"), false),
+        ("CONNECT", Some("CONNECT:ha_connect"), true),
+        ("TOKUDB", Some("TOKUDB:ha_tokudb"), false),
         ("ARCHIVE", None, false),
     ] {
         let demands = |facts: &mut Facts| {
@@ -271,7 +272,7 @@ fn a_window_that_names_what_the_private_server_lacks() {
             Err(PlanError::Lacks(Lack { transaction, library, .. })) => {
                 assert!(refused, "{name}");
                 assert_eq!(transaction, format!("{gtid} at mysql-bin.000003:120"));
-                assert_eq!(library.as_deref(), Some("ha_federatedx"));
+                assert_eq!(library.as_deref(), kept.and_then(|kept| kept.split(':').nth(1)));
                 request.skip = vec![gtid.parse().unwrap()];
                 let left_out = Case::of(story(Product::Mariadb)).restore_where(&request, demands);
                 assert!(!matches!(left_out, Err(PlanError::Lacks(_))));

@@ -22,10 +22,13 @@ fn with_a_spoiler(scenario: &Scenario) {
     scenario.configure(&format!("xtrabackup: {}\ntry_incrementals: true\n", program.display()));
 }
 
-/// Ways in which the real tool (10.11.19) fails for good when it applies what it wrote, and what it says then.
-const SPOILT: [(&str, &str); 2] = [
-    ("printf shop/none >shop/gone.ren", "Can't rename"),
-    ("dd if=/dev/zero of=ib_logfile0 bs=512 seek=4 count=200 conv=notrunc 2>/dev/null", "No valid checkpoint"),
+/// Ways in which the real tool fails for good when it applies what it wrote, and what 10.11.19 or 10.6.23 says then.
+const SPOILT: [(&str, [&str; 2]); 2] = [
+    ("printf shop/none >shop/gone.ren", ["Can't rename"; 2]),
+    (
+        "dd if=/dev/zero of=ib_logfile0 bs=512 seek=4 count=200 conv=notrunc 2>/dev/null",
+        ["No valid checkpoint", "innodb_init() returned 11"],
+    ),
 ];
 
 #[test]
@@ -53,7 +56,8 @@ fn real_an_incremental_is_tried_when_it_is_taken() {
         let report = ran.json();
         marked = report["backup"].as_str().unwrap().to_owned();
         assert_eq!(report["unusable"][0]["backup"], *marked, "{report}");
-        assert!(report["unusable"][0]["reason"].as_str().unwrap().contains(said), "{report}");
+        let reason = report["unusable"][0]["reason"].as_str().unwrap();
+        assert!(said.iter().any(|said| reason.contains(said)), "{report}");
         assert_eq!(fs::read_dir(scenario.root().join("scratch")).unwrap().count(), 0);
         if number + 1 < SPOILT.len() {
             scenario.next_second();

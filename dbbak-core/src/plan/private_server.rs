@@ -23,7 +23,10 @@ use crate::{
         Version, carried_settings, encryption_settings, plugin_options,
     },
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 impl<'a> Restore<'a> {
     /// A program of the vendor whose server was backed up.
@@ -64,9 +67,8 @@ impl<'a> Restore<'a> {
 
     /// What belongs to their user while they run.
     pub(super) fn custody(&self) -> Option<Custody> {
-        let keys = self.config.server.keyring_files.as_ref().filter(|files| !files.is_empty()).map(|_| KEYS);
-        let names = ["data", "tmp", "load", "binlogs", "replay-log", "catch-up"].into_iter().chain(keys);
-        let names: Vec<&str> = names.chain(replay::OWN_DIRS).collect();
+        let names = ["data", "tmp", "load", "binlogs", "replay-log", "catch-up"].into_iter();
+        let names: Vec<&str> = names.chain(self.keyring_copy().map(|_| KEYS)).chain(replay::OWN_DIRS).collect();
         custody(self.prisoner.as_ref(), &self.workdir, &names)
     }
 
@@ -172,6 +174,12 @@ impl<'a> Restore<'a> {
     pub(super) fn gtid_mode(&self, settings: &mut BTreeMap<String, String>) -> Option<String> {
         let window = self.window.filter(|_| self.family == Family::Mysql)?;
         gtid_mode::fit(settings, &window.files)
+    }
+
+    /// Where the private servers' copy of the keyring lies, if they get one. It stays where a replay made keys.
+    pub(super) fn keyring_copy(&self) -> Option<PathBuf> {
+        let named = self.config.server.keyring_files.as_ref().is_some_and(|files| !files.is_empty());
+        named.then(|| self.workdir.join(KEYS))
     }
 
     /// What tells the private server where its keys are; with keys it encrypts what the source did.

@@ -189,7 +189,7 @@ impl Restore<'_> {
         Ok(Some(Ownership {
             uid: fact.uid,
             gid: fact.gid,
-            trees: std::iter::once(self.datadir()).chain(logs).collect(),
+            trees: std::iter::once(self.datadir()).chain(logs).chain(self.keyring_copy()).collect(),
             parent: self.workdir.clone(),
         }))
     }

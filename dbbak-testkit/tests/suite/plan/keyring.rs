@@ -3,7 +3,7 @@
 use super::{Case, exact, story};
 use dbbak_core::{
     config::EngineChoice,
-    facts::{CloneFacts, ServerFacts},
+    facts::{CloneFacts, Facts, OwnerFact, ServerFacts},
     plan::{BackupRequest, Plan, PlanError, PrivateServer, Step},
     store::{BackedUpServer, Encryption},
 };
@@ -65,6 +65,17 @@ fn keyring_files_lie_in_the_data_directory_while_a_server_runs() {
     // It works on a copy of the keyring, which it may write.
     let keys = datadir.with_file_name("keyring");
     assert!(server_of(&plan).keyring.iter().all(|file| file.keys.as_ref() == Some(&keys) && !file.read_only));
+    // It is the new owner's with the data, where it stays.
+    let mut request = exact("04:35");
+    request.finish.owner = Some("mysql".parse().unwrap());
+    let owned = |facts: &mut Facts| {
+        facts.host.root = true;
+        facts.owner = Some(Ok(OwnerFact { uid: 105, gid: 112 }));
+    };
+    let given = case.restore_where(&request, owned).unwrap();
+    let given =
+        given.steps.iter().find_map(|step| if let Step::MakeReady(ready) = step { ready.owner.clone() } else { None });
+    assert_eq!(given.unwrap().trees.last(), Some(&keys));
     let shared = |plan: &Plan| {
         plan.warnings.iter().any(|warning| warning.contains("a server that runs on the same file can lose keys"))
     };

@@ -96,6 +96,18 @@ pub fn find_archived(store: &dyn StoreReader, catalog: &Catalog, request: &FindR
             }
         }
     }
+    // What was archived and is gone holds what nobody looks at any more; that is told each time.
+    let wanted = |entry: &&BinlogEntry| {
+        request.timeline.as_ref().is_none_or(|id| entry.timeline.as_ref() == Some(id))
+            && request.since.is_none_or(|since| entry.reach().is_none_or(|reach| reach.at() >= since))
+            && request.until.is_none_or(|until| entry.first_event_time.at() < until)
+    };
+    found.unsearched.extend(catalog.lost_binlogs.iter().filter(wanted).map(|entry| Unsearched {
+        file: entry.name.clone(),
+        timeline: entry.timeline.clone(),
+        missing: false,
+        problem: "it was archived, and is no longer in the store".into(),
+    }));
     places.reverse();
     places.truncate(request.limit.unwrap_or(usize::MAX));
     show(store, catalog, &candidates, &places, &mut found);

@@ -138,3 +138,25 @@ fn every_view_of_damaged_lists_ends_with_9() {
         fs::write(bench.path(list), good).unwrap();
     }
 }
+
+/// A binlog that was archived and is gone was not searched: that is said each time, and only where it could hold what is looked for.
+#[test]
+fn find_tells_of_an_archived_binlog_that_is_gone() {
+    let (bench, _) = with_store(Series::Xtrabackup80);
+    bench.binlog(1, 3, true).unwrap();
+    bench.binlog(2, 1, false).unwrap();
+    bench.play(&bench.scenario()).unwrap();
+    assert_eq!(run(&bench, &["ship-binlogs", "--exec"]).code(), Some(0));
+    let file = bench.names_in("store/binlogs").into_iter().find(|name| name.ends_with("000001.gz")).unwrap();
+    fs::remove_file(bench.path("store/binlogs").join(file)).unwrap();
+    for _ in 0..2 {
+        let spoken = run(&bench, &["find", "--archive-only"]);
+        assert_eq!(spoken.code(), Some(9), "{spoken}");
+        assert!(spoken.stderr.contains("mysql-bin.000001"), "{spoken}");
+        assert!(spoken.stderr.contains("it was archived, and is no longer in the store"), "{spoken}");
+    }
+    let later = run(&bench, &["find", "--archive-only", "--since", "2100-01-01"]);
+    assert!(!later.stderr.contains("no longer in the store"), "{later}");
+    let earlier = run(&bench, &["find", "--archive-only", "--until", "2001-01-01"]);
+    assert!(!earlier.stderr.contains("no longer in the store"), "{earlier}");
+}

@@ -37,6 +37,7 @@ mod relay;
 mod remote_clone;
 mod resume;
 mod secrets;
+mod sequences;
 mod settings;
 mod targets;
 mod temporary;

@@ -299,8 +299,11 @@ impl PipeSession {
 
     /// A name in UTF-8 that the session would read as another one.
     fn misread(&self, what: &str, name: &[u8]) -> Option<String> {
+        let plain = if self.charset < 2048 { self.charset & 1023 } else { self.charset };
+        // swe7 alone reads signs of ASCII as letters (collations 10 and 82; of all client character sets of MariaDB 10.11).
+        let swedish = matches!(plain, 10 | 82) && name.iter().any(|byte| b"@[\\]^`{|}~".contains(byte));
         let other = !name.is_ascii() && !is_utf8(self.charset);
-        other.then(|| {
+        (other || swedish).then(|| {
             let name = String::from_utf8_lossy(name);
             format!("{what} is printed before its statement's character set, and would be another one in that of the statement before: {}", Printable(&name))
         })

@@ -41,6 +41,13 @@ pub fn continuity(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
     }
     let (missing, unknown) = (minus(&before, &known), minus(&known, &before));
     match (missing, unknown, file.partial.is_some()) {
+        // Where numbers went back, a server that was put back can have come to the same ones: one session stamps both files.
+        (None, None, false)
+            if file.went_back() && file.ending == Some(BinlogEnding::Rotate) && !rotated_into(file, next) =>
+        {
+            let seconds = (next.first_event_time.at() - file.last_event_time.at()).num_seconds();
+            Continuity::Broken(Finding::OtherTimes { after, next: then, seconds })
+        }
         (None, None, false) => Continuity::Follows,
         (None, None, true) if every_transaction_has_a_gtid(file) => Continuity::Follows,
         (None, None, true) => Continuity::Broken(Finding::OpenEnd { file: after, next: then, missing: None }),
@@ -229,6 +236,16 @@ mod tests {
             let (mut one, next) = pair((Some(before), added), Some("0-1-2"));
             one.gtids_last = Some(last.into());
             assert!(said(&one, &next).contains("belongs to another history"), "{}", said(&one, &next));
+        }
+    }
+
+    /// A server that was put back to a place before its numbers went back can have come to the same ones. Its log goes on at another time than the rotation.
+    #[test]
+    fn equal_numbers_that_went_back_need_an_orderly_rotation_as_witness() {
+        for (seconds, begin) in [(0, "follows"), (1, "broken: ")] {
+            let (mut one, next) = skewed(pair((Some("0-1-5"), "0-1-8"), Some("0-1-5")), seconds);
+            one.gtids_last = Some("0-1-5".into());
+            assert!(said(&one, &next).starts_with(begin), "{}", said(&one, &next));
         }
     }
 

@@ -349,6 +349,16 @@ pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
+/// Removes a directory that nothing lies in; one that is not there counts as removed.
+pub(super) fn remove_if_empty(path: &Path) -> Result<(), ExecuteError> {
+    match fs::remove_dir(path) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+            Err(failed("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes a log that nothing was written into; that it stays is no error.
 pub(super) fn remove_empty(path: &Path) {
     if length(path) == 0 {

@@ -16,12 +16,16 @@ use std::path::{Path, PathBuf};
 /// When a file cannot be read or written.
 pub(super) fn lay_out(file: &KeyringFile) -> Result<(), ExecuteError> {
     let Some((text, keyring, copy)) = copied(file)? else { return files::copy_private(&file.from, &file.to) };
-    match copy.parent() {
-        Some(dir) if !files::exists(dir) => files::create_new_dir(dir)?,
-        _ => {}
+    for dir in [copy.parent().and_then(Path::parent), copy.parent()].into_iter().flatten() {
+        if !files::exists(dir) {
+            files::create_new_dir(dir)?;
+        }
     }
     if !files::exists(&copy) && files::exists(&keyring) {
-        files::copy_private(&keyring, &copy)?;
+        // A copy that a death cut off must not be taken for a whole one.
+        let begun = copy.with_extension("dbbak-new");
+        files::copy_private(&keyring, &begun)?;
+        files::rename(&begun, &copy)?;
     }
     files::remove_file(&file.to)?;
     files::write_private(&file.to, with_keyring(&text, &copy, file.read_only))
@@ -45,10 +49,9 @@ pub(super) fn settle(file: &KeyringFile, running: &Running<'_>) -> Result<(), Ex
         running.reporter.report(&Event::Warning { text: &text });
         return Ok(());
     }
-    match &file.keys {
-        Some(dir) => files::remove_tree(dir),
-        None => Ok(()),
-    }
+    // Its own alone: that of another configuration may hold keys that were made.
+    copy.parent().map_or(Ok(()), files::remove_tree)?;
+    file.keys.as_deref().map_or(Ok(()), files::remove_if_empty)
 }
 
 /// A component's configuration, the keyring that it names, and where the copy of that lies.
@@ -57,7 +60,8 @@ fn copied(file: &KeyringFile) -> Result<Option<(String, PathBuf, PathBuf)>, Exec
     let text = String::from_utf8_lossy(&files::read_file_behind(&file.from)?.unwrap_or_default()).into_owned();
     let named = keyring_of(&text).filter(|path| path.is_absolute());
     Ok(named.and_then(|keyring| {
-        let copy = keys.join(Path::new(keyring.file_name()?));
+        // Of each configuration its own: two may name files of the same name.
+        let copy = keys.join(file.to.file_name()?).join(keyring.file_name()?);
         Some((text, keyring, copy))
     }))
 }

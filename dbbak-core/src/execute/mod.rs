@@ -73,7 +73,7 @@ pub use outcome::{IndexedBinlog, NewBackup, Outcome};
 pub use reindex::describe_stored;
 pub use reporter::{Event, Reporter, Silent};
 pub use tree::{ExpectedFiles, TreeError, TreeFile, TreeListing, TreePass, walk_tree};
-pub use walk::{Effects, Walk, discard, write_report};
+pub use walk::{Effects, Walk, discard, kept_keyring, write_report};
 
 use std::io;
 

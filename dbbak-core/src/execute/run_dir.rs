@@ -33,11 +33,11 @@ pub(super) fn in_run_dir<T>(
     let own = [server.run_dir.as_path()];
     let keyring = server.keyring.iter().map(|file| file.to.as_path());
     let removed = files::remove_each(own.into_iter().chain(keyring).chain(secrets.iter().copied()));
-    let settled = server.keyring.iter().try_for_each(|file| keyring::settle(file, running));
     let done = result?;
     removed.and(files.into_iter().collect::<Result<(), _>>())?;
     taken_back?;
-    settled?;
+    // What failed goes on with its keys, or is discarded with them.
+    server.keyring.iter().try_for_each(|file| keyring::settle(file, running))?;
     // The server's own settings for the replay are options, which end with it. Those of the source stay as they are.
     if self::persisted(server)? != persisted {
         let problem = format!("settings were persisted in the data ({PERSISTED})");

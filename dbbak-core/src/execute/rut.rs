@@ -26,6 +26,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(10);
 const REPEATED_TIMES: u64 = 600;
 const REPEATED_FOR: Duration = Duration::from_secs(60);
 const REPEATED_LINES: usize = 8;
+/// What tools print of each file that they work on.
+const WORK: [&str; 6] = [" Copying ", " Applying ", " Renaming ", " Removing ", " Moving ", " Streaming "];
 /// Bytes of a line that are compared.
 const COMPARED: usize = 200;
 
@@ -130,8 +132,10 @@ impl Rut {
             self.texts.clear();
             self.repeated = None;
         }
-        let fails = line.contains("rror") || line.contains("ERROR") || line.contains("FATAL");
-        let counts = fails && !line.contains(" Copying ") && !line.contains(" Applying ");
+        // Not what stands in a path: `/srv/mirror`, a table `error_log`.
+        let words = || line.split_whitespace().filter(|word| !word.contains('/'));
+        let fails = words().any(|word| ["rror", "ERROR", "FATAL"].iter().any(|sign| word.contains(sign)));
+        let counts = fails && !WORK.iter().any(|work| line.contains(work));
         if counts {
             count(&mut self.repeated, line, now);
         }
@@ -161,6 +165,19 @@ mod tests {
         format!(
             "2026-11-29  3:22:28 0 [Note] InnoDB: IO Error: 28 during write of {bytes} bytes, for file shop/t.ibd(9), returned 0\n"
         )
+    }
+
+    /// As mariadb-backup 10.11.19 tells of the partitions that it renames in the prepare of an incremental, and what a path or a table may hold.
+    #[test]
+    fn work_in_a_directory_that_is_named_like_a_failure_goes_on() {
+        let mut rut = rut();
+        for second in 0..90_u32 {
+            let lines: String = (0..10)
+                .map(|part| format!("[00] 2026-11-29 09:30:01 Renaming /srv/mirror/errors/part#P#p{second}{part}.new to ./errors/x.ibd\n"))
+                .chain((0..10).map(|part| format!("[00] 2026-11-29 09:30:01 Looking at /srv/mirror/{part}\n")))
+                .collect();
+            assert_eq!(rut.take(lines.as_bytes(), SECOND * second), None, "{second}");
+        }
     }
 
     #[test]

@@ -385,6 +385,11 @@ fn describe_error(error: &ExecuteError) -> String {
     format!("{error}{cause}")
 }
 
+/// Where a restore's copy of the keyring lies, if it stayed: keys were made in it.
+pub fn kept_keyring(report: &RestoreReport) -> Option<PathBuf> {
+    report.keyring.clone().filter(|keyring| files::exists(keyring))
+}
+
 /// Writes the report of a restore, at once and durably.
 ///
 /// # Errors

@@ -40,6 +40,9 @@ pub struct RestoreReport {
     pub edges: Option<EdgeFact>,
     /// The data directory that a server can start on.
     pub datadir: PathBuf,
+    /// Where the copy of the keyring lies in which the replay made keys: the data may need them, and no other keyring has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<PathBuf>,
     /// When the restore ended well.
     pub finished_at: Option<DateTime<Utc>>,
     /// What was proven.

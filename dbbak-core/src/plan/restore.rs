@@ -109,6 +109,7 @@ pub fn plan_restore(
         window: reported,
         edges: edges.cloned(),
         datadir: restore.datadir(),
+        keyring: restore.keyring_copy(),
         finished_at: None,
         proof: None,
         ready: Some(ready),

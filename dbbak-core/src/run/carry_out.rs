@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     execute::{
         CopyState, Effects, Event, ExecuteError, Executor, JournalWriter, LeaseWatch, Outcome, Reporter, TreeError,
-        Walk, discard, write_report,
+        Walk, discard, kept_keyring, write_report,
     },
     plan::{Plan, RestoreReport, Step, Touch, check_runnable, not_in_log, touch},
     record::{
@@ -211,6 +211,7 @@ fn record(
                 caught_up: outcome.caught_up.clone(),
                 examination: outcome.examination.clone(),
                 phases: outcome.phases.clone(),
+                keyring: kept_keyring(report),
                 ..(**report).clone()
             };
             write_report(path, &report)?;
@@ -306,6 +307,7 @@ fn mark_unproven(plan: &Plan, running: &Running<'_>, error: &ExecuteError, outco
         unproven: Some(error.to_string()),
         examination: outcome.examination.clone(),
         phases: outcome.phases.clone(),
+        keyring: kept_keyring(report),
         ..(**report).clone()
     };
     if let Err(problem) = write_report(path, &report) {

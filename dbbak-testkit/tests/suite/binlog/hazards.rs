@@ -152,6 +152,11 @@ fn names_are_read_in_the_character_set_of_the_statement_before() {
     // The reader prints the name again behind a statement without one.
     assert!(told(&[(0, LATIN1, "é"), (SUPPRESS_USE, LATIN1, ""), (0, LATIN1, "é")], "u").is_some());
     assert!(told(&[(0, LATIN1, "a"), (0, Some(63), "é")], "u").is_some());
+    // In swe7 signs of ASCII are letters.
+    for collation in [10, 82, 1034] {
+        assert!(told(&[(0, Some(collation), "a"), (0, Some(45), "a|b")], "u").is_some(), "{collation}");
+        assert_eq!(told(&[(0, Some(collation), "a"), (0, Some(45), "ab_$9")], "u"), None);
+    }
     let variable = told(&[(0, LATIN1, "é")], "ü").unwrap();
     assert!(variable.starts_with("a variable's name"), "{variable}");
 

@@ -33,6 +33,7 @@ fn plan(root: &Path) -> Plan {
         edges: None,
         window: None,
         datadir: work.join("data"),
+        keyring: None,
         finished_at: None,
         proof: None,
         ready: None,

@@ -51,7 +51,13 @@ fn keys_are_made_in_a_copy(scenario: &Scenario, dir: &Path, keys: &Path) {
         let restored = scenario.restore(&["--latest", "--replay", way]);
         assert_eq!(fs::read(keys).unwrap(), live, "{way}");
         assert_eq!(fs::read_dir(dir).unwrap().count(), beside, "{way}");
-        let copy = restored.datadir.with_file_name("keyring").join("keyring");
+        let copies = restored.datadir.with_file_name("keyring");
+        let copy = copies.join("component_keyring_file.cnf/keyring");
+        // That of the other component, in which no key was made, is gone.
+        assert_eq!(fs::read_dir(&copies).unwrap().count(), 1);
+        let report = fs::read_to_string(restored.datadir.with_file_name("dbbak-restore.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["keyring"], copies.to_str().unwrap());
         let told = restored
             .ran
             .stderr
@@ -150,7 +156,13 @@ fn real_mysql_encrypted_tables_need_their_keyring() {
     scenario.configure_with("keyring_files: []", &more);
     let failed = scenario.try_restore(&["--latest"]).exits(6);
     assert!(failed.stderr.contains("the private server did not start"), "{failed}");
-    scenario.configure_with(&keyring, &more);
+    // Of a component that was in use once, with a keyring of the same name.
+    let (old, elsewhere) = (dir.path().join("component_keyring_encrypted_file.cnf"), dir.path().join("old"));
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("keyring"), "old").unwrap();
+    fs::write(&old, format!(r#"{{"path": "{}", "password": "p"}}"#, elsewhere.join("keyring").display())).unwrap();
+    let both = format!("keyring_files: [{}, {}, {}]", old.display(), manifest.display(), config.display());
+    scenario.configure_with(&both, &more);
     keys_are_made_in_a_copy(&scenario, dir.path(), &keys);
     scenario.nothing_survives();
 }

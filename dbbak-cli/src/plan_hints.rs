@@ -106,10 +106,7 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             _ => Vec::new(),
         },
         PlanError::GtidRepeated { first, again, .. } => {
-            vec![format!(
-                "name the place instead: --position {first} or --position {}:{again} cuts before it",
-                first.file
-            )]
+            vec![format!("name the place instead: --position {first} or --position {again} cuts before it")]
         }
         PlanError::AmbiguousTimeline { candidates, .. } => {
             let options: Vec<String> = candidates.iter().map(|span| format!("--timeline {}", span.id)).collect();

@@ -391,12 +391,12 @@ pub enum CutFlaw {
         /// The next boundary after it, where the file has one.
         after: Option<u64>,
     },
-    /// Another transaction of the same GTID stands elsewhere in the file.
+    /// Another transaction of the same GTID stands elsewhere in the log.
     Repeated {
         /// Where the first stands.
         first: BinlogPosition,
-        /// Where it comes again in the same file.
-        again: u64,
+        /// Where it comes again.
+        again: BinlogPosition,
     },
 }
 

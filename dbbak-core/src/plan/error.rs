@@ -338,15 +338,15 @@ pub enum PlanError {
         /// Where it would have to be.
         whereabouts: Box<Whereabouts>,
     },
-    /// Two transactions of one file have the GTID that was asked for.
-    #[error("{target} stands in the log twice, at {first} and at {}:{again}", first.file)]
+    /// Two transactions have the GTID that was asked for.
+    #[error("{target} stands in the log twice, at {first} and at {again}")]
     GtidRepeated {
         /// What was asked for.
         target: String,
         /// Where the first stands.
         first: BinlogPosition,
-        /// Where the second stands in the same file.
-        again: u64,
+        /// Where the second stands.
+        again: Box<BinlogPosition>,
     },
     /// Several timelines have what was asked for.
     #[error("{target} is in {} timelines: {}", candidates.len(), spans(candidates))]

@@ -78,23 +78,26 @@ pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &
     let from = window.coordinates.place();
     for gtid in &request.skip {
         let goal = Goal::Before(gtid.clone());
-        let mut places: Vec<BinlogPosition> = Vec::new();
+        let (mut places, mut twice) = (Vec::<BinlogPosition>::new(), None);
         for segment in window.segments(&from) {
             let found = cuts.iter().filter(|fact| fact.timeline == segment.timeline && fact.goal == goal);
             let stand = found.flat_map(|fact| match (&fact.cut, &fact.flaw) {
                 (Some(cut), _) => vec![cut.at.clone()],
-                (None, Some(CutFlaw::Repeated { first, again })) => {
-                    vec![first.clone(), BinlogPosition { file: first.file.clone(), position: *again }]
-                }
+                (None, Some(CutFlaw::Repeated { first, again })) => vec![first.clone(), again.clone()],
                 _ => Vec::new(),
             });
-            places.extend(stand.filter(|at| holds(&segment, at)));
+            let stand: Vec<_> = stand.filter(|at| holds(&segment, at)).collect();
+            // Numbers that went back bring it again in another file of the same log.
+            twice = twice.or_else(|| Some((stand.first()?.clone(), stand.get(1)?.clone())));
+            places.extend(stand);
         }
         if let [first, again] = places.as_slice()
             && first.file == again.file
         {
-            let (first, again) = (first.clone(), again.position);
-            return Err(PlanError::GtidRepeated { target: goal.to_string(), first, again });
+            twice = Some((first.clone(), again.clone()));
+        }
+        if let Some((first, again)) = twice {
+            return Err(PlanError::GtidRepeated { target: goal.to_string(), first, again: Box::new(again) });
         }
         if places.is_empty() {
             let (gtid, cut) = (gtid.to_string(), window.cut.clone());

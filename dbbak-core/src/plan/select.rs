@@ -472,7 +472,7 @@ fn flawed(goal: &Goal, flaw: Option<&CutFlaw>) -> PlanError {
             PlanError::PositionNotBoundary { position: position.clone(), before: *before, after: *after }
         }
         (_, Some(CutFlaw::Repeated { first, again })) => {
-            PlanError::GtidRepeated { target: goal.to_string(), first: first.clone(), again: *again }
+            PlanError::GtidRepeated { target: goal.to_string(), first: first.clone(), again: Box::new(again.clone()) }
         }
         _ => PlanError::StoreUnusable { reason: format!("{goal} was not looked for") },
     }

@@ -98,7 +98,7 @@ struct Hit {
     before_end: u64,
     /// The start of the transaction behind it.
     next: Option<BinlogPosition>,
-    again: Option<u64>,
+    again: Option<BinlogPosition>,
 }
 
 /// The place right after or right before the first transaction of a GTID.
@@ -120,12 +120,14 @@ fn transaction(
             if let Some(again) = hit.again {
                 return Ok((None, Some(CutFlaw::Repeated { first: hit.start, again })));
             }
-            if !included {
+            let whole = included || timeline.files.iter().any(|file| file.went_back());
+            if !whole {
                 let place = CutPlace { at: hit.start.clone(), transactions_before: hit.before_start, until: hit.start };
                 return Ok((Some(place), None));
             }
             let run = timeline.run_from(index);
             let mut until = end_of(run.files.first().unwrap_or(file));
+            let mut last = index;
             if hit.next.is_none() {
                 for file in run.files.iter().skip(1) {
                     until = end_of(file);
@@ -137,6 +139,7 @@ fn transaction(
                         (Some(end), next) => {
                             hit.end = BinlogPosition { file: file.name.clone(), position: end };
                             (hit.before_end, hit.next) = (1, next);
+                            last = timeline.files.iter().position(|other| other.name == file.name).unwrap_or(last);
                         }
                         (None, next) => hit.next = next,
                     }
@@ -145,11 +148,40 @@ fn transaction(
                     }
                 }
             }
+            if let Some(again) = comes_again(store, timeline, gtid, (index, last))? {
+                return Ok((None, Some(CutFlaw::Repeated { first: hit.start, again })));
+            }
+            if !included {
+                let place = CutPlace { at: hit.start.clone(), transactions_before: hit.before_start, until: hit.start };
+                return Ok((Some(place), None));
+            }
             let until = hit.next.unwrap_or(until);
             return Ok((Some(CutPlace { at: hit.end, transactions_before: hit.before_end, until }), None));
         }
     }
     Ok((None, None))
+}
+
+/// Where a GTID that was found comes again in another file, which it can where the numbers of a MariaDB server went back. It was found in the
+/// files between two places of the timeline, these included.
+fn comes_again(
+    store: &dyn StoreReader,
+    timeline: &Timeline<'_>,
+    gtid: &Gtid,
+    (first, last): (usize, usize),
+) -> Result<Option<BinlogPosition>, SurveyError> {
+    if !timeline.files.iter().any(|file| file.went_back()) {
+        return Ok(None);
+    }
+    for (index, file) in timeline.files.iter().enumerate() {
+        if (first..=last).contains(&index) || unreadable(file) || likely(file, gtid) == Likely::No {
+            continue;
+        }
+        if let Some(hit) = look_in(store, file, gtid)? {
+            return Ok(Some(hit.start));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a file may hold a transaction.
@@ -200,7 +232,7 @@ fn look_in(store: &dyn StoreReader, file: &BinlogEntry, gtid: &Gtid) -> Result<O
             }
             None => {}
             Some(hit) if same && open => (hit.end, hit.before_end) = (at(transaction.end), seen + 1),
-            Some(hit) if same && hit.again.is_none() => hit.again = Some(transaction.start),
+            Some(hit) if same && hit.again.is_none() => hit.again = Some(at(transaction.start)),
             Some(hit) if open => {
                 hit.next = Some(at(transaction.start));
                 open = false;

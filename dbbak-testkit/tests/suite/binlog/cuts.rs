@@ -43,6 +43,7 @@ impl Archive {
                 transactions: Some(scan.transactions),
                 gtids_before: scan.head.previous_gtids.as_ref().map(ToString::to_string),
                 gtids_added: scan.gtids.as_ref().map(ToString::to_string),
+                gtids_last: scan.gtids_last.as_ref().filter(|_| scan.went_back).map(ToString::to_string),
                 ..BinlogEntry::basic(
                     name.parse().unwrap(),
                     stored_as,
@@ -322,7 +323,21 @@ fn sequence_numbers_out_of_order_are_found() {
     assert_eq!(archive.cut(&after("0-1-7")).cut, None);
     let repeated = archive.cut(&after("0-1-11"));
     assert_eq!(repeated.cut, None);
-    assert!(matches!(repeated.flaw, Some(CutFlaw::Repeated { again, first }) if again > first.position));
+    assert!(matches!(repeated.flaw, Some(CutFlaw::Repeated { again, first }) if again > first));
+    // In another file, to which the numbers went back.
+    let files = [
+        ("bin.000001", file(&[1, 6, 7, 4], "", "bin.000002")),
+        ("bin.000002", file(&[5, 6], "0-1-4", "bin.000003")),
+        ("bin.000003", file(&[7, 8], "0-1-6", "bin.000004")),
+    ];
+    let archive = Archive::of(&files);
+    for goal in [after("0-1-6"), before("0-1-6"), after("0-1-7"), before("0-1-7")] {
+        let cut = archive.cut(&goal);
+        let Some(CutFlaw::Repeated { first, again }) = cut.flaw else { panic!("{cut:?}") };
+        assert!(first.file.as_str() == "bin.000001" && again.file > first.file, "{first} {again}");
+    }
+    assert_eq!(archive.cut(&after("0-1-8")).flaw, None);
+    assert!(archive.cut(&before("0-1-5")).cut.is_some());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{
     Trouble, Watcher,
     backup::{Bench, bench_on, prepares, target, whole},
     recorded::binlogs,
+    unmark,
 };
 use dbbak_cli::SystemProbe;
 use dbbak_core::{
@@ -11,8 +12,8 @@ use dbbak_core::{
     clock::Clock as _,
     facts::Facts,
     model::RestoredFact,
-    plan::{BackupRequest, Plan, ShipRequest, UnmarkRequest, plan_backup, plan_unmark},
-    record::{rebuild, record_unusable},
+    plan::{BackupRequest, Plan, ShipRequest, plan_backup},
+    record::rebuild,
     run::{self, Command, Finished, Planning, RunError, Running},
     store::{LocalStore, LockRequest, LockScope, Store as _, layout, local::LocalParts},
     survey,
@@ -71,7 +72,7 @@ const CASES: [Case; 5] = [
         name: "unmark",
         command: Command::Unmark,
         begin: marked,
-        plan: unmark,
+        plan: unmark::plan,
         scripts: || vec![prepares("full-prepared")],
         listed: [(1, 0), (1, 0)],
     },
@@ -88,19 +89,7 @@ fn full(bench: &Bench) {
 
 fn marked(bench: &Bench) {
     full(bench);
-    let id = Catalog::load(&bench.store).unwrap().backups[0].id;
-    let session = run::lock(&bench.store, Command::Backup, &LockRequest::new("mark")).unwrap();
-    record_unusable(&*session, &id, "it was said", bench.clock.now()).unwrap();
-    session.release().unwrap();
-}
-
-fn unmark(bench: &Bench) -> Plan {
-    let catalog = Catalog::load(&bench.store).unwrap();
-    let mut facts = bench.facts(&catalog);
-    let chain: Vec<_> = catalog.backups.iter().collect();
-    survey::stored_chain(&mut facts, &bench.store, &chain).unwrap();
-    let request = UnmarkRequest { backup: chain[0].ts(), note: None };
-    plan_unmark(&bench.config, &catalog, &facts, bench.clock.now(), &request).unwrap()
+    unmark::mark(bench, "it was said");
 }
 
 /// An incremental of a server without binlogs that was not started since the full.
@@ -155,16 +144,7 @@ fn without_indexes(bench: &Bench) {
 }
 
 fn carry_out(bench: &Bench, command: Command, plan: &Plan, scripts: Vec<Script>) -> Result<Finished, RunError> {
-    let session = run::lock(&bench.store, command, &LockRequest::new("a test")).unwrap();
-    let (executor, reporter) = (FakeExecutor::new(scripts), Watcher::new(Trouble::Never));
-    let running = Running {
-        store: &bench.store,
-        session: Some(&*session),
-        executor: &executor,
-        clock: &bench.clock,
-        reporter: &reporter,
-    };
-    run::run(plan, &running)
+    bench.carry_out(command, plan, &FakeExecutor::new(scripts), &Watcher::new(Trouble::Never))
 }
 
 /// How many backups and binlogs are listed; each of them is there.

@@ -6,7 +6,7 @@ use dbbak_core::{
     catalog::Catalog,
     clock::Clock,
     config::Config,
-    execute::{ExecuteError, ExitStatus},
+    execute::{ExecuteError, ExitStatus, Reporter},
     facts::{Facts, ServerFacts, ToolFact},
     plan::{BackupRequest, KnownTablespaces, Plan, Step, plan_backup},
     probe::Probe,
@@ -73,6 +73,19 @@ impl Bench {
         plan_backup(&self.config, &catalog, &self.facts(&catalog), self.clock.now(), &BackupRequest::Full).unwrap()
     }
 
+    /// Carries a plan out under its locks, which are given back where they are held still.
+    pub(super) fn carry_out(
+        &self,
+        command: Command,
+        plan: &Plan,
+        executor: &FakeExecutor,
+        reporter: &dyn Reporter,
+    ) -> Result<Finished, RunError> {
+        let session = run::lock(&self.store, command, &LockRequest::new("a test"))?;
+        let (store, clock) = (&self.store, &self.clock);
+        run::run(plan, &Running { store, session: Some(&*session), executor, clock, reporter })
+    }
+
     pub(super) fn facts(&self, catalog: &Catalog) -> Facts {
         let mut facts = Facts::of_host(SystemProbe.host());
         facts.tools.push(ToolFact {
@@ -130,12 +143,7 @@ impl Bench {
         executor: &FakeExecutor,
         watcher: &Watcher,
     ) -> Result<Finished, RunError> {
-        let session = run::lock(&self.store, Command::Backup, &LockRequest::new("a full"))?;
-        let running =
-            Running { store: &self.store, session: Some(&*session), executor, clock: &self.clock, reporter: watcher };
-        let result = run::run(plan, &running);
-        session.release()?;
-        result
+        self.carry_out(Command::Backup, plan, executor, watcher)
     }
 
     pub(super) fn listed(&self) -> usize {

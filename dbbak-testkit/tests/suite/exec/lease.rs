@@ -5,7 +5,7 @@ use dbbak_core::{
     execute::{Event, ExecuteError, Reporter},
     plan::Step,
     record::RecordError,
-    run::{self, Command, RunError, Running},
+    run::{Command, RunError},
     store::{LocalStore, LockRequest, LockScope, Session, Store, StoreError},
 };
 use dbbak_testkit::{
@@ -112,10 +112,7 @@ impl Reporter for Quiet {
 
 /// Runs a full to its end. The lock is not given back where it is held no more.
 fn full(bench: &Bench, executor: &FakeExecutor, reporter: &dyn Reporter) -> Result<(), RunError> {
-    let plan = bench.plan();
-    let session = run::lock(&bench.store, Command::Backup, &LockRequest::new("a full"))?;
-    let running = Running { store: &bench.store, session: Some(&*session), executor, clock: &bench.clock, reporter };
-    run::run(&plan, &running).map(drop)
+    bench.carry_out(Command::Backup, &bench.plan(), executor, reporter).map(drop)
 }
 
 #[track_caller]

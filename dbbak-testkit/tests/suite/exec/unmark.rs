@@ -10,7 +10,7 @@ use dbbak_core::{
     execute::ExitStatus,
     plan::{Plan, Step, UnmarkRequest, check, plan_unmark},
     record::record_unusable,
-    run::{self, Command, Finished, RunError, Running},
+    run::{self, Command, Finished, RunError},
     store::{LockRequest, layout},
     survey,
 };
@@ -24,14 +24,14 @@ fn marked() -> Bench {
     bench
 }
 
-fn mark(bench: &Bench, said: &str) {
+pub(super) fn mark(bench: &Bench, said: &str) {
     let id = Catalog::load(&bench.store).unwrap().backups[0].id;
     let session = run::lock(&bench.store, Command::Backup, &LockRequest::new("mark")).unwrap();
     record_unusable(&*session, &id, said, bench.clock.now()).unwrap();
     session.release().unwrap();
 }
 
-fn plan(bench: &Bench) -> Plan {
+pub(super) fn plan(bench: &Bench) -> Plan {
     let catalog = Catalog::load(&bench.store).unwrap();
     let mut facts = bench.facts(&catalog);
     let chain: Vec<_> = catalog.backups.iter().collect();
@@ -43,13 +43,7 @@ fn plan(bench: &Bench) -> Plan {
 }
 
 fn carry_out(bench: &Bench, plan: &Plan, executor: &FakeExecutor) -> Result<Finished, RunError> {
-    let session = run::lock(&bench.store, Command::Unmark, &LockRequest::new("unmark"))?;
-    let reporter = Watcher::new(Trouble::Never);
-    let running =
-        Running { store: &bench.store, session: Some(&*session), executor, clock: &bench.clock, reporter: &reporter };
-    let result = run::run(plan, &running);
-    session.release()?;
-    result
+    bench.carry_out(Command::Unmark, plan, executor, &Watcher::new(Trouble::Never))
 }
 
 fn said(bench: &Bench) -> Option<String> {

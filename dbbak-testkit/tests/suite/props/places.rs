@@ -146,8 +146,13 @@ pub(super) fn at_the_end(history: &History, asked: bool) -> Option<Vec<usize>> {
     let archived = |file: &usize| best_copy(history, *file).is_some();
     let files = || (0..history.files.len()).filter(archived);
     if !archived(&newest.file) {
-        // Nothing but the backup itself, unless the archive goes on behind it.
-        return (!files().any(|file| later(&file)) || !asked).then(|| newest.state.clone());
+        // Nothing but the backup itself, unless the archive goes on behind it: later by the clock, or by the names of what was archived since with
+        // something in it, whatever the clock says.
+        let number = |file: usize| history.files[file].name.number();
+        let behind =
+            history.archived.iter().filter(|copy| !copy.lost && copy.transactions > 0 && copy.at > newest.ended_at);
+        let behind = behind.map(|copy| copy.file).any(|file| number(file) > number(newest.file));
+        return (!(behind || files().any(|file| later(&file))) || !asked).then(|| newest.state.clone());
     }
     if asked && files().filter(|file| history.files[*file].history != of).any(|file| later(&file)) {
         return None;

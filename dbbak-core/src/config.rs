@@ -2,7 +2,10 @@
 
 use crate::model::{Donor, OwnerName};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// Everything that dbbak is told. Paths are absolute (`~/` is resolved against the home directory that the caller names).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -344,6 +347,11 @@ impl Config {
         if self.replay_space < 1 << 20 {
             return value("replay_space", "at least 1M", self.replay_space.to_string());
         }
+        // They lie in one directory while a server runs.
+        let mut names = BTreeSet::new();
+        if let Some(again) = self.server.keyring_files.iter().flatten().find(|path| !names.insert(path.file_name())) {
+            return value("server.keyring_files", "files of different names", format!("{} twice", again.display()));
+        }
         let secret = |option: &&String| {
             let name = option.trim_start_matches('-').replace('_', "-");
             name.starts_with("password") || name.starts_with("encrypt-key=")
@@ -524,6 +532,7 @@ mod tests {
             ("nfs_root: /b\nreplay_space: 1K", "replay_space"),
             ("nfs_root: /b\npitr_round_minutes: 5000", "pitr_round_minutes"),
             ("nfs_root: /b\nextra_backup_options: [--password=x]", "extra_backup_options"),
+            ("nfs_root: /b\nserver: {keyring_files: [/a/k.cnf, /b/k.cnf]}", "server.keyring_files"),
         ] {
             let error = parse(text).unwrap_err();
             let ConfigError::Value { key: found, .. } = &error else { panic!("{error:?}") };

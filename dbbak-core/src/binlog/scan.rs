@@ -362,7 +362,14 @@ impl FileScan {
             };
             if let Gtid::Mariadb { domain, server, seq } = gtid {
                 let last = self.gtids_last.get_or_insert_default();
-                self.went_back |= last.follow(*domain, *server, *seq);
+                // The first one of its server in the file, against what was before the file.
+                let before = match &self.head.previous_gtids {
+                    Some(GtidSet::Mariadb(before)) if last.last_of(*domain, *server).is_none() => {
+                        before.last_of(*domain, *server)
+                    }
+                    _ => None,
+                };
+                self.went_back |= last.follow(*domain, *server, *seq) || before.is_some_and(|before| *seq < before);
             }
             // GTIDs of both vendors in one file.
             if added.is_err() {

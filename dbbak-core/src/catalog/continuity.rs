@@ -41,10 +41,9 @@ pub fn continuity(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
     }
     let (missing, unknown) = (minus(&before, &known), minus(&known, &before));
     match (missing, unknown, file.partial.is_some()) {
-        // Where numbers went back, a server that was put back can have come to the same ones: one session stamps both files.
-        (None, None, false)
-            if file.went_back() && file.ending == Some(BinlogEnding::Rotate) && !rotated_into(file, next) =>
-        {
+        // Where numbers went back, a server that was put back can have come to the same ones: a rotation must bear witness, in which one session
+        // stamps both files.
+        (None, None, _) if file.went_back() && !rotated_into(file, next) => {
             let seconds = (next.first_event_time.at() - file.last_event_time.at()).num_seconds();
             Continuity::Broken(Finding::OtherTimes { after, next: then, seconds })
         }
@@ -161,6 +160,7 @@ fn server_text(source: &BinlogSource) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::PartialBinlog;
     use crate::{
         catalog::sample::{file, lettered, partial},
         model::LogTime,
@@ -247,6 +247,13 @@ mod tests {
             one.gtids_last = Some("0-1-5".into());
             assert!(said(&one, &next).starts_with(begin), "{}", said(&one, &next));
         }
+        // Ended in another way, or saved from a dead server, it has no witness.
+        let (mut one, next) = pair((Some("0-1-5"), "0-1-8"), Some("0-1-5"));
+        one.gtids_last = Some("0-1-5".into());
+        one.ending = Some(BinlogEnding::Stop);
+        assert!(said(&one, &next).starts_with("broken: "), "{}", said(&one, &next));
+        one.partial = Some(PartialBinlog { last_good: 400, unknown: Default::default() });
+        assert!(said(&one, &next).starts_with("broken: "), "{}", said(&one, &next));
     }
 
     #[test]

@@ -31,37 +31,98 @@ pub(super) fn lay_out(file: &KeyringFile) -> Result<(), ExecuteError> {
     files::write_private(&file.to, with_keyring(&text, &copy, file.read_only))
 }
 
-/// Removes the copies in which no key was made, and tells of the others: the restored data may need these keys.
+/// Removes a copy in which no key was made, and tells of any other: the restored data may need these keys.
 ///
 /// # Errors
 ///
 /// When a file cannot be read or removed.
 pub(super) fn settle(file: &KeyringFile, running: &Running<'_>) -> Result<(), ExecuteError> {
-    let Some((_, keyring, copy)) = copied(file)? else { return Ok(()) };
-    let made = files::read_file(&copy)?;
-    if made.is_some() && made != files::read_file_behind(&keyring)? && !file.read_only {
+    if let Some(dir) = left(file)? {
         let text = format!(
-            "the keyring {} is another than {}: the replay made keys, or the running server did meanwhile. What the replay encrypted may need the \
-             copy; keep it with the restored data, and start their server on it",
-            copy.display(),
-            keyring.display()
+            "the copy of the keyring in {} is another than what {} names: the replay made keys, or the running server did meanwhile. What the \
+             replay encrypted may need the copy; keep it with the restored data, and start their server on it",
+            dir.display(),
+            file.from.display()
         );
         running.reporter.report(&Event::Warning { text: &text });
-        return Ok(());
     }
-    // Its own alone: that of another configuration may hold keys that were made.
-    copy.parent().map_or(Ok(()), files::remove_tree)?;
-    file.keys.as_deref().map_or(Ok(()), files::remove_if_empty)
+    Ok(())
+}
+
+/// Removes a copy in which no key was made; gives back where any other lies.
+fn left(file: &KeyringFile) -> Result<Option<PathBuf>, ExecuteError> {
+    let Some((keys, dir)) = file.keys.as_ref().zip(directory(file)) else { return Ok(None) };
+    if let Some((_, keyring, copy)) = copied(file)?
+        && files::read_file(&copy)? == files::read_file_behind(&keyring)?
+    {
+        // The component's own, which it writes before it changes the keyring.
+        let before = copy.with_file_name(format!("{}.backup", copy.file_name().unwrap_or_default().display()));
+        files::remove_file(&before)?;
+        files::remove_file(&copy)?;
+    }
+    // What is left holds keys that were made, or nobody can tell any more.
+    files::remove_if_empty(&dir)?;
+    if files::exists(&dir) {
+        return Ok(Some(dir));
+    }
+    files::remove_if_empty(keys)?;
+    Ok(None)
+}
+
+/// Where the copy of what a configuration names lies. Of each configuration its own: two may name keyrings of the same name.
+fn directory(file: &KeyringFile) -> Option<PathBuf> {
+    Some(file.keys.as_ref()?.join(file.to.file_name()?))
 }
 
 /// A component's configuration, the keyring that it names, and where the copy of that lies.
 fn copied(file: &KeyringFile) -> Result<Option<(String, PathBuf, PathBuf)>, ExecuteError> {
-    let Some(keys) = &file.keys else { return Ok(None) };
+    let Some(dir) = directory(file) else { return Ok(None) };
     let text = String::from_utf8_lossy(&files::read_file_behind(&file.from)?.unwrap_or_default()).into_owned();
     let named = keyring_of(&text).filter(|path| path.is_absolute());
     Ok(named.and_then(|keyring| {
-        // Of each configuration its own: two may name files of the same name.
-        let copy = keys.join(file.to.file_name()?).join(keyring.file_name()?);
+        let copy = dir.join(keyring.file_name()?);
         Some((text, keyring, copy))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the test lays out the files that the code looks at")]
+
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_copy_goes_only_where_the_keyring_holds_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let names = |file: &str, keyring: &str| {
+            fs::write(path(file), format!(r#"{{"path": "{}"}}"#, path(keyring).display())).unwrap();
+        };
+        fs::create_dir(path("data")).unwrap();
+        fs::write(path("live"), "k1").unwrap();
+        names("c.cnf", "live");
+        let keys = Some(path("keyring"));
+        let file = KeyringFile { from: path("c.cnf"), to: path("data/c.cnf"), keys, read_only: false };
+        let kept = path("keyring/c.cnf");
+
+        lay_out(&file).unwrap();
+        assert_eq!(fs::read_to_string(kept.join("live")).unwrap(), "k1");
+        assert_eq!(left(&file).unwrap(), None);
+        assert!(!path("keyring").exists());
+
+        // A key was made; the next server goes on with it.
+        lay_out(&file).unwrap();
+        fs::write(kept.join("live"), "k1 k2").unwrap();
+        assert_eq!(left(&file).unwrap(), Some(kept.clone()));
+        lay_out(&file).unwrap();
+        assert_eq!(fs::read_to_string(kept.join("live")).unwrap(), "k1 k2");
+        // Another keyring was named meanwhile, or the configuration is gone: the copy is all that has its key.
+        names("c.cnf", "other");
+        assert_eq!(left(&file).unwrap(), Some(kept.clone()));
+        fs::remove_file(path("c.cnf")).unwrap();
+        assert_eq!(left(&file).unwrap(), Some(kept.clone()));
+        assert_eq!(fs::read_to_string(kept.join("live")).unwrap(), "k1 k2");
+        assert_eq!(fs::read_to_string(path("live")).unwrap(), "k1");
+    }
 }

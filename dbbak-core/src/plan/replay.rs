@@ -100,6 +100,14 @@ pub(super) fn check_skips(request: &RestoreRequest, window: &Window<'_>, cuts: &
             return Err(PlanError::GtidRepeated { target: goal.to_string(), first, again: Box::new(again) });
         }
         if places.is_empty() {
+            // Of one that stands twice the log may hold more, and of these one in the window.
+            let twice = cuts.iter().filter(|fact| fact.goal == goal).find_map(|fact| match &fact.flaw {
+                Some(CutFlaw::Repeated { first, again }) => Some((first.clone(), Box::new(again.clone()))),
+                _ => None,
+            });
+            if let Some((first, again)) = twice {
+                return Err(PlanError::GtidRepeated { target: goal.to_string(), first, again });
+            }
             let (gtid, cut) = (gtid.to_string(), window.cut.clone());
             return Err(PlanError::SkipNotInWindow { gtid, from, cut });
         }

@@ -4,7 +4,9 @@ use super::{RecordError, split, sums, supersede};
 use crate::{
     model::BackupId,
     plan::TakeMarkOff,
-    store::{BackupMeta, Digest, Manifest, ManifestEntry, MarkAct, MarkChange, Session, layout},
+    store::{
+        BackupMeta, Digest, Manifest, ManifestEntry, MarkAct, MarkChange, Session, StoreKey, layout, read_version,
+    },
 };
 use chrono::{DateTime, Utc};
 
@@ -60,9 +62,26 @@ fn change(
     of(entry)?;
     (meta.entry.unusable, meta.entry.marks) = (entry.unusable.clone(), entry.marks.clone());
     let facts = meta.to_bytes();
-    supersede(session, &layout::meta(id), &facts)?;
+    let key = layout::meta(id);
+    bring_back(session, &key, entry.meta_digest.as_ref())?;
+    supersede(session, &key, &facts)?;
     entry.meta_digest = Some(Digest::of(&facts));
     manifest.save(session, version.as_ref())?;
-    let _ = session.remove(&layout::previous(&layout::meta(id)));
+    let _ = session.remove(&layout::previous(&key));
     Ok(())
+}
+
+/// Puts the generation before in its place again, where that is the one that the manifest names: a run died, or failed, before it named the next. Else
+/// a second failure would leave none that it names.
+fn bring_back(session: &dyn Session, key: &StoreKey, named: Option<&Digest>) -> Result<(), RecordError> {
+    let Some(named) = named else { return Ok(()) };
+    let is_named = |bytes: &[u8]| Digest::of(bytes) == *named;
+    let held = |key| Ok::<_, RecordError>(read_version(session, key)?.map(|(bytes, _)| bytes));
+    if held(key)?.is_some_and(|current| is_named(&current)) {
+        return Ok(());
+    }
+    match held(&layout::previous(key))?.filter(|before| is_named(before)) {
+        Some(before) => Ok(supersede(session, key, &before)?),
+        None => Ok(()),
+    }
 }

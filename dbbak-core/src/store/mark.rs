@@ -28,13 +28,16 @@ pub struct MarkChange {
 }
 
 /// What was done with a mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkAct {
     /// It was set.
     Set,
     /// It was taken off.
     TakenOff,
+    /// What a later program calls it, kept through a rewrite. Whether the mark stands says `unusable`.
+    #[serde(untagged)]
+    Other(String),
 }
 
 impl MarkChange {
@@ -98,6 +101,18 @@ mod tests {
     fn off(reason: &str) -> MarkChange {
         let by = Some("root on a".to_owned());
         MarkChange { change: MarkAct::TakenOff, by, ..MarkChange::set(Some(now()), reason) }
+    }
+
+    /// What a later program writes is no reason to take the entry for damaged, and the mark for gone.
+    #[test]
+    fn a_change_of_another_kind_is_kept() {
+        let mut entry = entry();
+        entry.mark("said", now());
+        let text = serde_json::to_string(&entry).unwrap().replace(r#""change":"set""#, r#""change":"renewed""#);
+        let read: ManifestEntry = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.unusable.as_deref(), read.marks.len()), (Some("said"), 1));
+        assert_eq!(read.marks[0].change, MarkAct::Other("renewed".into()));
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
 
     #[test]

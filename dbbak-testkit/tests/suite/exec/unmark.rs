@@ -2,7 +2,7 @@
 
 use super::{
     Trouble, Watcher,
-    backup::{Bench, bench, prepares, whole},
+    backup::{Bench, bench, bench_on, prepares, whole},
 };
 use dbbak_core::{
     catalog::Catalog,
@@ -11,10 +11,15 @@ use dbbak_core::{
     plan::{Plan, Step, UnmarkRequest, check, plan_unmark},
     record::record_unusable,
     run::{self, Command, Finished, RunError},
-    store::{LockRequest, layout},
+    store::{LockRequest, layout, local::LocalParts},
     survey,
 };
-use dbbak_testkit::fake_executor::{FakeExecutor, Script};
+use dbbak_testkit::{
+    fake_executor::{FakeExecutor, Script},
+    faulty::{Fault, FaultyDisk, Op},
+};
+use rustix::io::Errno;
+use std::sync::Arc;
 
 /// A store with one full, which is marked.
 fn marked() -> Bench {
@@ -128,4 +133,27 @@ fn what_was_not_tried_keeps_its_mark() {
         assert!(matches!(error, RunError::Broken(_)), "{what}: {error:?}");
         assert!(executor.launched().is_empty() && said(&bench).is_some(), "{what}");
     }
+}
+
+/// The facts are written before the list, which names their digest: a second failure must not cost the generation that it names.
+#[test]
+fn failures_behind_the_facts_leave_those_that_the_list_names() {
+    let disk = FaultyDisk::new();
+    let bench = bench_on(LocalParts { disk: Arc::new(disk.clone()), ..LocalParts::default() });
+    bench.run(&FakeExecutor::new(whole()), &Watcher::new(Trouble::Never)).unwrap();
+    mark(&bench, "it was said");
+    let plan = plan(&bench);
+    for _ in 0..3 {
+        disk.always(Op::Rename, "store/manifest.json", Fault::Refused(Errno::NOSPC));
+        carry_out(&bench, &plan, &FakeExecutor::new([prepares("full-prepared")])).unwrap_err();
+        assert!(disk.happened() > 0);
+        disk.heal();
+        assert_eq!(said(&bench).as_deref(), Some("it was said"));
+        let catalog = Catalog::load(&bench.store).unwrap();
+        assert_eq!((catalog.lost_backups.len(), catalog.losses().len()), (0, 0));
+        // What is written the next time is something else.
+        bench.clock.advance(std::time::Duration::from_secs(5));
+    }
+    carry_out(&bench, &plan, &FakeExecutor::new([prepares("full-prepared")])).unwrap();
+    assert_eq!(said(&bench), None);
 }

@@ -4,8 +4,8 @@
 pub(super) fn skip_blank(mut rest: &str) -> &str {
     loop {
         rest = rest.trim_start();
-        rest = if let Some(text) = rest.strip_prefix("/*!").or_else(|| rest.strip_prefix("/*M!")) {
-            text.trim_start_matches(|char: char| char.is_ascii_digit())
+        rest = if let Some(text) = executed_comment(rest) {
+            text
         } else if let Some(text) = rest.strip_prefix("/*") {
             text.split_once("*/").map_or("", |(_, after)| after)
         } else if let Some(text) = rest.strip_prefix("*/") {
@@ -16,6 +16,12 @@ pub(super) fn skip_blank(mut rest: &str) -> &str {
             return rest;
         };
     }
+}
+
+/// What stands in the comment that begins here, if the server executed it; see [`usual_text`](super::usual_text).
+pub(super) fn executed_comment(rest: &str) -> Option<&str> {
+    let text = rest.strip_prefix("/*!").or_else(|| rest.strip_prefix("/*M!"))?;
+    Some(text.trim_start_matches(|char: char| char.is_ascii_digit()))
 }
 
 /// Whether a comment up to the line's end begins here: servers take two dashes for that before any blank or control character, and at

@@ -47,15 +47,17 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// How the session that ran a statement had it read.
+/// What a client has to know of the session that ran a statement to find the statement's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct ClientReading {
     /// `NO_BACKSLASH_ESCAPES` in its SQL mode; `None` where the log does not say.
     pub(super) plain_backslash: Option<bool>,
     /// `ANSI_QUOTES` in it.
     pub(super) ansi_quotes: Option<bool>,
     /// Whether the second byte of a character may be a backslash or a backtick: big5, sjis, gbk, cp932, gb18030.
     pub(super) multibyte: bool,
+    /// `/*M!` begins an ordinary comment, as it does for MySQL's server and client.
+    pub(super) plain_m: bool,
 }
 
 /// Checks that a client with `--binary-mode` finds the end of a statement just where its text ends, and nothing for itself
@@ -65,7 +67,7 @@ pub(super) struct Reading {
 /// execute (the client ends a statement in them, and ends a quote in them that the server does not see), in nested
 /// comments, in backslashes outside of quotes (a client's commands) and in quotes whose backslashes depend on the SQL mode.
 /// All of them were tried on the clients of MariaDB 10.11 and MySQL 9.7.
-pub(super) fn check(text: &[u8], reading: Reading) -> Result<(), Doubt> {
+pub(super) fn check(text: &[u8], reading: ClientReading) -> Result<(), Doubt> {
     if reading.multibyte && text.windows(2).any(|pair| matches!(pair, [0x80..=0xff, b'\\' | b'`'])) {
         return Err(Doubt::Multibyte);
     }
@@ -96,14 +98,14 @@ impl Lexer<'_> {
         self.rest().starts_with(what)
     }
 
-    fn step(&mut self, reading: Reading) -> Result<(), Doubt> {
+    fn step(&mut self, reading: ClientReading) -> Result<(), Doubt> {
         let Some(&byte) = self.rest().first() else { return Ok(()) };
         match byte {
             b'\n' => self.line_start = true,
             b' ' | b'\t' | b'\r' | 0x0b | 0x0c => {}
             0..0x20 | 0x7f => return Err(Doubt::Control),
             b'/' if self.begins(DELIMITER) => return Err(Doubt::Delimiter),
-            b'/' if self.begins(b"/*") => return self.comment(),
+            b'/' if self.begins(b"/*") => return self.comment(reading),
             b'*' if self.in_version && self.begins(b"*/") => {
                 self.in_version = false;
                 self.at += 1;
@@ -140,11 +142,12 @@ impl Lexer<'_> {
         self.line_start = false;
     }
 
-    fn comment(&mut self) -> Result<(), Doubt> {
+    fn comment(&mut self, reading: ClientReading) -> Result<(), Doubt> {
         if self.in_version {
             return Err(Doubt::VersionComment);
         }
-        for sign in [&b"/*!"[..], b"/*M!"] {
+        let signs: &[&[u8]] = if reading.plain_m { &[b"/*!"] } else { &[b"/*!", b"/*M!"] };
+        for sign in signs {
             if self.begins(sign) {
                 self.in_version = true;
                 self.code();
@@ -181,7 +184,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn quoted(&mut self, quote: u8, reading: Reading) -> Result<(), Doubt> {
+    fn quoted(&mut self, quote: u8, reading: ClientReading) -> Result<(), Doubt> {
         self.code();
         let begin = self.at + 1;
         let mut at = begin;
@@ -222,7 +225,8 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const USUAL: Reading = Reading { plain_backslash: Some(false), ansi_quotes: Some(false), multibyte: false };
+    const USUAL: ClientReading =
+        ClientReading { plain_backslash: Some(false), ansi_quotes: Some(false), multibyte: false, plain_m: false };
 
     fn checked(text: &str) -> Result<(), Doubt> {
         check(text.as_bytes(), USUAL)
@@ -280,18 +284,31 @@ mod tests {
         }
     }
 
+    /// Tried on the clients of MariaDB 10.11 and MySQL 9.7, as all of these.
+    #[test]
+    fn mysql_takes_mariadbs_comments_for_ordinary_ones() {
+        let mysql = ClientReading { plain_m: true, ..USUAL };
+        for text in ["select 1 /*M! ; ' */ + 1", "select /*M!100100 don't \\C gbk -- # */ 1", "select 1 /*M!*/"] {
+            assert_eq!(check(text.as_bytes(), mysql), Ok(()), "{text}");
+        }
+        assert_eq!(check(b"select 1 /*M! /*!*/", mysql), Err(Doubt::NestedComment));
+        assert_eq!(check(b"select 1 /*M! don't */", USUAL), Err(Doubt::NoEnd));
+        // Where the ordinary comment ends, the quote begins: it may hide nothing.
+        assert_eq!(check(b"select 1 /*M! 'a */ /*!*/ ' */", mysql), Err(Doubt::Delimiter));
+    }
+
     #[test]
     fn backslashes_go_by_the_sql_mode() {
-        let plain = Reading { plain_backslash: Some(true), ..USUAL };
+        let plain = ClientReading { plain_backslash: Some(true), ..USUAL };
         assert_eq!(check(br"select 'a\'", plain), Ok(()));
         assert_eq!(check(br"select 'a\' b'", plain), Err(Doubt::NoEnd));
-        let ansi = Reading { ansi_quotes: Some(true), ..USUAL };
+        let ansi = ClientReading { ansi_quotes: Some(true), ..USUAL };
         assert_eq!(check(br#"select "a\" from "t""#, ansi), Err(Doubt::QuotedBackslash));
         assert_eq!(check(br#"select "a\b" from "t""#, ansi), Ok(()));
-        let unknown = Reading { plain_backslash: None, ansi_quotes: None, multibyte: false };
+        let unknown = ClientReading { plain_backslash: None, ansi_quotes: None, multibyte: false, plain_m: false };
         assert_eq!(check(br"select 'a\' or 1'", unknown), Err(Doubt::QuotedBackslash));
         assert_eq!(check(br"select 'a\b'", unknown), Ok(()));
-        let chinese = Reading { multibyte: true, ..USUAL };
+        let chinese = ClientReading { multibyte: true, ..USUAL };
         assert_eq!(check(b"select '\xb1\\'", chinese), Err(Doubt::Multibyte));
     }
 }

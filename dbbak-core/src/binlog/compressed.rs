@@ -1,6 +1,7 @@
 //! Opens what servers compress in a binlog: whole transactions (MySQL), statements and rows (MariaDB).
 
 use super::decode::{Content, decode};
+use super::format::LogFlavor;
 use super::header::event_type;
 use super::reader::{EventReader, Frame};
 use super::source::{ReadSource, Source};
@@ -107,7 +108,7 @@ fn read_events(input: &mut dyn Read, known: &mut KnownMaps) -> Option<Payload> {
         if header.event_type == event_type::TRANSACTION_PAYLOAD {
             return None;
         }
-        let content = decode(&header, &mut event.body, &payload.contents, known)?;
+        let content = decode(&header, &mut event.body, &payload.contents, known, LogFlavor::Mysql)?;
         if event.finish().ok()?.is_some() {
             return None;
         }

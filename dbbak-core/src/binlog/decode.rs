@@ -1,6 +1,7 @@
 //! Decodes the body of an event, as far as transactions and their tables are concerned.
 
 use super::compressed::{Payload, open_statement, parse_payload};
+use super::format::LogFlavor;
 use super::gtid_events::{GtidEvent, parse_gtid};
 use super::header::{EventHeader, event_type};
 use super::source::Source;
@@ -60,21 +61,22 @@ pub(super) fn decode<S: Source + Read>(
     body: &mut S,
     contents: &Contents,
     known: &mut KnownMaps,
+    flavor: LogFlavor,
 ) -> Option<Content> {
     Some(match header.event_type {
         event_type::GTID | event_type::ANONYMOUS_GTID | event_type::GTID_TAGGED | event_type::MARIADB_GTID => {
             Content::Gtid(parse_gtid(header, body)?)
         }
         event_type::QUERY if is_begin(body) => Content::Begin,
-        event_type::QUERY => Content::Query(QueryEvent { own: header.is_own(), ..parse_query(body)? }),
+        event_type::QUERY => Content::Query(QueryEvent { own: header.is_own(), ..parse_query(body, flavor)? }),
         event_type::QUERY_COMPRESSED => {
-            let mut query = parse_query_head(body)?;
+            let mut query = parse_query_head(body, flavor)?;
             query.take(open_statement(body, query.reading)?);
             query.own = header.is_own();
             Content::Query(query)
         }
         event_type::EXECUTE_LOAD_QUERY => {
-            Content::LoadQuery(QueryEvent { own: header.is_own(), ..parse_load_query(body)? })
+            Content::LoadQuery(QueryEvent { own: header.is_own(), ..parse_load_query(body, flavor)? })
         }
         event_type::BEGIN_LOAD_QUERY | event_type::APPEND_BLOCK | event_type::DELETE_FILE => Content::LoadBlock,
         event_type::XID => Content::Xid,

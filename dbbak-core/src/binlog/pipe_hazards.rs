@@ -1,15 +1,17 @@
 //! What in a binlog would be something else as text, in the output of a vendor's binlog reader, for a client.
 
-use super::client_lexer::{self, Reading};
+use super::client_lexer::{self, ClientReading};
 use super::compressed::{open as open_compressed, open_payload};
 use super::ddl::defines_event;
 use super::error::{BinlogError, Damage};
+use super::format::LogFlavor;
 use super::head::{Opened, open};
 use super::header::{EventHeader, event_type};
 use super::reader::{Body, EventReader, Frame};
 use super::source::Source;
+use super::statement::STATEMENT_CAP;
 use super::status::Status;
-use super::usual_text::{ANSI_QUOTES, Letters, NO_BACKSLASH_ESCAPES};
+use super::usual_text::{ANSI_QUOTES, Letters, NO_BACKSLASH_ESCAPES, Reading};
 use crate::model::Printable;
 use std::io::Read;
 
@@ -50,6 +52,8 @@ pub struct PipeSession {
     /// The schema that was last printed for the present file; `None` where the reader prints the next one in any case.
     database: Option<Vec<u8>>,
     accounts: Accounts,
+    /// The vendor of the present file's server.
+    flavor: LogFlavor,
     /// The first statement of the present file whose microseconds begin with a zero.
     short_time: Option<ShortTime>,
 }
@@ -76,7 +80,14 @@ impl PipeSession {
 
     /// The session of a client that was started with utf8mb4 and has read nothing yet.
     pub fn new(accounts: Accounts) -> Self {
-        Self { sql_mode: None, charset: UTF8MB4_GENERAL_CI, database: None, accounts, short_time: None }
+        Self {
+            sql_mode: None,
+            charset: UTF8MB4_GENERAL_CI,
+            database: None,
+            accounts,
+            flavor: LogFlavor::Mysql,
+            short_time: None,
+        }
     }
 }
 
@@ -108,6 +119,7 @@ pub fn pipe_hazard(
     if let Some(problem) = line_in("the server's version", head.server_version.as_bytes()) {
         return Ok(Some(PipeHazard { at: 4, problem, statement: None }));
     }
+    session.flavor = head.flavor;
     reader.stream();
     loop {
         if reader.offset() >= until {
@@ -215,7 +227,9 @@ fn query<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session
     if kind == event_type::EXECUTE_LOAD_QUERY {
         body.skip(4 + 4 + 4 + 1)?;
     }
-    let status = Status::read(body.chunk(status)?);
+    let status = body.chunk(status)?;
+    let reading = Reading::of_status(session.flavor, status);
+    let status = Status::read(status);
     if status.time_zone.is_some_and(|zone| zone.iter().any(|byte| byte.is_ascii_control() || b"'\\".contains(byte))) {
         return Some(Err(("the name of a time zone has a quote or a control character".into(), None)));
     }
@@ -258,9 +272,11 @@ fn query<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session
     if let Err(doubt) = client_lexer::check(&text, session.reading()) {
         return Some(Err((format!("a statement could end elsewhere for the client: {doubt}"), Some(told()))));
     }
+    // The beginning suffices for what it defines.
+    let usual = || String::from_utf8_lossy(&reading.usual(text.get(..STATEMENT_CAP).unwrap_or(&text))).into_owned();
     if let Accounts::Lost { server_id: Some(own) } = session.accounts
         && own != header.server_id
-        && defines_event(&told())
+        && defines_event(&usual())
     {
         // Whoever applied it has disabled the event, and noted whose it is.
         let problem = format!(
@@ -289,11 +305,12 @@ fn names_definer(text: &str) -> bool {
 }
 
 impl PipeSession {
-    fn reading(&self) -> Reading {
-        Reading {
+    fn reading(&self) -> ClientReading {
+        ClientReading {
             plain_backslash: self.sql_mode.map(|mode| mode & NO_BACKSLASH_ESCAPES != 0),
             ansi_quotes: self.sql_mode.map(|mode| mode & ANSI_QUOTES != 0),
             multibyte: Letters::of(self.charset).hide_signs(),
+            plain_m: self.flavor == LogFlavor::Mysql,
         }
     }
 

@@ -283,7 +283,7 @@ fn walk_events(
             }
         };
         let (header, at, end) = (event.header, event.at, event.end);
-        let content = decode(&header, &mut event.body, grouper.contents(), &mut known);
+        let content = decode(&header, &mut event.body, grouper.contents(), &mut known, found.head.flavor);
         // Only now is the checksum of a large event known: nothing of it counts before.
         if let Some(damage) = event.finish()? {
             return Ok(Walked::Damaged(damage));

@@ -2,6 +2,7 @@
 
 use super::ddl::{self, Named};
 use super::directories::{Outside, may_put_files, puts_outside};
+use super::format::LogFlavor;
 use super::source::Source;
 use super::untold::{Untold, may_be_untold, untold};
 use super::usual_text::Reading;
@@ -114,9 +115,9 @@ impl fmt::Display for XaId {
 }
 
 /// Reads the body of a Query event.
-pub(super) fn parse_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
+pub(super) fn parse_query<S: Source>(body: &mut S, flavor: LogFlavor) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;
-    finish_query(body, &mut event, status)?;
+    finish_query(body, &mut event, status, flavor)?;
     event.take(read_statement(body, event.reading)?);
     Some(event)
 }
@@ -133,19 +134,19 @@ pub(super) fn is_begin<S: Source>(body: &S) -> bool {
 }
 
 /// Reads the body of an Execute_load_query event: a query whose file came with the events before.
-pub(super) fn parse_load_query<S: Source>(body: &mut S) -> Option<QueryEvent> {
+pub(super) fn parse_load_query<S: Source>(body: &mut S, flavor: LogFlavor) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;
     // File id, where its name stands in the statement, how duplicates are handled.
     body.skip(4 + 4 + 4 + 1)?;
-    finish_query(body, &mut event, status)?;
+    finish_query(body, &mut event, status, flavor)?;
     event.take(read_statement(body, event.reading)?);
     Some(event)
 }
 
 /// Reads a query event up to its text, which the caller reads; used for MariaDB's compressed ones.
-pub(super) fn parse_query_head<S: Source>(body: &mut S) -> Option<QueryEvent> {
+pub(super) fn parse_query_head<S: Source>(body: &mut S, flavor: LogFlavor) -> Option<QueryEvent> {
     let (mut event, status) = parse_post_header(body)?;
-    finish_query(body, &mut event, status)?;
+    finish_query(body, &mut event, status, flavor)?;
     Some(event)
 }
 
@@ -175,8 +176,8 @@ fn parse_post_header<S: Source>(body: &mut S) -> Option<(QueryEvent, Lengths)> {
     Some((event, Lengths { database, status }))
 }
 
-fn finish_query<S: Source>(body: &mut S, event: &mut QueryEvent, lengths: Lengths) -> Option<()> {
-    event.reading = Reading::of_status(body.chunk(usize::try_from(lengths.status).ok()?)?);
+fn finish_query<S: Source>(body: &mut S, event: &mut QueryEvent, lengths: Lengths, flavor: LogFlavor) -> Option<()> {
+    event.reading = Reading::of_status(flavor, body.chunk(usize::try_from(lengths.status).ok()?)?);
     event.database = String::from_utf8_lossy(body.chunk(lengths.database)?).into_owned();
     // The zero after the name.
     body.skip(1)

@@ -1,6 +1,6 @@
 //! Finds statements that do something of which the log does not say what came of it.
 
-use super::blank::{begins_line_comment, skip_blank};
+use super::blank::{begins_line_comment, executed_comment, skip_blank};
 use super::objects::object;
 use serde::{Deserialize, Serialize};
 
@@ -216,14 +216,10 @@ pub(super) fn words_of(statement: &str) -> Vec<(String, bool)> {
         if matches!(first, '\'' | '"' | '`') {
             rest = behind_quote(&rest[length..], first);
             words.push((String::new(), false));
-        } else if rest.starts_with("/*") {
-            // What stands in `/*! ... */` is executed.
-            let executed = rest.starts_with("/*!") || rest.starts_with("/*M!");
-            rest = match executed {
-                true => rest
-                    .trim_start_matches(|c: char| c == '/' || c == '*' || c == 'M' || c == '!' || c.is_ascii_digit()),
-                false => rest.split_once("*/").map_or("", |(_, rest)| rest),
-            };
+        } else if let Some(text) = executed_comment(rest) {
+            rest = text;
+        } else if let Some(text) = rest.strip_prefix("/*") {
+            rest = text.split_once("*/").map_or("", |(_, rest)| rest);
         } else if begins_line_comment(rest.as_bytes()) {
             rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
         } else if is_word(first) {
@@ -298,6 +294,7 @@ mod tests {
             ("UPDATE t SET a = sleep(0.1), b = IS_FREE_LOCK('a')", Untold::Values),
             ("SET STATEMENT max_statement_time=9 FOR ALTER TABLE t IMPORT TABLESPACE", Untold::Tablespace),
             ("/*!40000 REPLACE */ INTO t SELECT LOAD_FILE('/x')", Untold::Values),
+            ("ALTER TABLE t /*!ADD u CHAR(36) DEFAULT (UUID())*/", Untold::NewValues),
         ] {
             assert_eq!(untold(statement), Some(wanted), "{statement}");
             assert!(may_be_untold(statement), "{statement}");
@@ -340,6 +337,7 @@ mod tests {
             "ALTER TABLE t AUTO_INCREMENT = 5",
             "ALTER TABLE t ADD n INT, AUTO_INCREMENT = 5",
             "ALTER TABLE t ADD n INT, MODIFY id INT AUTO_INCREMENT",
+            "ALTER TABLE t ADD n INT, /*!50000MODIFY id INT AUTO_INCREMENT*/",
             "ALTER TABLE t ADD at DATETIME DEFAULT NOW()",
             "ALTER TABLE t ALTER u SET DEFAULT (UUID())",
             "CREATE TABLE t (u CHAR(36) DEFAULT UUID(), id INT AUTO_INCREMENT PRIMARY KEY)",

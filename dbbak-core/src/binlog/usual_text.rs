@@ -1,8 +1,14 @@
 //! Rewrites a statement whose session had strings and names read otherwise than usual, so that everything that looks at statements
-//! needs one reading alone: a backslash hides what follows it in a string, double quotes are a string's, and no byte of a character
-//! is taken for a sign.
+//! needs one reading alone: a backslash hides what follows it in a string, double quotes are a string's, no byte of a character
+//! is taken for a sign, and `/*!` and `/*M!` begin a comment that the server executed.
+//!
+//! Which of those comments a server executes needs no look at their version numbers: in what it logs, a server writes a blank for the
+//! exclamation mark of each one that it did not execute, and `(*` for a comment in it (seen with MariaDB 10.11.19 and MySQL 9.7.4:
+//! text, prepared statements, views; bodies of routines are logged without them). MySQL does not know `/*M!`, which it leaves as
+//! it is: an ordinary comment.
 
 use super::blank::begins_line_comment;
+use super::format::LogFlavor;
 use super::source::Source;
 use std::borrow::Cow;
 
@@ -21,6 +27,8 @@ pub(super) struct Reading {
     /// `NO_DIR_IN_CREATE` in it: the directories that a definition names do not count.
     pub(super) no_directories: bool,
     pub(super) letters: Letters,
+    /// `/*M!` begins an ordinary comment, as it does for MySQL.
+    pub(super) plain_m: bool,
 }
 
 /// What bytes above 127 are in a client's character set, as far as it matters where a string or a word ends.
@@ -78,8 +86,8 @@ impl Letters {
 impl Reading {
     /// Reads it out of the status variables of a Query event, in whose order both vendors write SQL mode and character set before
     /// texts of any other kind than the catalog's name.
-    pub(super) fn of_status(mut status: &[u8]) -> Self {
-        let mut reading = Reading::default();
+    pub(super) fn of_status(flavor: LogFlavor, mut status: &[u8]) -> Self {
+        let mut reading = Reading { plain_m: flavor == LogFlavor::Mysql, ..Reading::default() };
         let mut next = || {
             match status.u8()? {
                 0 | 3 => status.skip(4)?,
@@ -114,17 +122,26 @@ impl Reading {
                 Letters::Usual => false,
                 Letters::Single => signs(&[BLANK_LETTER]),
                 Letters::Big5 | Letters::Sjis | Letters::Gbk => !text.is_ascii(),
-            };
+            }
+            || self.has_unusual_comment(text);
         if !needed {
             return Cow::Borrowed(text);
         }
-        let mut rewriter = Rewriter { reading: self, rest: text, usual: Vec::with_capacity(text.len() + 64) };
+        let usual = Vec::with_capacity(text.len() + 64);
+        let mut rewriter = Rewriter { reading: self, rest: text, usual, in_executed: false };
         while !rewriter.rest.is_empty() {
             rewriter.step();
         }
         let mut usual = rewriter.usual;
         usual.resize(usual.len().max(text.len()), b' ');
         Cow::Owned(usual)
+    }
+
+    /// Whether a comment may begin that only this reading takes for an ordinary one, or one right behind a star or a comment's end,
+    /// which `*/*` leaves open to whoever does not know what came before.
+    fn has_unusual_comment(self, text: &[u8]) -> bool {
+        let holds = |sign: &[u8]| text.windows(sign.len()).any(|window| window == sign);
+        text.contains(&b'*') && (holds(b"*/*") || (self.plain_m && holds(b"/*M!")))
     }
 }
 
@@ -137,14 +154,35 @@ struct Rewriter<'t> {
     reading: Reading,
     rest: &'t [u8],
     usual: Vec<u8>,
+    /// In a comment that the server executed: the first `*/` ends it, however many began.
+    in_executed: bool,
 }
 
 impl Rewriter<'_> {
     fn step(&mut self) {
         match self.rest {
             [quote @ (b'\'' | b'"' | b'`'), ..] => self.quoted(*quote),
-            [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => self.keep(3),
+            [b'/', b'*', b'M', b'!', ..] if self.reading.plain_m => {
+                self.usual.extend_from_slice(b"/* ");
+                self.skip(2);
+                self.keep(end_of(self.rest, 0, b"*/"));
+            }
+            [b'/', b'*', b'!', ..] | [b'/', b'*', b'M', b'!', ..] => {
+                self.in_executed = true;
+                self.keep(3);
+            }
             [b'/', b'*', ..] => self.keep(end_of(self.rest, 2, b"*/")),
+            [b'*', b'/', next, ..] if self.in_executed => {
+                self.in_executed = false;
+                let multiplies = *next == b'*';
+                self.keep(2);
+                self.usual.extend_from_slice(if multiplies { b" " } else { b"" });
+            }
+            // A star, and a comment that begins behind it.
+            [b'*', b'/', b'*', ..] => {
+                self.keep(1);
+                self.usual.push(b' ');
+            }
             rest if begins_line_comment(rest) => self.keep(end_of(self.rest, 1, b"\n")),
             [BLANK_LETTER, ..] if self.reading.letters == Letters::Single => {
                 self.usual.push(b' ');
@@ -223,12 +261,23 @@ mod tests {
     use super::super::{directories, untold};
     use super::*;
 
-    const PLAIN: Reading =
-        Reading { plain_backslash: true, ansi_quotes: false, no_directories: false, letters: Letters::Usual };
-    const ANSI: Reading =
-        Reading { plain_backslash: false, ansi_quotes: true, no_directories: false, letters: Letters::Usual };
+    const PLAIN: Reading = Reading {
+        plain_backslash: true,
+        ansi_quotes: false,
+        no_directories: false,
+        letters: Letters::Usual,
+        plain_m: false,
+    };
+    const ANSI: Reading = Reading {
+        plain_backslash: false,
+        ansi_quotes: true,
+        no_directories: false,
+        letters: Letters::Usual,
+        plain_m: false,
+    };
+    const MYSQL: Reading = Reading { ansi_quotes: false, plain_m: true, ..ANSI };
     const fn of(letters: Letters) -> Reading {
-        Reading { plain_backslash: false, ansi_quotes: false, no_directories: false, letters }
+        Reading { plain_backslash: false, ansi_quotes: false, no_directories: false, letters, plain_m: false }
     }
 
     fn usual(reading: Reading, text: &[u8]) -> String {
@@ -253,8 +302,27 @@ mod tests {
         }
     }
 
+    /// The texts are valid for the servers named, which read them so.
+    #[test]
+    fn comments_are_read_as_the_server_reads_them() {
+        for (reading, text, wanted) in [
+            (MYSQL, &b"a /*M! ' */ b /*M!100100 \" */ c"[..], "a /* M! ' */ b /* M!100100 \" */ c"),
+            (MYSQL, b"a /*M!*/ /*! b */ 'c /*M! d'", "a /* M!*/ /*! b */ 'c /*M! d'"),
+            (MYSQL, b"a /*M! /*! b", "a /* M! /*! b"),
+            (MYSQL, b"2*/*'*/3 /*!50000 2*/*3", "2* /*'*/3 /*!50000 2*/ *3"),
+            (Reading::default(), b"2*/*'*/3 /*M!100000 2*/*3", "2* /*'*/3 /*M!100000 2*/ *3"),
+            (Reading::default(), b"/*! a /* x */ 2*/*3 /*' */ 4*/*/5*/6", "/*! a /* x */ 2*/ *3 /*' */ 4* /*/5*/6"),
+        ] {
+            assert_eq!(usual(reading, text), wanted, "{}", text.escape_ascii());
+        }
+    }
+
     #[test]
     fn what_needs_nothing_stays() {
+        for (reading, text) in [(Reading::default(), &b"a /*M!100100 b */ c"[..]), (MYSQL, b"/*!50000 a */ b /* c */")]
+        {
+            assert!(matches!(reading.usual(text), Cow::Borrowed(_)));
+        }
         for (reading, text) in [
             (Reading::default(), &b"'\\'' \"\\\"\" \x95\\"[..]),
             (PLAIN, b"'a' \"b\""),
@@ -284,6 +352,11 @@ mod tests {
             (of(Letters::Sjis), b"COMMENT '\x95\\'"),
             (of(Letters::Big5), b"COMMENT \"\xa5\\\""),
             (of(Letters::Single), b"ADD\xa0x INT DEFAULT\xa0UUID\xa0()"),
+            (MYSQL, b"ADD n INT /*M! ' */"),
+            (MYSQL, b"ADD n INT DEFAULT (2*/*'*/3)"),
+            (MYSQL, b"ADD n INT DEFAULT (/*!50000 2*/*3)"),
+            (Reading::default(), b"ADD n INT DEFAULT (2*/*'*/3)"),
+            (Reading::default(), b"ADD n INT DEFAULT (/*M!100000 2*/*3)"),
         ] {
             let text = [b"ALTER TABLE t ", before, behind].concat();
             let text = usual(reading, &text);
@@ -296,21 +369,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_comment_of_the_other_vendors_tells_nothing() {
+        let text = b"ALTER TABLE t ADD n INT /*M!100000 , ADD u CHAR(36) DEFAULT UUID() DATA DIRECTORY='/far' */";
+        let told = |reading| {
+            let text = usual(reading, text);
+            (untold::untold(&text), directories::puts_outside(&text))
+        };
+        assert_eq!(told(MYSQL), (None, None));
+        let outside = directories::Outside::Table("/far".to_owned());
+        assert_eq!(told(Reading::default()), (Some(untold::Untold::NewValues), Some(outside)));
+    }
+
     /// In the form of MariaDB 10.11, with other values.
     #[test]
     fn is_read_out_of_an_event() {
         let mariadb =
             [&[0, 0, 0, 0, 0, 1, 4, 0, 0x30, 0x54, 0, 0, 0, 0, 6, 3][..], b"std", &[4, 28, 0, 28, 0, 8, 0]].concat();
-        let read = Reading::of_status(&mariadb);
+        let of = |status: &[u8]| Reading::of_status(LogFlavor::Mariadb, status);
+        let read = of(&mariadb);
         assert_eq!(
             read,
-            Reading { plain_backslash: true, ansi_quotes: true, no_directories: false, letters: Letters::Gbk }
+            Reading {
+                plain_backslash: true,
+                ansi_quotes: true,
+                no_directories: false,
+                letters: Letters::Gbk,
+                plain_m: false
+            }
         );
-        assert_eq!(Reading::of_status(&mariadb[..5]), Reading::default());
-        assert!(Reading::of_status(&[1, 0x80, 0, 0, 0, 0, 0, 0, 0]).no_directories);
-        assert_eq!(Reading::of_status(&[4, 0xff, 0, 0xff, 0, 8, 0]).letters, Letters::Usual);
-        assert_eq!(Reading::of_status(&[4, 8, 4, 8, 4, 8, 0]).letters, Letters::Single);
-        assert_eq!(Reading::of_status(&[4, 28, 4, 28, 4, 8, 0]).letters, Letters::Gbk);
-        assert_eq!(Reading::of_status(&[4, 0, 9, 0, 9, 8, 0]).letters, Letters::Usual);
+        assert_eq!(of(&mariadb[..5]), Reading::default());
+        assert!(Reading::of_status(LogFlavor::Mysql, &[]).plain_m);
+        assert!(of(&[1, 0x80, 0, 0, 0, 0, 0, 0, 0]).no_directories);
+        assert_eq!(of(&[4, 0xff, 0, 0xff, 0, 8, 0]).letters, Letters::Usual);
+        assert_eq!(of(&[4, 8, 4, 8, 4, 8, 0]).letters, Letters::Single);
+        assert_eq!(of(&[4, 28, 4, 28, 4, 8, 0]).letters, Letters::Gbk);
+        assert_eq!(of(&[4, 0, 9, 0, 9, 8, 0]).letters, Letters::Usual);
     }
 }

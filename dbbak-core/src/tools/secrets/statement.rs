@@ -55,8 +55,9 @@ fn mask(text: &str, quoted: bool) -> String {
     let lower = text.to_ascii_lowercase();
     let Some(start) = first_word(&lower) else { return without_credentials(text).into_owned() };
     // Whether a backslash escapes a quote depends on the session's mode: where one stands before a quote, nobody can say
-    // where a literal ends, and so everything is hidden from the first one on.
-    let unclear = lower.contains("\\'") || lower.contains("\\\"");
+    // where a literal ends, and so everything is hidden from the first one on. So it is where a comment begins for one vendor alone,
+    // or right behind a star: within a comment for servers that is its end.
+    let unclear = ["\\'", "\\\"", "/*m!", "*/*"].iter().any(|sign| lower.contains(sign));
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while let Some((begin, end, token)) = next_token(text, at) {
@@ -103,7 +104,7 @@ fn next_token(text: &str, from: usize) -> Option<(usize, usize, Token)> {
             '\'' | '"' => (begin + literal_end(rest, char), Token::Literal(char)),
             '`' => (until(begin + 1, "`"), Token::Name),
             '#' => (until(begin, "\n"), Token::Comment),
-            '-' if rest.starts_with("-- ") => (until(begin, "\n"), Token::Comment),
+            '-' if begins_line_comment(rest) => (until(begin, "\n"), Token::Comment),
             '/' if rest.starts_with("/*") && !rest.starts_with("/*!") && !rest.starts_with("/*M!") => {
                 (until(begin + 2, "*/"), Token::Comment)
             }
@@ -118,6 +119,12 @@ fn next_token(text: &str, from: usize) -> Option<(usize, usize, Token)> {
         };
         Some((begin, end, token))
     })
+}
+
+/// Whether two dashes stand here before a blank or a control character, or at the end: to servers they begin a comment.
+fn begins_line_comment(rest: &str) -> bool {
+    let ends = |next: char| next.is_ascii_whitespace() || next.is_ascii_control();
+    rest.strip_prefix("--").is_some_and(|rest| rest.chars().next().is_none_or(ends))
 }
 
 /// How long the literal is that a text begins with; the whole text where it does not end.
@@ -216,6 +223,9 @@ mod tests {
             ("CREATE USER `o'b` IDENTIFIED BY 'x' /* 'old' */ # no", "CREATE USER `o'b` IDENTIFIED BY '***' *** # no"),
             ("ALTER USER a IDENTIFIED BY /*!80000 'x' */", "ALTER USER a IDENTIFIED BY /*!80000 '***' */"),
             ("-- don't\nALTER USER a IDENTIFIED BY 'x'", "-- don't\nALTER USER a IDENTIFIED BY '***'"),
+            ("--\tdon't\nALTER USER a IDENTIFIED BY 'x'", "--\tdon't\nALTER USER a IDENTIFIED BY '***'"),
+            ("CREATE SERVER s /*M! ' */ OPTIONS (PASSWORD 'x')", "CREATE SERVER s /*M! ***"),
+            ("SET @a = /*!50000 2*/*3, PASSWORD = 'a*/b'", "SET @a = /*!50000 2****"),
             ("drop table shop.orders /* 'a' */", "drop table shop.orders /* 'a' */"),
             ("CREATE TABLE t (a INT) ENCRYPTION='Y'", "CREATE TABLE t (a INT) ENCRYPTION='Y'"),
             ("INSERT INTO mysql.user_log VALUES ('a')", "INSERT INTO mysql.user_log VALUES ('a')"),

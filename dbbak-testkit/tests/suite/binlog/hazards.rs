@@ -206,15 +206,21 @@ fn statements_that_go_by_who_ran_them_are_not_for_another_account() {
 
 #[test]
 fn an_event_of_another_server_is_not_for_a_client() {
-    let mut writer = writer(Vendor::Mysql);
-    writer.query("a", "CREATE DEFINER=`app`@`localhost` EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1");
-    let look = |server_id| {
-        pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut PipeSession::new(Accounts::Lost { server_id })).unwrap()
-    };
-    assert_eq!(look(Some(writer.server_id)), None);
-    assert_eq!(look(None), None);
-    let hazard = look(Some(writer.server_id + 1)).unwrap();
-    assert!(hazard.problem.contains("makes or changes an event of server 1,"), "{hazard:?}");
+    for text in [
+        "CREATE DEFINER=`app`@`localhost` EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+        "ALTER /*M! DEFINER='a TABLE */ EVENT e DISABLE",
+    ] {
+        let mut writer = writer(Vendor::Mysql);
+        writer.query("a", text);
+        let look = |server_id| {
+            let mut session = PipeSession::new(Accounts::Lost { server_id });
+            pipe_hazard(&mut writer.bytes(), (4, u64::MAX), &mut session).unwrap()
+        };
+        assert_eq!(look(Some(writer.server_id)), None);
+        assert_eq!(look(None), None);
+        let hazard = look(Some(writer.server_id + 1)).unwrap();
+        assert!(hazard.problem.contains("makes or changes an event of server 1,"), "{hazard:?}");
+    }
 }
 
 /// Readers of MariaDB before 10.11.18 and 11.8.6 print `.000123` as `.123`.

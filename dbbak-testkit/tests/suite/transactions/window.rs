@@ -215,6 +215,22 @@ fn real_sessions_are_read_as_the_servers_read_them() {
     }
 }
 
+/// What is an ordinary comment for one vendor is executed by the other, and each server marks in its log what it did not execute.
+#[test]
+fn comments_for_servers_are_read_as_each_vendor_reads_them() {
+    let read = |name: &str| std::fs::read(super::super::binlog::fixtures().join("comments").join(name)).unwrap();
+    let mariadb = stored(vec![read("mariadb-10.11.19.000001")]);
+    let mysql = stored(vec![read("mysql-9.7.4.000001")]);
+    for indexed in [true, false] {
+        let untold = mariadb.look(0, indexed, u64::MAX).untold;
+        let what: Vec<Untold> = untold.transactions.iter().map(|fact| fact.what).collect();
+        assert_eq!(what, [Untold::NewValues; 3], "{indexed}");
+        let demands = mysql.look(0, indexed, u64::MAX).demands;
+        let names: Vec<&str> = demands.iter().map(|fact| fact.name.as_str()).collect();
+        assert_eq!(names, ["MYISAM", "ARCHIVE", "BLACKHOLE"], "{indexed}");
+    }
+}
+
 /// The first statement that names something is found, in the window alone, and none that failed.
 #[test]
 fn what_a_server_may_lack_is_found_in_a_window() {

@@ -32,7 +32,10 @@ pub(super) enum Content {
     /// The preparation of an XA transaction, or its commit in one phase.
     XaPrepare { one_phase: bool, xa: XaId },
     /// A value for the statement that follows.
-    Variable,
+    Variable {
+        /// It is a user variable that MySQL's applier would set under another name.
+        renamed: bool,
+    },
     /// A table map; `None` where it cannot be decoded.
     TableMap(Option<Rc<TableMap>>),
     /// Rows; `None` where the event cannot be decoded.
@@ -84,7 +87,8 @@ pub(super) fn decode<S: Source + Read>(
             let (one_phase, xa) = parse_xa_prepare(body)?;
             Content::XaPrepare { one_phase, xa }
         }
-        event_type::INTVAR | event_type::RAND | event_type::USER_VAR => Content::Variable,
+        event_type::INTVAR | event_type::RAND => Content::Variable { renamed: false },
+        event_type::USER_VAR => Content::Variable { renamed: is_renamed(body)? },
         event_type::TABLE_MAP => Content::TableMap(known.read(body)),
         event_type::ROWS_QUERY => {
             // One byte of a length that is cut to 255, and so of no use.
@@ -105,6 +109,13 @@ pub(super) fn decode<S: Source + Read>(
             None => Content::Other,
         },
     })
+}
+
+/// Whether MySQL's applier sets a user variable under another name than the log's: it takes blanks and control characters off the
+/// name's beginning, as off that of an unnamed column, so that the statement behind it finds NULL (seen on 9.7.4).
+fn is_renamed<S: Source>(body: &mut S) -> Option<bool> {
+    let length = body.u32()?;
+    Some(length > 0 && matches!(body.u8()?, 0..=b' ' | 0x7f))
 }
 
 /// The longest file name of a Rotate event, with its directory.

@@ -54,6 +54,8 @@ pub struct PipeSession {
     accounts: Accounts,
     /// The vendor of the present file's server.
     flavor: LogFlavor,
+    /// Where the session got the character set `binary`, if it has that.
+    binary_since: Option<u64>,
     /// The first statement of the present file whose microseconds begin with a zero.
     short_time: Option<ShortTime>,
 }
@@ -86,6 +88,7 @@ impl PipeSession {
             database: None,
             accounts,
             flavor: LogFlavor::Mysql,
+            binary_since: None,
             short_time: None,
         }
     }
@@ -123,21 +126,25 @@ pub fn pipe_hazard(
     reader.stream();
     loop {
         if reader.offset() >= until {
-            return Ok(None);
+            return Ok(session.end());
         }
         let mut event = match reader.next()? {
             Frame::Event(event) => event,
-            Frame::End => return Ok(None),
+            Frame::End => return Ok(session.end()),
             Frame::Damaged(damage) => return Ok(Some(damaged(&damage))),
         };
         let at = event.at;
         if at >= from {
+            let charset = session.charset;
             let found = match event.header.event_type {
                 event_type::TRANSACTION_PAYLOAD => payload(&mut event.body, session),
                 kind => look(kind, &event.header, &mut event.body, session),
             };
             if let Some(short) = session.short_time.as_mut().filter(|short| short.end == 0) {
                 (short.at, short.end) = (at, at + u64::from(event.header.length));
+            }
+            if session.charset != charset {
+                session.binary_since = (session.charset == BINARY).then_some(at);
             }
             match found {
                 Some(Ok(())) => {}
@@ -314,6 +321,15 @@ impl PipeSession {
         }
     }
 
+    /// What is behind the last event that a reader prints of a file: it goes back to the usual delimiter.
+    fn end(&self) -> Option<PipeHazard> {
+        let at = self.binary_since.filter(|_| self.flavor == LogFlavor::Mysql)?;
+        let problem = "the session has the character set binary at the end: MySQL's client does not know the reader's \
+                       DELIMITER then, which is no statement"
+            .to_owned();
+        Some(PipeHazard { at, problem, statement: None })
+    }
+
     /// A name in UTF-8 that the session would read as another one.
     fn misread(&self, what: &str, name: &[u8]) -> Option<String> {
         let plain = if self.charset < 2048 { self.charset & 1023 } else { self.charset };
@@ -329,6 +345,10 @@ impl PipeSession {
 
 /// The collation that stands for utf8mb4 in a log where nothing else is known.
 const UTF8MB4_GENERAL_CI: u16 = 45;
+
+/// The collation of the character set `binary`, in which letters have no case. MySQL's client knows its commands in small letters there
+/// (seen with 9.7.4), and its binlog reader prints `DELIMITER`. MariaDB's client goes by latin1.
+const BINARY: u16 = 63;
 
 /// Whether this is the number of a collation of utf8mb3 or utf8mb4, of both vendors (`information_schema.COLLATIONS` of
 /// MariaDB 10.11 and 11.8, MySQL 9.7; those from 2048 on are MariaDB's later UCA 14.0.0, whose first 512 are these two). What is not known is none.

@@ -146,6 +146,8 @@ pub(super) struct Contents {
     pub(super) untold: Option<Untold>,
     /// Whether a logged statement writes rows.
     pub(super) by_statement: bool,
+    /// Whether it sets a user variable that MySQL's applier would set under another name.
+    pub(super) renames_variable: bool,
     /// The table maps of the statement, ordered by the table's number.
     maps: Vec<Mapped>,
     /// Changes of transactions before, for their memory alone.
@@ -231,6 +233,7 @@ impl Contents {
             Content::Rows(Some(rows)) => self.add_rows(&rows),
             Content::TableMap(None) | Content::Rows(None) => self.more_tables = true,
             Content::Text(text) => self.add_text(&text),
+            Content::Variable { renamed } => self.renames_variable |= renamed,
             _ => {}
         }
     }
@@ -299,6 +302,7 @@ impl Contents {
         self.more_tables |= inner.more_tables;
         self.has_rows |= inner.has_rows;
         self.by_statement |= inner.by_statement;
+        self.renames_variable |= inner.renames_variable;
         self.untold = self.untold.or(inner.untold);
         self.outside = self.outside.take().or(inner.outside);
         // A compressed transaction holds all of its statements: nothing stands beside it.

@@ -58,6 +58,9 @@ pub struct Transaction {
     /// Whether a logged statement of it writes rows, or calls something that may: what came of it is in no log. Not known of a
     /// transaction that comes from an index.
     pub by_statement: bool,
+    /// Whether it sets a user variable whose name begins with a blank or a control character: MySQL's applier would set another one. Not
+    /// known of a transaction that comes from an index.
+    pub renames_variable: bool,
 }
 
 /// When a transaction happened, as far as the log says. Stamps are the servers' own clocks', a client may have set them.
@@ -196,7 +199,7 @@ impl Grouper {
                 self.expect_open(header, at)?.xa = Some(xa);
                 Some(if one_phase { EndKind::Commit } else { EndKind::XaPrepare })
             }
-            Content::Variable | Content::LoadBlock => {
+            Content::LoadBlock => {
                 self.opened(at);
                 None
             }
@@ -206,7 +209,7 @@ impl Grouper {
                 open.contents.add_event(content);
                 if ends { open.unless_begun(EndKind::Statement) } else { None }
             }
-            Content::Text(_) | Content::TableMap(_) => {
+            Content::Text(_) | Content::TableMap(_) | Content::Variable { .. } => {
                 self.opened(at).contents.add_event(content);
                 None
             }
@@ -378,6 +381,7 @@ impl Open {
             outside: self.contents.outside.take(),
             untold: self.contents.untold,
             by_statement: self.contents.by_statement,
+            renames_variable: self.contents.renames_variable,
         };
         (transaction, self.contents.emptied())
     }

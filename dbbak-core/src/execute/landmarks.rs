@@ -167,6 +167,11 @@ impl Way {
     }
 }
 
+/// Whether MySQL's applier would give a statement NULL for a user variable. A client gives it the value.
+fn loses_variable(transaction: &Transaction) -> bool {
+    transaction.renames_variable && !matches!(transaction.gtid, Some(Gtid::Mariadb { .. }))
+}
+
 /// Whether the applier would put files elsewhere, or note in the dictionary that it should have. MariaDB's private server leaves directories aside
 /// by itself.
 fn needs_no_directories(transaction: &Transaction) -> bool {
@@ -248,7 +253,7 @@ impl Landmarks {
         let event = transaction.end_kind == EndKind::Ddl && transaction.statement.as_deref().is_some_and(defines_event);
         // The source has disabled what it applied itself, as any applier does.
         let foreign_event = event && self.origins.is_foreign(transaction);
-        let way = Way::of(transaction, skipped, event && !foreign_event);
+        let way = Way::of(transaction, skipped, (event && !foreign_event) || loses_variable(transaction));
         if let Some(way) = way {
             self.batch.set_apart(Apart { file: file.clone(), start, end, gtid: transaction.gtid.clone(), way });
         }
@@ -412,6 +417,7 @@ mod tests {
             outside: None,
             untold: None,
             by_statement: false,
+            renames_variable: false,
         }
     }
 
@@ -427,6 +433,22 @@ mod tests {
             landmarks.file(&name);
         }
         landmarks.end_batch()
+    }
+
+    #[test]
+    fn a_variable_that_mysqls_applier_would_rename_goes_through_the_pipe() {
+        let file: BinlogName = "b.000001".parse().unwrap();
+        let renames = Transaction { renames_variable: true, ..transaction(1, EndKind::Commit, false) };
+        let ways = |transaction: &Transaction| {
+            let mut landmarks = Landmarks::new(&[], None);
+            landmarks.pass(&file, transaction);
+            landmarks.pass(&file, &self::transaction(2, EndKind::Commit, true));
+            landmarks.end_batch().apart.iter().map(|apart| (apart.start, apart.way)).collect::<Vec<_>>()
+        };
+        assert_eq!(ways(&renames), [(100, Way::Pipe)]);
+        assert_eq!(ways(&Transaction { gtid: None, ..renames.clone() }), [(100, Way::Pipe)]);
+        let mariadb = Some(Gtid::Mariadb { domain: 0, server: 1, seq: 1 });
+        assert_eq!(ways(&Transaction { gtid: mariadb, ..renames }), []);
     }
 
     #[test]

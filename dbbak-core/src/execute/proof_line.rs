@@ -130,6 +130,7 @@ mod tests {
             outside: None,
             untold: None,
             by_statement: false,
+            renames_variable: false,
         })
     }
 

@@ -81,6 +81,7 @@ mod tests {
             outside: None,
             untold: None,
             by_statement: false,
+            renames_variable: false,
         }
     }
 

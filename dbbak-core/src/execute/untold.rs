@@ -91,6 +91,7 @@ mod tests {
             outside: None,
             untold,
             by_statement: true,
+            renames_variable: false,
         }
     }
 

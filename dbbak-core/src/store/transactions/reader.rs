@@ -288,6 +288,7 @@ impl Block<'_> {
                 outside: None,
                 untold: None,
                 by_statement: false,
+                renames_variable: false,
             })
         };
         Ok(rows.iter().filter_map(transaction).collect())

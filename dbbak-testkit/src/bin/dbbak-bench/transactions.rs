@@ -121,5 +121,6 @@ pub(crate) fn small_transaction(random: &mut Random, number: u64, at: &mut u64, 
         outside: None,
         untold: None,
         by_statement: false,
+        renames_variable: false,
     }
 }

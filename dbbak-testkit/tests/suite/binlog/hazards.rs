@@ -171,6 +171,27 @@ fn names_are_read_in_the_character_set_of_the_statement_before() {
     assert!(look(&second).is_some());
 }
 
+/// MySQL's client takes `DELIMITER`, which its reader prints at the end, for a statement while its character set is binary.
+#[test]
+fn mysqls_client_must_know_the_delimiter_at_the_end() {
+    for (vendor, hazard) in [(Vendor::Mysql, true), (Vendor::Mariadb, false)] {
+        let mut writer = writer(vendor);
+        of_charset(&mut writer, 0, Some(8), "a");
+        let at = writer.offset();
+        of_charset(&mut writer, 0, Some(63), "a");
+        let same = writer.offset();
+        of_charset(&mut writer, 0, Some(63), "a");
+        let found = |writer: &BinlogWriter, span| {
+            pipe_hazard(&mut writer.bytes(), span, &mut PipeSession::new(LOST)).unwrap().map(|hazard| hazard.at)
+        };
+        assert_eq!(found(&writer, (4, at)), None);
+        assert_eq!(found(&writer, (4, u64::MAX)), hazard.then_some(at));
+        assert_eq!(found(&writer, (same, u64::MAX)), hazard.then_some(same));
+        of_charset(&mut writer, 0, Some(45), "a");
+        assert_eq!(found(&writer, (4, u64::MAX)), None, "it has another one at the end");
+    }
+}
+
 /// A Query event of a session whose account matters, as servers write it.
 fn invoked(text: &str) -> BinlogWriter {
     let mut writer = writer(Vendor::Mariadb);

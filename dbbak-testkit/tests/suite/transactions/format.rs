@@ -96,6 +96,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             outside: None,
             untold: None,
             by_statement: false,
+            renames_variable: false,
         },
     )
 }

@@ -35,6 +35,7 @@ fn kept(transaction: &Transaction) -> Transaction {
         outside: None,
         untold: None,
         by_statement: false,
+        renames_variable: false,
         taken_back: false,
         plain_commit: false,
         server_id: 0,

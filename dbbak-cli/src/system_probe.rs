@@ -1,6 +1,7 @@
 //! The real probe: looks at files, file systems and the answers of read-only commands.
 
 use crate::closed_paths;
+use chrono::{DateTime, Utc};
 use dbbak_core::probe::{
     Access, ClosedPath, FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize,
 };
@@ -77,6 +78,14 @@ impl Probe for SystemProbe {
     fn access(&self, path: &Path) -> Result<Option<Access>, ProbeError> {
         match fs::metadata(path) {
             Ok(meta) => Ok(Some(Access { owner: meta.uid(), group: meta.gid(), mode: meta.mode() & 0o7777 })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(look(path, source)),
+        }
+    }
+
+    fn born(&self, path: &Path) -> Result<Option<DateTime<Utc>>, ProbeError> {
+        match fs::metadata(path) {
+            Ok(meta) => Ok(meta.created().ok().map(DateTime::from)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(look(path, source)),
         }

@@ -60,6 +60,10 @@ pub struct Facts {
     /// The transaction indexes in the archive, by the stored names of the binlogs.
     #[serde(default)]
     pub indexes: BTreeMap<String, IndexFact>,
+    /// When the first file of the server's InnoDB system tablespace was made, where the file system keeps it: a data directory that was put
+    /// back from copies has another one. Looked at before a backup and before binlogs are archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_born: Option<DateTime<Utc>>,
     /// Whom restored files shall belong to, or why that is not known; looked up where it was asked for.
     #[serde(default)]
     pub owner: Option<Result<OwnerFact, String>>,
@@ -352,6 +356,9 @@ pub struct HeadFact {
     pub family: Family,
     /// The GTIDs of all files before it.
     pub gtids_before: Option<String>,
+    /// Whether the server was started with it; `None`: not looked at.
+    #[serde(default)]
+    pub begun_by_start: Option<bool>,
 }
 
 /// Where a goal cuts a timeline.
@@ -529,6 +536,7 @@ impl Facts {
             edges: Vec::new(),
             stored: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            data_born: None,
             owner: None,
             clone: None,
             non_transactional: None,
@@ -571,6 +579,7 @@ impl From<&FileHead> for HeadFact {
                 LogFlavor::Mariadb => Family::Mariadb,
             },
             gtids_before: head.previous_gtids.as_ref().map(ToString::to_string),
+            begun_by_start: Some(head.created != 0),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The read-only seam to the world: what a survey may ask, and nothing that changes anything.
 
 use crate::tools::QueryCommand;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt::Debug,
@@ -33,6 +34,14 @@ pub trait Probe: Debug + Send + Sync {
     ///
     /// [`ProbeError::Io`] for everything but a missing path.
     fn access(&self, path: &Path) -> Result<Option<Access>, ProbeError>;
+
+    /// When a file was made, as its file system says (`statx(2)`, `stx_btime`); symbolic links are followed. `None`: nothing is there, or the
+    /// file system does not keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`ProbeError::Io`] for everything but a missing path.
+    fn born(&self, path: &Path) -> Result<Option<DateTime<Utc>>, ProbeError>;
 
     /// What the user of this process may not read: of the directories above a path the first that it may not enter, then of the
     /// path and what lies below it. The user's own rights count (`access(2)`), those of a capability are told beside them.

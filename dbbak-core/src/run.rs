@@ -101,6 +101,7 @@ impl Planning<'_> {
         let family = facts.server_family();
         survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Backup], family);
         survey::restored(&mut facts, self.config, self.probe);
+        survey::data_born(&mut facts, self.config, self.probe);
         if let Ok(Some(parent)) = parent_of(&catalog, request) {
             survey::past(&mut facts, self.config, &catalog.binlogs, self.probe, parent);
             if let (true, Ok(chain)) = (self.config.try_incrementals, catalog.chain(parent.ts())) {
@@ -193,6 +194,7 @@ impl Planning<'_> {
         if request.rescue.is_none() {
             survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
             survey::server(&mut facts, self.config, self.probe)?;
+            survey::data_born(&mut facts, self.config, self.probe);
         }
         if request.from_server {
             usable_client(&facts).map_err(|error| named_tool(self.config, error))?;

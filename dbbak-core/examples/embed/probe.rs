@@ -1,5 +1,6 @@
 //! A probe on the standard library: it looks, and changes nothing.
 
+use chrono::{DateTime, Utc};
 use dbbak_core::{
     probe::{
         Access, ClosedPath, FileState, Filesystem, HostFacts, PathState, Probe, ProbeError, QueryOutput, TreeSize,
@@ -73,6 +74,10 @@ impl Probe for OwnProbe {
         } else {
             PathState::Other
         })
+    }
+
+    fn born(&self, path: &Path) -> Result<Option<DateTime<Utc>>, ProbeError> {
+        Ok(fs::metadata(path).map_err(failed("look at", path))?.created().ok().map(DateTime::from))
     }
 
     fn closed(&self, _path: &Path) -> Vec<ClosedPath> {

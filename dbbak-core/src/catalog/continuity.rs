@@ -2,13 +2,16 @@
 
 use super::Finding;
 use crate::{
-    model::{GtidSet, MysqlGtidSet},
-    store::{BinlogEnding, BinlogEntry, BinlogSource},
+    model::{BinlogName, GtidSet, MysqlGtidSet},
+    store::{BinlogEnding, BinlogEntry, BinlogSource, DataState},
 };
 
 /// Without GTIDs: how many seconds may lie between the closing of a file and the beginning of the next. Both are stamped
 /// by the session that rotates, with the same time, a made-up one too; a slow disk delays those of the server's own threads.
 const ROTATION_SECONDS: i64 = 600;
+
+/// Bytes of redo that a server may write while it tells the two numbers of which one is taken from the other.
+const ASKED_MEANWHILE: u64 = 1 << 20;
 
 /// How an archived file stands to the next one of its timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +29,40 @@ pub enum Continuity {
 /// The name must be the one that the file before names (or the next number). Then the GTIDs that the next one says were
 /// before it must be those up to the end of the file before. Where they are not, the names and the stamps of an orderly
 /// rotation may still prove that the GTID state was changed by hand: MySQL's `gtid_purged` takes GTIDs of other servers,
-/// MariaDB's `FLUSH BINARY LOGS DELETE_DOMAIN_ID` takes whole domains out. Everything else is a gap.
+/// MariaDB's `FLUSH BINARY LOGS DELETE_DOMAIN_ID` takes whole domains out. Everything else is a gap. So is a start of the server with data
+/// that went back: GTIDs and names go on behind them.
 pub fn continuity(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
+    match by_log(file, next) {
+        Continuity::Broken(finding) => Continuity::Broken(finding),
+        found if file.ending == Some(BinlogEnding::Rotate) => found,
+        found => match data_between((&file.name, file.data.as_ref()), (&next.name, next.data.as_ref())) {
+            Some(finding) if finding.is_gap() => Continuity::Broken(finding),
+            Some(finding) => Continuity::Told(finding),
+            None => found,
+        },
+    }
+}
+
+/// What is to be told of a server's data, as they were when one file was archived and when a later one was.
+pub fn data_between(
+    (after, one): (&BinlogName, Option<&DataState>),
+    (next, other): (&BinlogName, Option<&DataState>),
+) -> Option<Finding> {
+    let (one, other) = (one?, other?);
+    let (after, next) = (after.clone(), next.clone());
+    if let (Some(before), Some(born)) = (one.born, other.born)
+        && before != born
+    {
+        return Some(Finding::OtherData { after, next, born });
+    }
+    let reached = one.lsn?;
+    let restarted = other.started.filter(|started| one.started.is_some_and(|before| before != *started));
+    let found = restarted.filter(|started| started.0.saturating_add(ASKED_MEANWHILE) < reached.0);
+    let found = other.lsn.filter(|lsn| *lsn < reached).or(found)?;
+    Some(Finding::DataWentBack { after, next, reached, found })
+}
+
+fn by_log(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
     let (after, then) = (file.name.clone(), next.name.clone());
     let expected = file.successor.clone().unwrap_or_else(|| file.name.successor());
     if next.name != expected {
@@ -163,7 +198,7 @@ mod tests {
     use crate::store::PartialBinlog;
     use crate::{
         catalog::sample::{file, lettered, partial},
-        model::LogTime,
+        model::{LogTime, Lsn},
     };
 
     fn said(one: &BinlogEntry, next: &BinlogEntry) -> String {
@@ -319,5 +354,31 @@ mod tests {
         assert_eq!(case((Some(""), ""), Some("")), nothing);
         // Five transactions, and four GTIDs: those without one are in no set.
         assert_eq!(case((Some("A:1-5"), "A:6-9"), Some("A:1-9")), nothing);
+    }
+
+    #[test]
+    fn data_that_are_others_are_told_and_data_that_went_back_break_it() {
+        let data = |born: Option<u32>, lsn: u64, started: Option<u64>| {
+            let born = born.map(|seconds| LogTime::from_seconds(seconds).at());
+            Some(DataState { born, lsn: Some(Lsn(lsn)), started: started.map(Lsn), ..DataState::default() })
+        };
+        let with = |ending: BinlogEnding, one: Option<DataState>, other: Option<DataState>| {
+            let (mut file, mut next) = pair((Some(""), "0-1-9"), Some("0-1-9"));
+            (file.ending, file.data, next.data) = (Some(ending), one, other);
+            said(&file, &next)
+        };
+        let stopped = |one, other| with(BinlogEnding::Stop, one, other);
+        assert_eq!(stopped(data(Some(1), 50, Some(1)), data(Some(1), 90, Some(60))), "follows");
+        let told = "told: the server's data files are others from bin.000004 on (made 1970-01-01T00:00:02Z) than up to bin.000003: if older data were \
+                    put back beside their binlogs, they lack what the log holds before that";
+        assert_eq!(stopped(data(Some(1), 50, Some(1)), data(Some(2), 20, Some(10))), told);
+        let broken = "broken: bin.000004 follows bin.000003 by name, but the server's data went back between them, from LSN 50 to 49: they lack \
+                      what the log holds before that";
+        assert_eq!(stopped(data(Some(1), 50, None), data(Some(1), 49, None)), broken);
+        assert_eq!(stopped(data(None, 50, None), data(Some(1), 49, None)), broken);
+        assert_eq!(with(BinlogEnding::Crashed, data(Some(1), 50, None), data(Some(1), 49, None)), broken);
+        // A session that rotates runs on the data that it has.
+        assert_eq!(with(BinlogEnding::Rotate, data(Some(1), 50, None), data(Some(1), 49, None)), "follows");
+        assert_eq!(stopped(None, data(Some(1), 49, None)), "follows");
     }
 }

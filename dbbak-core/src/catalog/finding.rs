@@ -1,6 +1,7 @@
 //! What was found out about archived binlogs that do not simply follow each other. Facts only; advice is the frontend's.
 
-use crate::model::{BinlogName, Stamp};
+use crate::model::{BinlogName, Lsn, Stamp};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -76,6 +77,28 @@ pub enum Finding {
         added: String,
         /// GTIDs that were taken out.
         removed: String,
+    },
+    /// The server's data files were others when the next file was archived: moved, restored, or older ones put back, which lack what the log
+    /// holds. No gap.
+    OtherData {
+        /// The last file that was archived with the data before.
+        after: BinlogName,
+        /// The first file of the other data.
+        next: BinlogName,
+        /// When the first file of their system tablespace was made.
+        born: DateTime<Utc>,
+    },
+    /// The server's data had come to a later LSN before the file was closed than they had when it was started with the next one: they went
+    /// back, and their binlogs did not.
+    DataWentBack {
+        /// The file before.
+        after: BinlogName,
+        /// The next file.
+        next: BinlogName,
+        /// The LSN that they had come to.
+        reached: Lsn,
+        /// The LSN that they had after the start.
+        found: Lsn,
     },
     /// Two files of one name in one timeline have different content; none of them counts.
     SameNameOtherContent {
@@ -153,6 +176,7 @@ impl Finding {
         !matches!(
             self,
             Finding::GtidStateChanged { .. }
+                | Finding::OtherData { .. }
                 | Finding::Prefix { .. }
                 | Finding::Overlap { .. }
                 | Finding::Reset { .. }
@@ -205,6 +229,17 @@ impl fmt::Display for Finding {
                     (added, removed) => write!(f, " {added} came without a transaction, {removed} was taken out"),
                 }
             }
+            Finding::OtherData { after, next, born } => write!(
+                f,
+                "the server's data files are others from {next} on (made {}) than up to {after}: if older data were put back beside their \
+                 binlogs, they lack what the log holds before that",
+                born.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+            Finding::DataWentBack { after, next, reached, found } => write!(
+                f,
+                "{next} follows {after} by name, but the server's data went back between them, from LSN {reached} to {found}: they lack what \
+                 the log holds before that"
+            ),
             Finding::SameNameOtherContent { file, stored } => {
                 write!(f, "the timeline has {} different files {file}: {}", stored.len(), stored.join(", "))
             }

@@ -20,7 +20,7 @@ mod windows;
 use archive::ArchiveIndex;
 pub use backup::{Backup, Link};
 pub use chain::ChainError;
-pub use continuity::{Continuity, continuity, every_transaction_has_a_gtid, minus, same_server};
+pub use continuity::{Continuity, continuity, data_between, every_transaction_has_a_gtid, minus, same_server};
 pub use finding::Finding;
 pub use passage::Passage;
 pub use stitch::Stitch;

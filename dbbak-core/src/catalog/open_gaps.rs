@@ -28,6 +28,7 @@ impl Catalog {
             | Finding::GtidsMissing { next, .. }
             | Finding::OtherHistory { next, .. }
             | Finding::OtherTimes { next, .. }
+            | Finding::DataWentBack { next, .. }
             | Finding::Foreign { next, .. }
             | Finding::BackupCutOff { next, .. }
             | Finding::OpenEnd { next, .. } => next,

@@ -14,6 +14,9 @@ pub struct PastFact {
     pub backup: Stamp,
     /// The directory of the server's binlogs.
     pub dir: Option<PathBuf>,
+    /// Whether they lie in another file system than the data, which may be put back alone; `None`: not known.
+    #[serde(default)]
+    pub apart: Option<bool>,
     /// The binlogs that the server lists, oldest first: those from the backup's own on, or all where it is not among them.
     pub files: Vec<PastFile>,
 }

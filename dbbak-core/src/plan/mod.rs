@@ -27,6 +27,7 @@ mod load;
 mod not_readable;
 mod origin;
 mod orphans;
+mod other_data;
 mod past;
 mod prisoner;
 mod private_server;

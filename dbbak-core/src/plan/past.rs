@@ -9,15 +9,11 @@ use crate::{
     facts::{Facts, PastFact, PastFile, ServerFacts},
     model::{BinlogCoordinates, BinlogName, Lsn, RestoredFact, Stamp},
     store::{BinlogEnding, Digest},
-    tools::{Family, Version},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
-
-/// From here on MariaDB counts in `Innodb_os_log_written` the bytes since its start and nothing twice (seen on 10.11.19 and 11.8).
-const EXACT_START: Version = Version::new(10, 8, 0);
 
 /// Why it is not proven that the end of a backup lies in the server's past.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -155,6 +151,15 @@ pub enum Unproven {
         /// Why.
         problem: String,
     },
+    /// The data files were made after the backup, or are others.
+    #[error(
+        "the server's data files are not those that were backed up (its system tablespace was made {}): they may have been put back beside their binlogs",
+        born.to_rfc3339_opts(SecondsFormat::Secs, true)
+    )]
+    OtherFiles {
+        /// When the first file of the system tablespace was made.
+        born: DateTime<Utc>,
+    },
     /// Nothing is known of the server's binlogs.
     #[error("the server's binlogs were not looked at")]
     NotLooked,
@@ -198,7 +203,7 @@ pub(super) fn prove(
         Some(_) => through_archive(parent, end, fact, catalog)?,
         None => return Err(Unproven::NotLooked),
     };
-    proof.holds_for_data(parent, server, fact)?;
+    proof.holds_for_data(parent, server, facts, fact)?;
     Ok(proof.text)
 }
 
@@ -232,7 +237,13 @@ struct Proof {
 impl Proof {
     /// Whether what is proven of the binlogs is so of the data too: both lie in one directory and are put back together, or the server
     /// runs since then, or it was started once, from data that reached so far.
-    fn holds_for_data(&self, parent: &Backup, server: &ServerFacts, fact: &PastFact) -> Result<(), Unproven> {
+    fn holds_for_data(
+        &self,
+        parent: &Backup,
+        server: &ServerFacts,
+        facts: &Facts,
+        fact: &PastFact,
+    ) -> Result<(), Unproven> {
         if self.starts == 0 {
             return Ok(());
         }
@@ -240,19 +251,32 @@ impl Proof {
             if found >= expected {
                 return Ok(());
             }
-            if server.family() == Family::Mariadb && server.version >= EXACT_START {
+            if server.exact_start().is_some() {
                 return Err(Unproven::StartedBefore { expected, found });
             }
         }
         if let Some(unproven) = &self.nothing_behind {
             return Err(unproven.clone());
         }
-        match &fact.dir {
-            Some(dir) if !lies_in(dir, &server.datadir) => {
-                Err(Unproven::LogElsewhere { dir: dir.clone(), starts: self.starts })
-            }
-            _ => Ok(()),
+        if let Some(dir) = &fact.dir
+            && (!lies_in(dir, &server.datadir) || fact.apart == Some(true))
+        {
+            return Err(Unproven::LogElsewhere { dir: dir.clone(), starts: self.starts });
         }
+        same_files(parent, facts.data_born)
+    }
+}
+
+/// Whether the data files are those that were backed up: data that were put back from copies are files that were made later, whatever
+/// binlogs were left beside them.
+fn same_files(parent: &Backup, born: Option<DateTime<Utc>>) -> Result<(), Unproven> {
+    let Some(born) = born else { return Ok(()) };
+    let then = parent.entry.server.as_ref().and_then(|server| server.data_born);
+    let later = parent.entry.started_at.is_some_and(|started| born > started);
+    match then {
+        Some(then) if then != born => Err(Unproven::OtherFiles { born }),
+        None if later => Err(Unproven::OtherFiles { born }),
+        _ => Ok(()),
     }
 }
 

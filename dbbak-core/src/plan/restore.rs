@@ -12,6 +12,7 @@ use super::{
     batches::divide,
     explain::{describe_aim, explain},
     keyring::{KEYS, shared_keyring},
+    other_data,
     replay::{self, RelayJob},
     report::{PassedOver, ReportedBackup, ReportedSegment, ReportedWindow, RestoreReport},
     request::{ReplayWay, RestoreRequest},
@@ -73,7 +74,9 @@ pub fn plan_restore(
     restore.bring_up(&mut plan)?;
     restore.cut_ties(&mut plan);
     let mut not_in_log = Vec::new();
-    if selection.window.is_some() {
+    if let Some(window) = &selection.window {
+        let last = selection.chain.last();
+        not_in_log.extend(last.map(|backup| other_data::of_window(window, backup)).unwrap_or_default());
         let variables = restore.last_variables();
         not_in_log.extend(variables.and_then(|variables| time_zone::warning(config, facts, variables)));
         not_in_log.extend(variables.map(untold::of_settings).unwrap_or_default());

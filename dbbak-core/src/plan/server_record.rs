@@ -19,6 +19,7 @@ pub(super) fn server_record(server: &ServerFacts, facts: &Facts) -> BackedUpServ
         flavor: Some(server.flavor.to_string()),
         encryption: server.encryption.clone(),
         restored,
+        data_born: facts.data_born,
         ..BackedUpServer::default()
     }
 }

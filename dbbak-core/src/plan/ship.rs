@@ -18,7 +18,7 @@ use crate::{
     config::{BinlogCompression, Config},
     facts::Facts,
     model::Stamp,
-    store::{Codec, LockScope, codec_of, layout},
+    store::{BinlogEntry, Codec, LockScope, codec_of, layout},
     survey::client_of,
     tools::{Launch, ToolRole},
 };
@@ -74,9 +74,9 @@ pub fn plan_ship(
         (true, BinlogCompression::Gzip) => Codec::Gzip,
         (true, BinlogCompression::Zstd) => Codec::Zstd,
     };
-    let mut archive = Archive::new(catalog, recorded.clone());
+    let mut archive = Archive::new(catalog, recorded.clone()).with_data(facts, &source.files);
     let rescue = request.rescue.is_some();
-    for file in &source.files {
+    for (place, file) in source.files.iter().enumerate() {
         let last_of_the_dead = rescue && file.open;
         if file.open && !request.flush && !rescue {
             continue;
@@ -116,7 +116,10 @@ pub fn plan_ship(
                         ));
                         archive.entry_again(file, lost, now)
                     }
-                    None => archive.entry(file, recorded.clone(), codec, now)?,
+                    None => {
+                        let data = archive.data_with(&mut plan, place, file);
+                        BinlogEntry { data, ..archive.entry(file, recorded.clone(), codec, now)? }
+                    }
                 };
                 if let Some(problem) = &file.problem {
                     let what = if file.sealed { "can be read by its server alone" } else { "is damaged" };
@@ -179,7 +182,7 @@ mod tests {
         model::{BinlogName, LogTime},
         plan::check,
         probe::HostFacts,
-        store::{BinlogEntry, Digest, KeyPart, PartialBinlog},
+        store::{Digest, KeyPart, PartialBinlog},
         tools::Family,
     };
     use std::{collections::BTreeSet, path::PathBuf};
@@ -193,6 +196,7 @@ mod tests {
             server_version: "10.11.19-MariaDB".into(),
             family: Family::Mariadb,
             gtids_before: None,
+            begun_by_start: None,
         };
         SourceBinlog {
             path: Some(PathBuf::from("/binlogs").join(name.as_str())),

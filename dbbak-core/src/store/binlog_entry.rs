@@ -1,7 +1,7 @@
 //! What the binlog index says of one archived binlog.
 
 use super::{Digest, KeyPart};
-use crate::model::{BinlogName, LogTime, readable_gtids};
+use crate::model::{BinlogName, LogTime, Lsn, readable_gtids};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -94,6 +94,26 @@ pub struct BinlogEntry {
     /// When it was archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_at: Option<DateTime<Utc>>,
+    /// The data of the server that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataState>,
+    /// Members that this program does not know, kept through a rewrite.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, Value>,
+}
+
+/// What told a server's data from others when a binlog was archived: data that were put back leave the binlogs as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DataState {
+    /// When the first file of InnoDB's system tablespace was made; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born: Option<DateTime<Utc>>,
+    /// The server's LSN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lsn: Option<Lsn>,
+    /// MariaDB from 10.8 on: the LSN that the server was started at, too low by what was written while it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Lsn>,
     /// Members that this program does not know, kept through a rewrite.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -218,6 +238,7 @@ impl BinlogEntry {
             damaged: None,
             partial: None,
             archived_at: None,
+            data: None,
             unknown: BTreeMap::new(),
         }
     }

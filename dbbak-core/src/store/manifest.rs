@@ -129,6 +129,9 @@ pub struct BackedUpServer {
     /// The restore of this program that its data directory came from, by the mark that lay in it; `None`: from none, or not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Uuid>,
+    /// When the first file of its InnoDB system tablespace was made; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_born: Option<DateTime<Utc>>,
     /// Members that this program does not know, kept through a rewrite.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

@@ -26,7 +26,8 @@ pub mod transactions;
 
 pub use archived::{codec_of, open_binlog};
 pub use binlog_entry::{
-    BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, PartialBinlog, TimePrecision, TransactionIndexFile,
+    BinlogDamage, BinlogEnding, BinlogEntry, BinlogSource, DataState, PartialBinlog, TimePrecision,
+    TransactionIndexFile,
 };
 pub use binlog_index::{BinlogIndex, EncodedIndex, SEGMENT_ENTRIES, SegmentRef};
 use chrono::{DateTime, Utc};

@@ -34,7 +34,7 @@ pub use past::past;
 pub use paths::{backup_paths, check_paths, fetch_paths, restore_paths};
 pub use prison::prison;
 pub use remote::{reader_of, remote_binlogs};
-pub use restored::restored;
+pub use restored::{data_born, restored};
 pub use server::{client_of, clone_facts, dump_facts, encryption, live_server, server};
 pub use source::{listed_in, source_binlogs};
 pub use standing::standing;

@@ -1,6 +1,6 @@
 //! Looks in the server's binlogs for the place that an incremental's parent ended at.
 
-use super::source;
+use super::{restored, source};
 use crate::{
     binlog,
     catalog::Backup,
@@ -32,7 +32,10 @@ pub fn past(facts: &mut Facts, config: &Config, archived: &[BinlogEntry], probe:
         }
         files.push(seen);
     }
-    facts.past = Some(PastFact { backup: parent.ts(), dir, files });
+    let device = |path: &Path| probe.filesystem(path).ok().map(|found| found.device);
+    let data = restored::data_file(config, server);
+    let apart = dir.as_deref().and_then(device).zip(device(&data)).map(|(logs, data)| logs != data);
+    facts.past = Some(PastFact { backup: parent.ts(), dir, apart, files });
 }
 
 fn look_at(probe: &dyn Probe, dir: Option<&Path>, listed: &ListedBinlog, end: Option<&BinlogCoordinates>) -> PastFile {

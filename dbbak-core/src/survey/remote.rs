@@ -111,6 +111,7 @@ impl<'a> Known<'a> {
             server_version: source.version?,
             family: if source.flavor.as_deref() == Some("mariadb") { Family::Mariadb } else { Family::Mysql },
             gtids_before: entry.gtids_before.clone(),
+            begun_by_start: None,
         })
     }
 

@@ -1,12 +1,15 @@
-//! Looks for the mark that a restore has left in the server's data directory.
+//! Looks for what tells one data directory of a server from another: the mark that a restore has left, and when the first file was made.
 
 use crate::{
     config::Config,
-    facts::Facts,
+    facts::{Facts, ServerFacts},
     model::{RestoredFact, RestoredMark},
     probe::{PathState, Probe},
 };
-use std::io::Read;
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// Looks for the mark, where the server answered. A mark that cannot be read is a fact, and not the lack of one.
 pub fn restored(facts: &mut Facts, config: &Config, probe: &dyn Probe) {
@@ -24,4 +27,19 @@ pub fn restored(facts: &mut Facts, config: &Config, probe: &dyn Probe) {
         Ok(_) => read().map_or_else(unread, RestoredFact::By),
         Err(error) => unread(error.to_string()),
     });
+}
+
+/// Asks when the first file of the system tablespace was made, where the server answered. What cannot be looked at is not known.
+pub fn data_born(facts: &mut Facts, config: &Config, probe: &dyn Probe) {
+    let Some(Ok(server)) = &facts.server else { return };
+    facts.data_born = probe.born(&data_file(config, server)).ok().flatten();
+}
+
+/// The first file of the system tablespace: no server makes it anew in a data directory that it has.
+pub(super) fn data_file(config: &Config, server: &ServerFacts) -> PathBuf {
+    let datadir = config.server.datadir.as_deref().unwrap_or(&server.datadir);
+    let value = |name: &str| server.variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let home = datadir.join(value("innodb_data_home_dir").unwrap_or_default());
+    let first = value("innodb_data_file_path").and_then(|files| files.split(':').next()).unwrap_or("ibdata1");
+    home.join(Path::new(first))
 }

@@ -331,6 +331,7 @@ impl History {
                 server_version: self.product.version_text(),
                 family: self.product.family(),
                 gtids_before: self.product.has_gtids().then(|| self.product.gtids(file.history, 1, file.before)),
+                begun_by_start: None,
             }),
             problem: None,
             sealed: false,
@@ -373,6 +374,7 @@ impl History {
         PastFact {
             backup: backup.ts(),
             dir: Some(DATADIR.into()),
+            apart: Some(false),
             files: present.into_iter().skip(own.unwrap_or(0)).map(file).collect(),
         }
     }

@@ -1,14 +1,14 @@
 //! What the archive holds of a server's binlogs, what it lacks, and the entries that a run adds.
 
 use crate::{
-    catalog::{Catalog, Finding, Timeline, same_server},
-    facts::{HeadFact, SourceBinlog},
+    catalog::{Catalog, Finding, Timeline, data_between, same_server},
+    facts::{Facts, HeadFact, SourceBinlog},
     model::{BinlogName, LogTime, Stamp},
     plan::{
         Plan, PlanError,
         origin::{Origin, origin},
     },
-    store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, KeyError, KeyPart, StoredBinlog},
+    store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, DataState, KeyError, KeyPart, StoredBinlog},
 };
 use chrono::{DateTime, Utc};
 
@@ -24,7 +24,19 @@ pub(super) struct Archive<'a> {
     /// The server that is asked.
     server: Option<BackedUpServer>,
     first: bool,
+    data: Data,
     pub(super) bytes: u64,
+}
+
+/// What is known of the server's data.
+#[derive(Debug, Default)]
+struct Data {
+    /// As they are now.
+    now: Option<DataState>,
+    /// The place in the source's list of the file that the server was started with: those before were written with data that nobody saw since.
+    start: usize,
+    /// As they were with the last file that tells.
+    seen: Option<(BinlogName, DataState)>,
 }
 
 pub(super) enum Held {
@@ -38,7 +50,43 @@ impl<'a> Archive<'a> {
     pub(super) fn new(catalog: &'a Catalog, server: Option<BackedUpServer>) -> Self {
         let taken_names = catalog.binlogs.iter().map(|entry| entry.stored_as.clone()).collect();
         let again = std::collections::BTreeSet::new();
-        Archive { catalog, taken_names, again, previous: None, new_timeline: None, server, first: true, bytes: 0 }
+        Archive {
+            catalog,
+            taken_names,
+            again,
+            previous: None,
+            new_timeline: None,
+            server,
+            first: true,
+            data: Data::default(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes note of the server's data, and of the file that it was started with.
+    pub(super) fn with_data(self, facts: &Facts, files: &[SourceBinlog]) -> Self {
+        let Some(Ok(server)) = &facts.server else { return self };
+        let begun = |file: &SourceBinlog| file.head.as_ref().and_then(|head| head.begun_by_start) == Some(true);
+        let now =
+            DataState { born: facts.data_born, lsn: server.lsn, started: server.exact_start(), ..DataState::default() };
+        let start = files.iter().rposition(begun).unwrap_or(0);
+        Archive { data: Data { now: Some(now), start, seen: None }, ..self }
+    }
+
+    /// The server's data with a file of the source's list; tells of what happened to them before it.
+    pub(super) fn data_with(&mut self, plan: &mut Plan, place: usize, file: &SourceBinlog) -> Option<DataState> {
+        let continued = || self.continued(file).and_then(|(_, last)| Some((last.name.clone(), last.data.clone()?)));
+        let seen = self.data.seen.clone().or_else(continued);
+        let now =
+            if place < self.data.start { seen.as_ref().map(|(_, data)| data.clone()) } else { self.data.now.clone() };
+        let before = seen.as_ref().filter(|(name, _)| *name != file.name).map(|(name, data)| (name, Some(data)));
+        match before.and_then(|before| data_between(before, (&file.name, now.as_ref()))) {
+            Some(finding) if finding.is_gap() => plan.incomplete.push(format!("gap: {finding}")),
+            Some(finding) => plan.warnings.push(finding.to_string()),
+            None => {}
+        }
+        self.data.seen = now.clone().map(|now| (file.name.clone(), now)).or(seen);
+        now
     }
 
     /// Whether a file is archived: the same name and the same first events, or, where these cannot be read, the same
@@ -94,6 +142,7 @@ impl<'a> Archive<'a> {
         BinlogEntry {
             timeline: Some(timeline),
             head: file.head.as_ref().map(|head| head.digest).or(lost.head),
+            data: lost.data.clone(),
             source: lost.source.clone(),
             archived_at: Some(now),
             ..BinlogEntry::basic(file.name.clone(), stored_as, file.size, lost.first_event_time, lost.first_event_time)
@@ -144,6 +193,10 @@ impl<'a> Archive<'a> {
     }
 
     pub(super) fn passed(&mut self, file: &SourceBinlog, timeline: String) {
+        let of = |entry: &&BinlogEntry| entry.name == file.name && entry.timeline.as_ref() == Some(&timeline);
+        if let Some(data) = self.catalog.binlogs.iter().rev().find(of).and_then(|entry| entry.data.clone()) {
+            self.data.seen = Some((file.name.clone(), data));
+        }
         self.previous = Some((timeline, file.name.clone()));
         self.first = false;
     }

@@ -1,6 +1,7 @@
 //! An incremental is taken only where the end of its parent is proven to lie in the server's past; else a full is.
 
 use super::{Case, story};
+use chrono::DateTime;
 use dbbak_core::{
     catalog::Backup,
     facts::{Facts, PastFact, PastFile, ServerFacts},
@@ -185,6 +186,35 @@ fn a_log_in_another_place_than_the_data_proves_nothing_of_them_once_the_server_w
     assert_eq!(unread.unproven(), unproven(1));
     let rotated = elsewhere().started().with(|past| past.fact().files[1].begun_by_start = Some(false));
     assert!(rotated.proof().contains("the very bytes"));
+}
+
+#[test]
+fn data_files_that_are_others_are_no_past_whatever_lies_beside_them() {
+    let born = |second: u32| DateTime::from_timestamp(1_759_300_000 + i64::from(second), 0);
+    let past = |then: Option<_>, now: Option<_>| {
+        Past::of(idle(Product::Mariadb)).started().with(|past| {
+            let servers =
+                past.case.catalog.backups.iter_mut().map(|backup| backup.entry.server.get_or_insert_default());
+            servers.for_each(|server| server.data_born = then);
+            past.case.facts.data_born = now;
+        })
+    };
+    assert!(past(born(1), born(1)).proof().contains("the very bytes"));
+    assert_eq!(past(born(1), born(2)).unproven(), Unproven::OtherFiles { born: born(2).unwrap() });
+    // Older copies that were moved into place.
+    assert_eq!(past(born(2), born(1)).unproven(), Unproven::OtherFiles { born: born(1).unwrap() });
+    // An older program recorded nothing: files that are younger than the backup are others.
+    let later = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
+    assert!(past(None, born(1)).proof().contains("the very bytes"));
+    assert_eq!(past(None, Some(later)).unproven(), Unproven::OtherFiles { born: later });
+    // A server that runs since then had no time for it; one that was started once, with data that reached so far, was moved.
+    let running = Past::of(idle(Product::Mariadb)).with(|past| past.case.facts.data_born = Some(later));
+    assert!(running.proof().contains("the very bytes"));
+    let lsn = past(None, None).parent.to_lsn;
+    assert!(past(born(1), born(2)).with(|past| past.server().start_lsn = lsn).proof().contains("the very bytes"));
+    // Another file system may be put back alone.
+    let apart = past(None, None).with(|past| past.fact().apart = Some(true)).unproven();
+    assert!(matches!(apart, Unproven::LogElsewhere { starts: 1, .. }), "{apart:?}");
 }
 
 /// Two binlogs after the one that the parent ended in; the first two were shipped and purged, the third shipped.

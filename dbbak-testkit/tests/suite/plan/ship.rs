@@ -1,7 +1,12 @@
 //! Golden plans of shipping.
 
 use super::{Case, story, text};
-use dbbak_core::plan::{Plan, ShipRequest, Step};
+use chrono::DateTime;
+use dbbak_core::{
+    model::Lsn,
+    plan::{Plan, ShipRequest, Step},
+    store::DataState,
+};
 use dbbak_testkit::history::{DATADIR, Product};
 use insta::assert_snapshot;
 
@@ -53,6 +58,64 @@ fn a_rescued_file_is_archived_again_once_it_is_closed() {
     let [(stored_as, timeline)] = &shipped(&plan)[..] else { panic!("{}", text(&plan)) };
     assert!(stored_as.starts_with("binlog_2025-10-02T04-55Z_binlog.000004_"), "{stored_as}");
     assert_eq!(timeline.as_deref(), Some("t1"));
+}
+
+/// What the entries of a plan say of the server's data: when their first file was made, as seconds.
+fn data(plan: &Plan) -> Vec<Option<i64>> {
+    let of = |step: &Step| match step {
+        Step::ShipBinlog(ship) => {
+            Some(ship.entry.data.as_ref().and_then(|data| data.born).map(|born| born.timestamp()))
+        }
+        _ => None,
+    };
+    plan.steps.iter().filter_map(of).collect()
+}
+
+#[test]
+fn data_that_were_put_back_beside_their_binlogs_are_told() {
+    let mut history = story(Product::Mariadb);
+    history.at("05:10").rotate().at("05:20").commit().rotate().at("05:30").commit().rotate();
+    let born = |second: i64| DateTime::from_timestamp(second, 0);
+    let before = |lsn: u64, started: u64| DataState {
+        born: born(1),
+        lsn: Some(Lsn(lsn)),
+        started: Some(Lsn(started)),
+        ..DataState::default()
+    };
+    let planned = |seen: DataState, now: i64, lsn: u64, started: u64| {
+        let mut case = Case::of(history.clone());
+        let last = case.catalog.binlogs.last_mut().unwrap();
+        last.data = Some(seen);
+        case.facts.data_born = born(now);
+        match &mut case.facts.server {
+            Some(Ok(server)) => (server.lsn, server.start_lsn) = (Some(Lsn(lsn)), Some(Lsn(started))),
+            other => panic!("{other:?}"),
+        }
+        let source = case.facts.source.as_mut().unwrap();
+        let last = source.files.len() - 1;
+        source.files[last - 1].head.as_mut().unwrap().begun_by_start = Some(true);
+        case.ship(&ShipRequest::default()).unwrap()
+    };
+    let gaps = |plan: &Plan| plan.incomplete.clone();
+    // Restarted, and nothing else. The file from before the start was written with the data that were seen.
+    let restarted = planned(before(50, 10), 1, 90, 70);
+    assert_eq!((data(&restarted), gaps(&restarted)), (vec![Some(1), Some(1), Some(1)], vec![]));
+    assert_eq!(restarted.warnings, [""; 0]);
+    // Other files.
+    let other = planned(before(50, 10), 2, 90, 70);
+    assert_eq!((data(&other), gaps(&other)), (vec![Some(1), Some(1), Some(2)], vec![]));
+    let [told] = &other.warnings[..] else { panic!("{:?}", other.warnings) };
+    assert!(told.contains("the server's data files are others from binlog.000006 on"), "{told}");
+    // The same files, and less in them, which the start still tells once the LSN has passed. A little less is what was written meanwhile.
+    let behind = "gap: binlog.000006 follows binlog.000005 by name, but the server's data went back between them";
+    for (lsn, started) in [(49, 10), (9_000_000, 5_000_000)] {
+        let reached = if lsn == 49 { 50 } else { 8_000_000 };
+        let [gap] = &gaps(&planned(before(reached, 10), 1, lsn, started))[..] else { panic!("{lsn}") };
+        assert!(gap.starts_with(behind), "{gap}");
+    }
+    assert_eq!(gaps(&planned(before(8_000_000, 10), 1, 9_000_000, 7_999_000)), [""; 0]);
+    // It was not started: what was asked a moment ago.
+    assert_eq!(gaps(&planned(before(8_000_000, 10), 1, 9_000_000, 10)), [""; 0]);
 }
 
 #[test]

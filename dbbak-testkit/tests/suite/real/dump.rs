@@ -21,7 +21,7 @@ fn scenario(options: Options) -> Scenario {
     scenario
 }
 
-fn grant(scenario: &Scenario) {
+pub(super) fn grant(scenario: &Scenario) {
     scenario.server.sql(GRANTS);
     if scenario.server.options().vendor == Vendor::Mysql {
         scenario.server.sql("GRANT XA_RECOVER_ADMIN ON *.* TO 'dbbak'@'localhost'");

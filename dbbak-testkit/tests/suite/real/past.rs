@@ -2,7 +2,7 @@
 //! part or as a whole, and reset.
 
 use dbbak_core::model::RestoredMark;
-use dbbak_testkit::real::require_servers;
+use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, copy_tree};
 use std::fs;
@@ -107,6 +107,8 @@ fn real_an_incremental_never_goes_on_a_foreign_base() {
     put_back(&mut scenario, &before, |_| false, passed);
     takes_a_full(&scenario, "this server's past");
     latest_is_right(&scenario);
+    scenario.next_second();
+    let second = scenario.full();
     goes_on(&scenario);
 
     // The data alone: its binlogs say that nothing was lost.
@@ -118,17 +120,27 @@ fn real_an_incremental_never_goes_on_a_foreign_base() {
     goes_on(&scenario);
     let passed = lsn(&scenario);
     put_back(&mut scenario, &before, |name| name.contains("bin."), passed);
-    // Before 10.8 no server tells at which LSN it was started, and its binlogs lie in the data directory.
-    match scenario.server.value("SELECT VERSION() LIKE '10.6.%'").as_str() {
-        "1" => drop(scenario.backup(&["backup-full"])),
-        _ => takes_a_full(&scenario, "the data directory was put back"),
-    }
+    // Before 10.8 no server tells at which LSN it was started, and after a second start none tells of the first: the files do.
+    let others = "data files are not those that were backed up";
+    let once = if scenario.server.value("SELECT VERSION() LIKE '10.6.%'") == "1" {
+        others
+    } else {
+        "the data directory was put back"
+    };
+    let planned = scenario.dbbak(&["backup-incr"]).exits(0);
+    assert!(planned.stdout.contains(once), "{}", planned.stdout);
+    scenario.server.restart().unwrap();
+    takes_a_full(&scenario, others);
+    let shipped = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(0);
+    assert!(shipped.stderr.contains("the server's data files are others from"), "{}", shipped.stderr);
+    let across = scenario.dbbak(&["restore", "--latest", "--backup", &second, "--workdir", "/nowhere/new"]);
+    assert!(across.stdout.contains("the server's data files are others from"), "{}{}", across.stdout, across.stderr);
 
     // Purged and never archived; a reset.
     scenario.server.sql("FLUSH BINARY LOGS; FLUSH BINARY LOGS");
     let listed = scenario.server.sql("SHOW BINARY LOGS");
     scenario.server.sql(&format!("PURGE BINARY LOGS TO '{}'", listed.last().unwrap()[0]));
-    takes_a_full(&scenario, "is not archived");
+    takes_a_full(&scenario, "no archived binlogs lead from there");
     scenario.server.sql("RESET MASTER");
     takes_a_full(&scenario, "begun anew");
     write(&scenario, "f");
@@ -173,12 +185,12 @@ fn real_an_incremental_never_goes_from_before_a_restore_to_behind_it() {
     }
     scenario.server.restart().unwrap();
     write(&scenario, "c");
-    // Nothing but the mark tells.
+    // Without the mark the files tell, where the file system says when they were made.
     let mark = datadir.join(RestoredMark::FILE);
     let kept = fs::read(&mark).unwrap();
     fs::remove_file(&mark).unwrap();
     let unmarked = scenario.dbbak(&["backup-incr"]).exits(0);
-    assert!(unmarked.stdout.contains("incr_"), "{}", unmarked.stdout);
+    assert!(unmarked.stdout.contains("data files are not those that were backed up"), "{}", unmarked.stdout);
     fs::write(&mark, "no mark").unwrap();
     let unread = scenario.dbbak(&["backup-incr"]).exits(0);
     assert!(unread.stdout.contains("was restored by dbbak is not known"), "{}", unread.stdout);
@@ -189,4 +201,79 @@ fn real_an_incremental_never_goes_from_before_a_restore_to_behind_it() {
     write(&scenario, "d");
     goes_on(&scenario);
     latest_is_right(&scenario);
+}
+
+/// Data that were put back beside binlogs that lie elsewhere: nothing in the log tells, and a replay from before would give both histories.
+/// The same files with older content are known by the LSN, copies by when they were made.
+fn data_put_back_beside_their_binlogs(scenario: &mut Scenario) {
+    scenario
+        .server
+        .sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB");
+    let write = |scenario: &Scenario, what: &str| {
+        for _ in 0..8 {
+            scenario.server.sql(&format!("INSERT INTO shop.t (t) VALUES (REPEAT('{what}', 60000))"));
+        }
+    };
+    let full = scenario.full();
+    scenario.server.stop().unwrap();
+    let before = scenario.root().join("before");
+    copy_tree(scenario.server.datadir(), &before).unwrap();
+    scenario.server.restart().unwrap();
+    write(scenario, "a");
+    scenario.ship();
+    let wanted = scenario.server.checksums("shop").unwrap();
+
+    // In place, as a volume is put back: the system tablespace is the same file, and holds what it held.
+    scenario.server.stop().unwrap();
+    let (datadir, same) = (scenario.server.datadir().to_owned(), scenario.root().join("ibdata1"));
+    fs::rename(datadir.join("ibdata1"), &same).unwrap();
+    fs::remove_dir_all(&datadir).unwrap();
+    copy_tree(&before, &datadir).unwrap();
+    fs::copy(before.join("ibdata1"), &same).unwrap();
+    fs::rename(&same, datadir.join("ibdata1")).unwrap();
+    scenario.server.restart().unwrap();
+    scenario.server.sql("INSERT INTO shop.t (t) VALUES ('other')");
+    let shipped = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(9);
+    assert!(shipped.stderr.contains("the server's data went back between them"), "{}", shipped.stderr);
+    // Told until a backup stands behind it; what lies before can be restored.
+    let check = scenario.dbbak(&["check"]);
+    assert!(check.stdout.contains("the server's data went back between them"), "{}{}", check.stdout, check.stderr);
+    let refused = scenario.try_restore(&["--latest", "--backup", &full]).exits(5);
+    let (_, place) = refused.stdout.split_once("to keep every transaction before it: --position ").unwrap();
+    let place = place.split_whitespace().next().unwrap();
+    let restored = scenario.restore(&["--position", place, "--timeline", "t1", "--backup", &full]);
+    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), wanted);
+    scenario.next_second();
+    scenario.full();
+    latest_is_right(scenario);
+
+    // Copies.
+    write(scenario, "b");
+    scenario.ship();
+    scenario.server.stop().unwrap();
+    fs::remove_dir_all(&datadir).unwrap();
+    copy_tree(&before, &datadir).unwrap();
+    scenario.server.restart().unwrap();
+    scenario.server.sql("INSERT INTO shop.t VALUES (900, 'another')");
+    let shipped = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]);
+    assert!(shipped.stderr.contains("the server's data files are others from"), "{}", shipped.stderr);
+    let across = scenario.restore(&["--latest"]);
+    assert!(across.report.not_in_log.iter().any(|line| line.contains("the server's data files are others from")));
+}
+
+#[test]
+fn real_data_that_were_put_back_beside_their_binlogs_are_told() {
+    if require_servers() {
+        data_put_back_beside_their_binlogs(&mut Scenario::with(Options::default(), ""));
+    }
+}
+
+/// MySQL's LSN at its start is a lower bound: the LSN itself tells.
+#[test]
+fn real_mysql_data_that_were_put_back_beside_their_binlogs_are_told() {
+    if require_mysql() {
+        let mut scenario = Scenario::with(Options::mysql(), "engine: dump\n");
+        super::dump::grant(&scenario);
+        data_put_back_beside_their_binlogs(&mut scenario);
+    }
 }

@@ -194,7 +194,10 @@ impl Planning<'_> {
         if request.rescue.is_none() {
             survey::tools(&mut facts, self.config, self.probe, &[ToolRole::Client], None);
             survey::server(&mut facts, self.config, self.probe)?;
-            survey::data_born(&mut facts, self.config, self.probe);
+            // A server that sends its binlogs may be on another machine, where this path is another server's.
+            if !request.from_server {
+                survey::data_born(&mut facts, self.config, self.probe);
+            }
         }
         if request.from_server {
             usable_client(&facts).map_err(|error| named_tool(self.config, error))?;

@@ -33,7 +33,7 @@ fn real_server_survives_a_crash_with_what_was_committed() {
     server.restart().unwrap();
     assert_eq!(server.checksums("shop").unwrap(), before.checksums);
     server.stop().unwrap();
-    assert!(server.error_log_tail(1).contains("Shutdown complete"), "{}", server.error_log_tail(3));
+    assert!(server.error_log_tail(3).contains("Shutdown complete"), "{}", server.error_log_tail(3));
 }
 
 #[test]

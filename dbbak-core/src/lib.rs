@@ -3,6 +3,7 @@
 //! The library knows no terminal, no environment, no home directory and never ends the process. Every command goes
 //! one way: configuration, catalog and survey, plan, execution, record (see `docs/architecture.md`).
 
+mod beneath;
 pub mod binlog;
 pub mod catalog;
 pub mod clock;

@@ -1,7 +1,7 @@
 //! A file system that fails as tests say: errors before and after the operation, at the sync and at the close, listings
 //! that lag behind.
 
-use dbbak_core::store::local::disk::{Disk, DiskFile, DiskStat, SystemDisk};
+use dbbak_core::store::local::disk::{Disk, DiskFile, DiskStat, Place, SystemDisk};
 use rustix::io::Errno;
 use std::{
     ffi::OsString,
@@ -182,59 +182,53 @@ impl FaultyDisk {
 }
 
 impl Disk for FaultyDisk {
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.run(Op::Open, path, || SystemDisk.open(path)).map(|file| self.wrap(path, file))
+    fn open(&self, place: &Place) -> io::Result<Box<dyn DiskFile>> {
+        self.run(Op::Open, &place.path(), || SystemDisk.open(place)).map(|file| self.wrap(&place.path(), file))
     }
 
-    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.run(Op::Create, path, || SystemDisk.create_new(path)).map(|file| self.wrap(path, file))
+    fn create_new(&self, place: &Place) -> io::Result<Box<dyn DiskFile>> {
+        self.run(Op::Create, &place.path(), || SystemDisk.create_new(place)).map(|file| self.wrap(&place.path(), file))
     }
 
-    fn stat(&self, path: &Path) -> io::Result<DiskStat> {
-        self.run(Op::Stat, path, || SystemDisk.stat(path))
+    fn stat(&self, place: &Place) -> io::Result<DiskStat> {
+        self.run(Op::Stat, &place.path(), || SystemDisk.stat(place))
     }
 
-    fn stat_target(&self, path: &Path) -> io::Result<DiskStat> {
-        self.run(Op::Stat, path, || SystemDisk.stat_target(path))
-    }
-
-    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
-        SystemDisk.read_link(path)
-    }
-
-    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        let mut names = self.run(Op::ReadDir, path, || SystemDisk.read_dir(path))?;
+    fn read_dir(&self, place: &Place) -> io::Result<Vec<OsString>> {
+        let mut names = self.run(Op::ReadDir, &place.path(), || SystemDisk.read_dir(place))?;
         let script = self.script();
-        names.extend(script.ghosts.iter().filter(|(directory, _)| directory == path).map(|(_, name)| name.clone()));
+        names.extend(
+            script.ghosts.iter().filter(|(directory, _)| *directory == place.path()).map(|(_, name)| name.clone()),
+        );
         Ok(names)
     }
 
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.run(Op::CreateDir, path, || SystemDisk.create_dir(path))
+    fn create_dir(&self, place: &Place) -> io::Result<()> {
+        self.run(Op::CreateDir, &place.path(), || SystemDisk.create_dir(place))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.run(Op::Rename, to, || SystemDisk.rename(from, to))
+    fn rename(&self, from: &Place, to: &Place) -> io::Result<()> {
+        self.run(Op::Rename, &to.path(), || SystemDisk.rename(from, to))
     }
 
-    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.run(Op::RenameNew, to, || SystemDisk.rename_new(from, to))
+    fn rename_new(&self, from: &Place, to: &Place) -> io::Result<()> {
+        self.run(Op::RenameNew, &to.path(), || SystemDisk.rename_new(from, to))
     }
 
-    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.run(Op::Link, to, || SystemDisk.link(from, to))
+    fn link(&self, from: &Place, to: &Place) -> io::Result<()> {
+        self.run(Op::Link, &to.path(), || SystemDisk.link(from, to))
     }
 
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.run(Op::RemoveFile, path, || SystemDisk.remove_file(path))
+    fn remove_file(&self, place: &Place) -> io::Result<()> {
+        self.run(Op::RemoveFile, &place.path(), || SystemDisk.remove_file(place))
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.run(Op::RemoveDir, path, || SystemDisk.remove_dir(path))
+    fn remove_dir(&self, place: &Place) -> io::Result<()> {
+        self.run(Op::RemoveDir, &place.path(), || SystemDisk.remove_dir(place))
     }
 
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        self.run(Op::Sync, path, || SystemDisk.sync(path))
+    fn sync(&self, place: &Place) -> io::Result<()> {
+        self.run(Op::Sync, &place.path(), || SystemDisk.sync(place))
     }
 }
 

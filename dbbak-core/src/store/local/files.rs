@@ -1,6 +1,6 @@
 //! Reading, staging and naming files below a store's root, with what NFS does to each of these taken into account.
 
-use super::disk::{Disk, DiskFile, DiskStat, FileKind};
+use super::disk::{Disk, DiskFile, DiskStat, FileKind, Place};
 use crate::{
     clock::Clock,
     store::{KeyPart, LocalDir, ObjectInfo, Operation, StoreError, StoreKey, layout},
@@ -8,7 +8,7 @@ use crate::{
 use rustix::io::Errno;
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
-    path::Path,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -51,8 +51,8 @@ pub(super) fn cannot(error: &io::Error) -> bool {
 }
 
 impl Files {
-    pub(super) fn path(&self, key: &StoreKey) -> std::path::PathBuf {
-        self.dir.path(key)
+    pub(super) fn place(&self, key: &StoreKey) -> Place {
+        Place::new(self.dir.root(), key.parts().collect::<PathBuf>())
     }
 
     /// Repeats what met a forgotten file handle; each attempt starts from the path again.
@@ -66,15 +66,10 @@ impl Files {
         attempt()
     }
 
-    /// Looks at a place, through symbolic links; `None` when nothing is there.
+    /// Looks at a place; `None` when nothing is there.
     pub(super) fn stat(&self, key: &StoreKey) -> io::Result<Option<DiskStat>> {
-        let path = self.path(key);
-        let found = self.patiently(|| match self.disk.stat_target(&path) {
-            // A link to nothing is still something that has the name.
-            Err(error) if error.kind() == ErrorKind::NotFound => self.disk.stat(&path),
-            found => found,
-        });
-        match found {
+        let path = self.place(key);
+        match self.patiently(|| self.disk.stat(&path)) {
             Ok(stat) => Ok(Some(stat)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(error),
@@ -98,7 +93,7 @@ impl Files {
 
     pub(super) fn list_keys(&self, prefix: &StoreKey) -> Result<Vec<StoreKey>, StoreError> {
         let failed = |source| StoreError::from_io(prefix, Operation::List, source);
-        let path = self.path(prefix);
+        let path = self.place(prefix);
         let names = match self.patiently(|| self.disk.read_dir(&path)) {
             Ok(names) => names,
             // The root must be there: a mount that is missing is no empty store.
@@ -120,7 +115,7 @@ impl Files {
 
     /// Reads a small file whole; `None` when it is not there.
     pub(super) fn read(&self, key: &StoreKey) -> io::Result<Option<Vec<u8>>> {
-        let path = self.path(key);
+        let path = self.place(key);
         let read = self.patiently(|| {
             let mut bytes = Vec::new();
             self.disk.open(&path)?.read_to_end(&mut bytes)?;
@@ -146,7 +141,7 @@ impl Files {
             return Err(StoreError::NotFound { key: key.clone(), operation: Operation::CreateDir });
         };
         self.create_dirs(&parent)?;
-        match self.disk.create_dir(&self.path(key)) {
+        match self.disk.create_dir(&self.place(key)) {
             Ok(()) => self.sync_dir(&parent),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(failed(error)),
@@ -154,7 +149,7 @@ impl Files {
     }
 
     pub(super) fn sync_dir(&self, key: &StoreKey) -> Result<(), StoreError> {
-        match self.disk.sync(&self.path(key)) {
+        match self.disk.sync(&self.place(key)) {
             // Some file systems keep directories safe by themselves and refuse to be asked.
             Err(error) if !cannot(&error) => Err(StoreError::from_io(key, Operation::Sync, error)),
             _ => Ok(()),
@@ -168,7 +163,7 @@ impl Files {
         loop {
             attempts_left -= 1;
             let stage = layout::staged(Uuid::new_v4());
-            match self.disk.create_new(&self.path(&stage)) {
+            match self.disk.create_new(&self.place(&stage)) {
                 Ok(file) => return Ok(Staged { stage, file: BufWriter::with_capacity(WRITE_BUFFER, file) }),
                 // The name is new, so it exists only when an NFS request was sent twice: take another.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && attempts_left > 0 => {}
@@ -209,12 +204,12 @@ impl Files {
 
     /// Removes a staged file; one that stays is an orphan that a later clean-up finds.
     pub(super) fn remove_stage(&self, stage: &StoreKey) {
-        let _ = self.disk.remove_file(&self.path(stage));
+        let _ = self.disk.remove_file(&self.place(stage));
     }
 
     /// Whether a staged file has its name, although the system said that giving it failed: an NFS request that was sent
     /// twice fails the second time because of the first.
-    fn has_landed(&self, settled: &Settled, target: &Path) -> bool {
+    fn has_landed(&self, settled: &Settled, target: &Place) -> bool {
         let Ok(found) = self.patiently(|| self.disk.stat(target)) else {
             return false;
         };
@@ -222,7 +217,7 @@ impl Files {
             return true;
         }
         // Where inodes do not last, a stage that only we could have moved away tells the same.
-        let stage = self.patiently(|| self.disk.stat(&self.path(&settled.stage)));
+        let stage = self.patiently(|| self.disk.stat(&self.place(&settled.stage)));
         matches!(stage, Err(error) if error.kind() == ErrorKind::NotFound) && found.size == settled.stat.size
     }
 
@@ -249,7 +244,7 @@ impl Files {
         &self,
         settled: Settled,
         key: &StoreKey,
-        give_name: impl FnOnce(&Path, &Path) -> io::Result<()>,
+        give_name: impl FnOnce(&Place, &Place) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         let named = self.name_new(&settled, key, give_name);
         if named.is_err() {
@@ -262,11 +257,11 @@ impl Files {
         &self,
         settled: &Settled,
         key: &StoreKey,
-        give_name: impl FnOnce(&Path, &Path) -> io::Result<()>,
+        give_name: impl FnOnce(&Place, &Place) -> io::Result<()>,
     ) -> Result<(), StoreError> {
         let parent = key.parent().unwrap_or_else(StoreKey::root);
         self.create_dirs(&parent)?;
-        let (from, to) = (self.path(&settled.stage), self.path(key));
+        let (from, to) = (self.place(&settled.stage), self.place(key));
         if let Err(error) = give_name(&from, &to) {
             if !self.has_landed(settled, &to) {
                 return Err(StoreError::from_io(key, Operation::Publish, error));
@@ -281,7 +276,7 @@ impl Files {
     }
 
     /// The ways to give a name without a clobber; NFS knows only the second.
-    fn rename_or_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename_or_link(&self, from: &Place, to: &Place) -> io::Result<()> {
         match self.disk.rename_new(from, to) {
             Err(error) if cannot(&error) => {}
             renamed => return renamed,
@@ -309,8 +304,8 @@ impl Files {
     }
 
     fn rename_over(&self, settled: Settled, key: &StoreKey, operation: Operation) -> Result<(), StoreError> {
-        let to = self.path(key);
-        match self.disk.rename(&self.path(&settled.stage), &to) {
+        let to = self.place(key);
+        match self.disk.rename(&self.place(&settled.stage), &to) {
             Err(error) if !self.has_landed(&settled, &to) => {
                 self.remove_stage(&settled.stage);
                 Err(StoreError::from_io(key, operation, error))
@@ -341,7 +336,7 @@ impl Files {
 
     /// Removes a file's name; one that is not there counts as removed, as after an NFS request that was sent twice.
     pub(super) fn remove(&self, key: &StoreKey) -> Result<(), StoreError> {
-        match self.disk.remove_file(&self.path(key)) {
+        match self.disk.remove_file(&self.place(key)) {
             Ok(()) => self.sync_dir(&key.parent().unwrap_or_else(StoreKey::root)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
             Err(error) => Err(StoreError::from_io(key, Operation::Remove, error)),

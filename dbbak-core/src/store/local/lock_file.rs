@@ -32,7 +32,7 @@ impl Files {
 
     fn create_lock_in_place(&self, key: &StoreKey, bytes: &[u8]) -> Result<bool, StoreError> {
         let failed = |source| StoreError::from_io(key, Operation::Lock, source);
-        let path = self.path(key);
+        let path = self.place(key);
         let mut file = match self.disk.create_new(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
             file => file.map_err(failed)?,
@@ -80,7 +80,7 @@ impl Files {
             return Ok(false);
         }
         let aside = layout::removed(Uuid::new_v4());
-        match self.disk.rename(&self.path(key), &self.path(&aside)) {
+        match self.disk.rename(&self.place(key), &self.place(&aside)) {
             Ok(()) => {}
             // Sent twice over NFS, it may be aside already; the look at it tells.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -94,7 +94,7 @@ impl Files {
                 Ok(true)
             }
             Some(_) => {
-                let back = self.disk.link(&self.path(&aside), &self.path(key));
+                let back = self.disk.link(&self.place(&aside), &self.place(key));
                 let removed = self.remove(&aside);
                 back.map_err(failed)?;
                 removed?;

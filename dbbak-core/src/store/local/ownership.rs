@@ -4,6 +4,7 @@
 //! away (a file system that maps root to nobody) stays as it is.
 #![expect(clippy::disallowed_methods, reason = "the owners of the store's files are set here")]
 
+use crate::beneath::Place;
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, open, openat},
@@ -19,10 +20,13 @@ fn heir(dir: &Path) -> Option<(Option<Uid>, Option<Gid>)> {
     (meta.uid() != 0).then(|| (Some(Uid::from_raw(meta.uid())), Some(Gid::from_raw(meta.gid()))))
 }
 
-/// Gives a file that was just made at a path to the owner of its directory.
-pub(super) fn give_new_file(file: &fs::File, path: &Path) {
-    if let Some((uid, gid)) = path.parent().and_then(heir) {
-        let _ = fchown(file, uid, gid);
+/// Gives what was just made in a directory to the directory's owner, where this is root and that is another user's.
+pub(super) fn give_new(made: &OwnedFd, dir: &OwnedFd) {
+    if let Some(owner) = geteuid().is_root().then(|| fstat(dir).ok()).flatten()
+        && owner.st_uid != 0
+        && fstat(made).is_ok_and(|stat| stat.st_uid == 0)
+    {
+        let _ = fchown(made, Some(Uid::from_raw(owner.st_uid)), Some(Gid::from_raw(owner.st_gid)));
     }
 }
 
@@ -37,9 +41,9 @@ pub fn give_new_dir(path: &Path) {
 }
 
 /// Gives what root has in a tree of a store to the store's owner.
-pub(super) fn give_tree(root: &Path, tree: &Path) {
+pub(super) fn give_tree(root: &Path, tree: &Place) {
     if let Some(owner) = heir(root)
-        && let Ok(dir) = open(tree, DIRECTORY, Mode::empty())
+        && let Ok(dir) = tree.open(DIRECTORY, Mode::empty())
     {
         give_below(&dir, owner);
     }

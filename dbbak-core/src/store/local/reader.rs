@@ -54,7 +54,7 @@ impl LocalReader {
 }
 
 fn open_at(files: &Files, key: &StoreKey, offset: u64) -> io::Result<(Box<dyn DiskFile>, (u64, u64))> {
-    let path = files.path(key);
+    let path = files.place(key);
     files.patiently(|| {
         let mut file = files.disk.open(&path)?;
         let identity = file.stat()?.identity;

@@ -9,7 +9,7 @@ const SIZE: usize = 256 << 10;
 impl Files {
     /// Makes the reserve where it is not there and there is room. It is of use where it can be made, and nothing depends on it.
     pub(super) fn keep_reserve(&self) {
-        let path = self.path(&layout::reserve());
+        let path = self.place(&layout::reserve());
         if self.create_dirs(&layout::history()).is_err() {
             return;
         }
@@ -28,6 +28,6 @@ impl Files {
 
     /// Gives the reserve up. Returns whether there was one.
     pub(super) fn give_up_reserve(&self) -> bool {
-        self.disk.remove_file(&self.path(&layout::reserve())).is_ok()
+        self.disk.remove_file(&self.place(&layout::reserve())).is_ok()
     }
 }

@@ -101,7 +101,7 @@ impl Session for LocalSession {
         }
         let parent = key.parent().unwrap_or_else(StoreKey::root);
         self.files.create_dirs(&parent)?;
-        let path = self.files.path(key);
+        let path = self.files.place(key);
         match self.files.disk.create_dir(&path) {
             Ok(()) => {}
             // Nothing was there a moment ago, and the lock keeps others out: an NFS request was sent twice. What is not
@@ -112,7 +112,7 @@ impl Session for LocalSession {
             Err(error) => return Err(StoreError::from_io(key, operation, error)),
         }
         self.files.sync_dir(&parent)?;
-        Ok(path)
+        Ok(path.path())
     }
 
     fn sync_tree(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -122,7 +122,7 @@ impl Session for LocalSession {
 
     fn settle_owner(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.lease.check_for(key, Operation::Sync)?;
-        ownership::give_tree(self.files.dir.root(), &self.files.path(key));
+        ownership::give_tree(self.files.dir.root(), &self.files.place(key));
         Ok(())
     }
 

@@ -17,14 +17,14 @@ impl Files {
 
     fn sync_below(&self, key: &StoreKey) -> Result<(), StoreError> {
         let failed = |source| StoreError::from_io(key, Operation::Sync, source);
-        match self.patiently(|| self.disk.stat(&self.path(key))).map_err(failed)?.kind {
+        match self.patiently(|| self.disk.stat(&self.place(key))).map_err(failed)?.kind {
             FileKind::Directory => {
                 for child in self.children(key, Operation::Sync)? {
                     self.sync_below(&child)?;
                 }
                 self.sync_dir(key)
             }
-            FileKind::File => self.patiently(|| self.disk.sync(&self.path(key))).map_err(failed),
+            FileKind::File => self.patiently(|| self.disk.sync(&self.place(key))).map_err(failed),
             // What a link says lies in its directory.
             FileKind::Symlink | FileKind::Other => Ok(()),
         }
@@ -33,7 +33,7 @@ impl Files {
     /// The places in a directory; a link to a directory is not entered.
     pub(super) fn children(&self, key: &StoreKey, operation: Operation) -> Result<Vec<StoreKey>, StoreError> {
         let names = self
-            .patiently(|| self.disk.read_dir(&self.path(key)))
+            .patiently(|| self.disk.read_dir(&self.place(key)))
             .map_err(|source| StoreError::from_io(key, operation, source))?;
         let mut children = Vec::with_capacity(names.len());
         for name in names {
@@ -50,12 +50,12 @@ impl Files {
     /// Moves a tree out of sight in one step and then takes it apart, so that half a tree is never taken for a whole.
     pub(super) fn remove_tree(&self, key: &StoreKey) -> Result<(), StoreError> {
         let failed = |source| StoreError::from_io(key, Operation::Remove, source);
-        if self.disk.stat(&self.path(key)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        if self.disk.stat(&self.place(key)).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok(());
         }
         self.create_dirs(&layout::tmp())?;
         let aside = layout::removed(Uuid::new_v4());
-        match self.disk.rename(&self.path(key), &self.path(&aside)) {
+        match self.disk.rename(&self.place(key), &self.place(&aside)) {
             Ok(()) => self.sync_dir(&key.parent().unwrap_or_else(StoreKey::root))?,
             // It has gone aside already when an NFS request was sent twice; otherwise it never was there.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -66,7 +66,7 @@ impl Files {
 
     /// Returns whether the place is empty now: what someone still has open goes by itself when they close it.
     fn remove_below(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        let path = self.path(key);
+        let path = self.place(key);
         let failed = |source| StoreError::from_io(key, Operation::Remove, source);
         let stat = match self.patiently(|| self.disk.stat(&path)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),

@@ -54,6 +54,8 @@ pub struct PipeSession {
     accounts: Accounts,
     /// The vendor of the present file's server.
     flavor: LogFlavor,
+    /// What the present transaction holds so far.
+    group: Group,
     /// Where the session got the character set `binary`, if it has that.
     binary_since: Option<u64>,
     /// The first statement of the present file whose microseconds begin with a zero.
@@ -88,6 +90,7 @@ impl PipeSession {
             database: None,
             accounts,
             flavor: LogFlavor::Mysql,
+            group: Group::default(),
             binary_since: None,
             short_time: None,
         }
@@ -114,6 +117,7 @@ pub fn pipe_hazard(
 ) -> Result<Option<PipeHazard>, BinlogError> {
     session.database = None;
     session.short_time = None;
+    session.group = Group::default();
     let mut reader = EventReader::new(input);
     let Opened { head, damage, .. } = open(&mut reader)?;
     if let Some(damage) = damage {
@@ -192,7 +196,16 @@ fn look<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session:
             body.skip(6 + 2)?;
             let database = name(body)?;
             body.skip(1)?;
-            line_in("a schema's name", &database).or(line_in("a table's name", &name(body)?))
+            let table = name(body)?;
+            body.skip(1)?;
+            let sequence = is_sequence(body)?.then(|| String::from_utf8_lossy(&table).into_owned());
+            line_in("a schema's name", &database)
+                .or(line_in("a table's name", &table))
+                .or_else(|| session.group.takes_part(sequence))
+        }
+        event_type::MARIADB_GTID => {
+            session.group = Group { mariadb: true, ..Group::default() };
+            None
         }
         event_type::QUERY | event_type::EXECUTE_LOAD_QUERY | event_type::QUERY_COMPRESSED => {
             return query(kind, header, body, session);
@@ -219,6 +232,63 @@ fn look<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session:
         _ => None,
     };
     Some(problem.map_or(Ok(()), |problem| Err((problem, None))))
+}
+
+/// What a transaction holds.
+#[derive(Debug, Default)]
+struct Group {
+    /// It is one of MariaDB's.
+    mariadb: bool,
+    /// The first sequence whose rows are in it.
+    sequence: Option<String>,
+    /// How many statements and tables there are.
+    parts: u32,
+}
+
+impl Group {
+    /// Takes the next statement or table, which may be a sequence.
+    ///
+    /// What MariaDB's reader prints of a sequence's row is a statement that commits, with all that came before (seen with 10.11.19): a
+    /// client makes two transactions of one, and the second one gets another GTID.
+    fn takes_part(&mut self, sequence: Option<String>) -> Option<String> {
+        if !self.mariadb {
+            return None;
+        }
+        self.parts += 1;
+        self.sequence = self.sequence.take().or(sequence);
+        let name = self.sequence.as_ref().filter(|_| self.parts > 1)?;
+        Some(format!(
+            "a transaction holds a number of the sequence {}, which a client would commit by itself",
+            Printable(name)
+        ))
+    }
+}
+
+/// Whether a statement only ends a transaction.
+fn is_end(text: &[u8]) -> bool {
+    [&b"COMMIT"[..], b"ROLLBACK", b"BEGIN"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Whether a table has the columns of MariaDB's sequences: four of one type of whole numbers (next, least, greatest and first value; BIGINT,
+/// others from 11.5 on), BIGINT twice (increment, cache), TINYINT and BIGINT (cycle), as `sql_sequence.cc` defines them. An ordinary table may have
+/// them too.
+fn is_sequence<S: Source>(body: &mut S) -> Option<bool> {
+    const TINY: u8 = 1;
+    const SHORT: u8 = 2;
+    const LONG: u8 = 3;
+    const LONGLONG: u8 = 8;
+    const INT24: u8 = 9;
+    let columns = body.packed()?;
+    if columns != 8 {
+        return Some(false);
+    }
+    Some(match body.chunk(8)? {
+        [next, least, greatest, first, LONGLONG, LONGLONG, TINY, LONGLONG] => {
+            matches!(*next, TINY | SHORT | LONG | LONGLONG | INT24)
+                && [least, greatest, first].iter().all(|kind| *kind == next)
+        }
+        _ => false,
+    })
 }
 
 /// MariaDB's note of the oldest binlog that a recovery needs.
@@ -275,6 +345,11 @@ fn query<S: Source + Read>(kind: u8, header: &EventHeader, body: &mut S, session
     } else {
         rest(body)?
     };
+    if !is_end(&text)
+        && let Some(problem) = session.group.takes_part(None)
+    {
+        return Some(Err((problem, None)));
+    }
     let told = || String::from_utf8_lossy(text.get(..TOLD).unwrap_or(&text)).into_owned();
     if let Err(doubt) = client_lexer::check(&text, session.reading()) {
         return Some(Err((format!("a statement could end elsewhere for the client: {doubt}"), Some(told()))));

@@ -171,6 +171,52 @@ fn names_are_read_in_the_character_set_of_the_statement_before() {
     assert!(look(&second).is_some());
 }
 
+/// A client commits what is printed of a sequence's row.
+#[test]
+fn numbers_of_a_sequence_are_no_part_of_a_clients_transaction() {
+    const SEQUENCE: [u8; 8] = [8, 8, 8, 8, 8, 8, 1, 8];
+    let of = |types: &[u8], begin: &dyn Fn(&mut BinlogWriter), rest: &dyn Fn(&mut BinlogWriter)| {
+        let mut writer = writer(Vendor::Mariadb);
+        writer.mariadb_gtid(0, 10, 0);
+        begin(&mut writer);
+        writer.table_map_of(7, "shop", "s", types, &[]);
+        rest(&mut writer);
+        writer.xid(1);
+        // Another transaction.
+        writer.mariadb_gtid(0, 11, 0);
+        writer.table_map(8, "shop", "t");
+        writer.xid(2);
+        found(&writer).map(|hazard| hazard.problem)
+    };
+    let nothing = |_: &mut BinlogWriter| ();
+    let table = |writer: &mut BinlogWriter| {
+        writer.table_map(8, "shop", "t");
+    };
+    let again = |writer: &mut BinlogWriter| {
+        writer.table_map_of(7, "shop", "s", &SEQUENCE, &[]);
+    };
+    let statement = |writer: &mut BinlogWriter| {
+        writer.query("shop", "insert into e values (1)");
+    };
+    let commit = |writer: &mut BinlogWriter| {
+        writer.query("shop", "COMMIT");
+    };
+    for (begin, rest) in [
+        (&nothing as &dyn Fn(&mut BinlogWriter), &table as &dyn Fn(&mut BinlogWriter)),
+        (&table, &nothing),
+        (&statement, &nothing),
+        (&nothing, &statement),
+        (&nothing, &again),
+    ] {
+        assert!(of(&SEQUENCE, begin, rest).unwrap().contains("of the sequence s"));
+        // MariaDB 11.5 and later have sequences of other types.
+        assert!(of(&[1, 1, 1, 1, 8, 8, 1, 8], begin, rest).is_some());
+        assert_eq!(of(&[8, 8, 8, 8, 8, 8, 8, 8], begin, &nothing), None);
+    }
+    assert_eq!(of(&SEQUENCE, &nothing, &nothing), None);
+    assert_eq!(of(&SEQUENCE, &nothing, &commit), None);
+}
+
 /// MySQL's client takes `DELIMITER`, which its reader prints at the end, for a statement while its character set is binary.
 #[test]
 fn mysqls_client_must_know_the_delimiter_at_the_end() {

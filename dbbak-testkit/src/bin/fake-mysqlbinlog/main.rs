@@ -90,6 +90,7 @@ fn check_options(call: &Invocation) -> Result<(), (String, u8)> {
         "connection-server-id",
         "stop-never-slave-server-id",
         "exclude-gtids",
+        "loose-skip-gtid-strict-mode",
         "help",
     ];
     for (at, arg) in call.args.iter().enumerate() {
@@ -98,6 +99,7 @@ fn check_options(call: &Invocation) -> Result<(), (String, u8)> {
         let first = matches!(name.as_str(), "no-defaults" | "defaults-file" | "defaults-extra-file");
         let foreign = match name.as_str() {
             "exclude-gtids" | "connection-server-id" => call.scenario.series.is_mariadb(),
+            "loose-skip-gtid-strict-mode" => !call.scenario.series.is_mariadb(),
             _ => false,
         };
         if foreign || !(KNOWN.contains(&name.as_str()) || (first && at == 0)) {

@@ -1,7 +1,8 @@
 //! The archive of binlogs when the server's history is not one straight line: resets, purged files, a dead server.
 
-use dbbak_testkit::real::require_servers;
+use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
+use dbbak_testkit::server::Options;
 use std::{
     thread,
     time::{Duration, Instant},
@@ -88,6 +89,7 @@ fn real_purged_binlog_is_a_gap_that_is_told_and_never_crossed() {
     let ran = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(9);
     let ran = ran.says(&format!("gap: the server no longer has {lost} to {lost}")).says("UTC");
     assert!(ran.stdout.contains("1 binlog archived"), "{ran}");
+    gap_is_told(&scenario, &lost);
 
     for args in [&["--time", &across, "--exact"][..], &["--backup", &old, "--time", &across, "--exact"]] {
         let refused = scenario.try_restore(args).exits(5);
@@ -104,6 +106,47 @@ fn real_purged_binlog_is_a_gap_that_is_told_and_never_crossed() {
     scenario.ship();
     let restored = scenario.restore_at(&beyond);
     assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), after.checksums);
+}
+
+/// Whoever knows of a gap says it, each time.
+#[track_caller]
+fn gap_is_told(scenario: &Scenario, lost: &str) {
+    for args in [&["list"][..], &["timeline"], &["check"], &["ship-binlogs", "--exec"]] {
+        let told = scenario.dbbak(args);
+        assert!(format!("{}{}", told.stdout, told.stderr).contains(lost), "{told}");
+    }
+}
+
+#[test]
+fn real_mysql_purged_binlog_is_a_gap_that_is_told_and_never_crossed() {
+    if !require_mysql() {
+        return;
+    }
+    let mut scenario = Scenario::with(Options::mysql(), "");
+    scenario.server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a INT PRIMARY KEY)");
+    scenario.planted_full();
+    let write = |value: u32| scenario.server.sql(&format!("INSERT INTO shop.t VALUES ({value})"));
+    let current = || scenario.server.value("SHOW BINARY LOG STATUS");
+    write(1);
+    let before = scenario.server.checksums("shop").unwrap();
+    let before_gap = scenario.next_second();
+    scenario.ship();
+    let lost = current();
+    write(2);
+    scenario.server.sql("FLUSH BINARY LOGS");
+    let kept = current();
+    scenario.server.sql(&format!("PURGE BINARY LOGS TO '{kept}'"));
+    write(3);
+    let across = scenario.next_second();
+    let ran = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]).exits(9);
+    ran.says(&format!("gap: the server no longer has {lost} to {lost}"));
+    gap_is_told(&scenario, &lost);
+    for args in [&["--time", &across, "--exact"][..], &["--latest"]] {
+        let refused = scenario.try_restore(args).exits(5);
+        assert!(refused.stderr.contains("binlogs are missing between") && refused.stderr.contains(&kept), "{refused}");
+    }
+    let restored = scenario.restore_at(&before_gap);
+    assert_eq!(scenario.checksums_of(&restored.datadir, "shop"), before);
 }
 
 #[test]

@@ -202,6 +202,9 @@ impl CommandError {
                 "write one; the smallest names the store and the credentials: nfs_root: /mnt/backup/mysql, mysql_option_file: ~/.my.cnf".into(),
                 "or name another with --config-path FILE or in DBBAK_CONFIG; without both it is looked for in ~/.dbbak.yml and /etc/dbbak.yml".into(),
             ],
+            CommandError::ConfigFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => vec![
+                "this user may not read it: run dbbak as one that may, or name another with --config-path FILE or in DBBAK_CONFIG".into(),
+            ],
             CommandError::OptionFileMissing { .. } => {
                 vec!["write it: [client], user, password, socket or host; then chmod 600".into()]
             }

@@ -112,6 +112,9 @@ pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
     ]
 }
 
+/// What to do about a store of which a part is closed to the user.
+pub(crate) const NOT_READABLE: &str = "this user may not read it: run dbbak as the user that the store belongs to, or give this one the right to read all of the store";
+
 /// Says what to do about a store that cannot be used.
 pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
     match error {
@@ -139,6 +142,9 @@ pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
                 "free some space, then run the command again: nothing half-done is listed".into(),
                 "`dbbak prune --orphans --exec` removes what dead runs left, also from a full store; what lies in its logs/ may be removed by hand".into(),
             ]
+        }
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            vec![NOT_READABLE.into()]
         }
         StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
         _ => Vec::new(),

@@ -17,7 +17,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// One thing that was looked at. Its remedy, where it needs one, is for the frontend to say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,6 +39,8 @@ pub enum Finding {
         problem: String,
         /// Whether it is not there at all.
         missing: bool,
+        /// Whether it is closed to the user.
+        closed: bool,
     },
     /// The store lacks something that its lists name.
     StoreLacks {
@@ -380,7 +382,7 @@ pub fn judge(
             findings.push(Finding::StoreWithoutFile);
         }
         let flaws = catalog.distrusted.iter().cloned();
-        findings.extend(flaws.map(|problem| Finding::StoreUnusable { problem, missing: false }));
+        findings.extend(flaws.map(|problem| Finding::StoreUnusable { problem, missing: false, closed: false }));
         let unlisted = catalog.unlisted.len();
         if unlisted > 0 {
             findings.push(Finding::Unlisted { count: unlisted });
@@ -460,9 +462,15 @@ fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {
             binlogs: catalog.binlogs.len(),
             orphans: catalog.orphans.len(),
         },
-        Err(error) => {
-            Finding::StoreUnusable { problem: error.to_string(), missing: matches!(error, StoreError::NotFound { .. }) }
+        Err(error @ StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            let problem = format!("{error}: {source}");
+            Finding::StoreUnusable { problem, missing: false, closed: true }
         }
+        Err(error) => Finding::StoreUnusable {
+            problem: error.to_string(),
+            missing: matches!(error, StoreError::NotFound { .. }),
+            closed: false,
+        },
     }
 }
 

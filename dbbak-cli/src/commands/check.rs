@@ -1,6 +1,13 @@
 //! `dbbak check`.
 
-use crate::{CommandError, context::Context, exit_code, hints::server_hint, output, plan_hints::plan_hints};
+use crate::{
+    CommandError,
+    context::Context,
+    exit_code,
+    hints::{NOT_READABLE, server_hint},
+    output,
+    plan_hints::plan_hints,
+};
 use dbbak_core::{
     clock::Clock,
     setup::{Finding, Severity},
@@ -189,6 +196,7 @@ fn text(finding: &Finding) -> String {
 fn remedy(finding: &Finding) -> Option<String> {
     Some(match finding {
         Finding::StoreUnusable { missing: true, .. } => "is nfs_root right, and is it mounted? `dbbak init` makes a new store".into(),
+        Finding::StoreUnusable { closed: true, .. } => NOT_READABLE.into(),
         Finding::StoreUnusable { .. } | Finding::Unlisted { .. } => {
             "`dbbak reindex` shows what can be rebuilt of the store's lists, `dbbak reindex --exec` does it".into()
         }

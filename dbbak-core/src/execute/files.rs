@@ -84,7 +84,12 @@ pub(super) fn write_replacing(path: &Path, bytes: &[u8]) -> Result<(), ExecuteEr
     remove_file(&staged)?;
     let mut file = File::create_new(&staged).map_err(failed("create", &staged))?;
     adopt(&file, &staged).map_err(failed("give away", &staged))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &staged))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &staged));
+    if written.is_err() {
+        // Half a file, on a full file system: the error that is told is the first one.
+        let _ = remove_file(&staged);
+    }
+    written?;
     fs::rename(&staged, path).map_err(failed("rename", path))?;
     match path.parent() {
         Some(parent) => Ok(sync_dir(parent)?),

@@ -287,7 +287,7 @@ mod tests {
     fn replay_over_three_files() {
         let shown = |family| replay(family).build().unwrap().to_string();
         assert_snapshot!(shown(Family::Mysql), @"/usr/bin/mysqlbinlog --no-defaults --verify-binlog-checksum --start-position=26565 --stop-position=1197 --local-load=/work/load /work/binlogs/binlog.000003 /work/binlogs/binlog.000004 /work/binlogs/binlog.000005");
-        assert_snapshot!(shown(Family::Mariadb), @"/usr/bin/mariadb-binlog --no-defaults --verify-binlog-checksum --start-position=26565 --stop-position=1197 --local-load=/work/load /work/binlogs/mariadb-bin.000003 /work/binlogs/mariadb-bin.000004 /work/binlogs/mariadb-bin.000005");
+        assert_snapshot!(shown(Family::Mariadb), @"/usr/bin/mariadb-binlog --no-defaults --verify-binlog-checksum --start-position=26565 --loose-skip-gtid-strict-mode --stop-position=1197 --local-load=/work/load /work/binlogs/mariadb-bin.000003 /work/binlogs/mariadb-bin.000004 /work/binlogs/mariadb-bin.000005");
     }
 
     #[test]

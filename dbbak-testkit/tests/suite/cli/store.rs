@@ -65,25 +65,56 @@ fn store_that_is_read_only() {
     assert!(spoken.stderr.contains("the store is not writable"), "{spoken}");
 }
 
-/// Runs `dbbak` while a directory refuses to be written; root is deprived of its right to write whatever the mode says.
+/// A store of which a plain user may read a part alone: what is missing is a right, not a list.
+#[test]
+fn store_that_a_plain_user_may_not_read() {
+    let (bench, _) = with_store(Series::Mariadb1011);
+    assert_eq!(run(&bench, &["backup-full", "--exec"]).code(), Some(0));
+    let full = bench.names_in("store").into_iter().find(|name| name.starts_with("full_")).unwrap();
+    for closed in ["store/dbbak.json", "store/manifest.json", "store/binlogs", &format!("store/{full}")] {
+        for args in [&["list"][..], &["find"], &["timeline"]] {
+            let spoken = run_with_mode(&bench, closed, 0, args);
+            assert_eq!(spoken.code(), Some(4), "{closed}: {spoken}");
+            assert!(spoken.stderr.contains("Permission denied"), "{closed}: {spoken}");
+            assert!(spoken.stderr.contains("hint: this user may not read it: run dbbak as"), "{closed}: {spoken}");
+        }
+        let check = run_with_mode(&bench, closed, 0, &["check"]);
+        assert!(
+            check.stdout.contains(": Permission denied") && check.stdout.contains("this user may not read it"),
+            "{check}"
+        );
+        assert!(!check.stdout.contains("reindex"), "{check}");
+    }
+    let config = run_with_mode(&bench, "dbbak.yml", 0, &["list"]);
+    assert_eq!(config.code(), Some(3), "{config}");
+    assert!(config.stderr.contains("hint: this user may not read it: run dbbak as one that may"), "{config}");
+}
+
+/// Runs `dbbak` while a directory refuses to be written.
 fn run_where_modes_count(bench: &Bench, directory: &str, args: &[&str]) -> Spoken {
-    let path = bench.path(directory);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
-    let above_modes = fs::write(path.join("probe"), "").is_ok();
+    run_with_mode(bench, directory, 0o555, args)
+}
+
+/// Runs `dbbak` while a path has another mode; root is deprived of its right to read and write whatever the mode says.
+fn run_with_mode(bench: &Bench, path: &str, mode: u32, args: &[&str]) -> Spoken {
+    let path = bench.path(path);
+    let before = fs::metadata(&path).unwrap().permissions();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let above_modes = rustix::process::geteuid().is_root();
     let plain = bench.command(args);
     let mut command = match above_modes {
         true => Command::new("/usr/bin/setpriv"),
         false => Command::new(plain.get_program()),
     };
     if above_modes {
-        fs::remove_file(path.join("probe")).unwrap();
-        command.args(["--bounding-set=-dac_override", "--inh-caps=-dac_override"]).arg(plain.get_program());
+        let less = ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"];
+        command.args(less).arg(plain.get_program());
     }
     command.args(plain.get_args()).current_dir(plain.get_current_dir().unwrap()).env_clear();
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let spoken = bench.finish(command.spawn().unwrap(), args).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, before).unwrap();
     spoken
 }
 

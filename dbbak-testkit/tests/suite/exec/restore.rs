@@ -1,9 +1,10 @@
 //! Steps of a restore: private copies, used-up incrementals, and the report that is written after success alone.
 
 use super::{Trouble, Watcher, directory};
+use crate::real::disk_full::SmallDisk;
 use dbbak_core::{
     clock::Clock,
-    execute::{ExecuteError, ExitStatus},
+    execute::{Event, ExecuteError, ExitStatus, Reporter},
     facts::UntoldOfWindow,
     journal::{Journal, JournalHeader, Pin},
     plan::{Carried, PassTree, Plan, PlannedJournal, RestoreReport, Resume, RunTool, Step, Summary, SyncSide},
@@ -15,7 +16,13 @@ use dbbak_testkit::{
     fake_clock::FakeClock,
     fake_executor::{FakeExecutor, Script},
 };
-use std::{collections::BTreeMap, fs, panic, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{ErrorKind, Write as _},
+    panic,
+    path::{Path, PathBuf},
+};
 use uuid::Uuid;
 
 /// Copies a stored tree, prepares the copy, and reports.
@@ -274,4 +281,60 @@ fn a_restore_that_is_told_to_stop_keeps_what_it_has() {
         let copied = matches!(trouble, Trouble::After(2) | Trouble::Inside(3) | Trouble::After(3));
         assert!(!copied || dir.path().join("work/data/xtrabackup_checkpoints").exists(), "{trouble:?}");
     }
+}
+
+/// Fills the file system when the report is about to be written.
+#[derive(Debug)]
+struct Fills(PathBuf);
+
+impl Reporter for Fills {
+    fn report(&self, event: &Event<'_>) {
+        if matches!(event, Event::StepStarted { title, .. } if title.starts_with("write ")) {
+            let mut file = fs::File::create(&self.0).unwrap();
+            for piece in [1 << 16, 1 << 12, 1] {
+                while file.write_all(&vec![0; piece]).is_ok() {}
+            }
+        }
+    }
+
+    fn interrupted(&self) -> Option<i32> {
+        None
+    }
+}
+
+/// The data are restored, and there is no room for the report: they stay, and the same restore writes it later.
+#[test]
+fn data_whose_report_finds_no_room_are_kept() {
+    if !SmallDisk::can_be_mounted("data_whose_report_finds_no_room_are_kept") {
+        return;
+    }
+    let dir = directory();
+    let _disk = SmallDisk::mount(dir.path(), 2);
+    stored(dir.path());
+    let plan = with_journal(dir.path());
+    let executor = FakeExecutor::new([prepares(dir.path())]);
+    let filler = dir.path().join("filler");
+    let store = LocalStore::new(plan.store.clone().unwrap());
+    let (clock, reporter) = (FakeClock::default(), Fills(filler.clone()));
+    let running = Running { store: &store, session: None, executor: &executor, clock: &clock, reporter: &reporter };
+    let RunError::Execute(error) = run::run(&plan, &running).unwrap_err() else { panic!("another kind of error") };
+    let ExecuteError::Io { source, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(source.kind(), ErrorKind::StorageFull, "{error}");
+    let work = dir.path().join("work");
+    let mut names: Vec<_> = fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["data", "dbbak-journal.jsonl"], "no half a report");
+    assert_eq!(fs::read_to_string(work.join("data/ibdata1")).unwrap(), "pages");
+    // Its end found no room either: it then ends with the step that was begun.
+    let journal = Journal::parse(&fs::read_to_string(work.join("dbbak-journal.jsonl")).unwrap()).unwrap();
+    assert!(!journal.failed.is_some_and(|(_, unproven)| unproven));
+    assert_eq!(journal.done.len(), plan.steps.len() - 2, "all but the making of the directory, and the report");
+
+    fs::remove_file(filler).unwrap();
+    let resume = Resume { restart: false, preparing: 0, phases: Vec::new(), carried: Carried::default() };
+    let planned = PlannedJournal { resume: Some(resume), ..*plan.journal.clone().unwrap() };
+    let rest = plan.steps.last().cloned().into_iter().collect();
+    let again = Plan { journal: Some(Box::new(planned)), steps: rest, discard_dirs: Vec::new(), ..plan };
+    run_plan(&again, &FakeExecutor::default(), Trouble::Never).unwrap();
+    assert!(work.join("dbbak-restore.json").exists() && !work.join("dbbak-journal.jsonl").exists());
 }

@@ -9,11 +9,11 @@ use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::Options;
 
 /// A small file system of its own, unmounted at the end.
-pub(super) struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Whether one can be mounted here; says so where it cannot.
-    pub(super) fn can_be_mounted(test: &str) -> bool {
+    pub(crate) fn can_be_mounted(test: &str) -> bool {
         let dir = tempfile::tempdir().unwrap();
         let can = as_root("mount", &["-t", "tmpfs", "tmpfs"], dir.path());
         if can {
@@ -30,7 +30,7 @@ impl SmallDisk {
     }
 
     /// Mounted by root, or by whoever is allowed to `sudo` without a password.
-    pub(super) fn mount(at: &Path, megabytes: u32) -> Self {
+    pub(crate) fn mount(at: &Path, megabytes: u32) -> Self {
         let options = format!("size={megabytes}m,mode=0777");
         let mounted = as_root("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"], at);
         assert!(mounted, "this test mounts a tmpfs, for which it must be root or have sudo without a password");

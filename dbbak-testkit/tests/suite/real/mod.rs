@@ -7,7 +7,7 @@ mod catch_up;
 mod clone;
 mod clone_ddl;
 mod damage;
-mod disk_full;
+pub(crate) mod disk_full;
 mod dump;
 mod dump_kinds;
 mod encryption;

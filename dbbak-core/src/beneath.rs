@@ -37,6 +37,12 @@ impl Place {
         if self.below.as_os_str().is_empty() { self.root.clone() } else { self.root.join(&self.below) }
     }
 
+    /// The place of a relative path below this one.
+    pub fn child(&self, below: &str) -> Place {
+        let below = if below.is_empty() { self.below.clone() } else { self.below.join(below) };
+        Place { root: self.root.clone(), below }
+    }
+
     /// Opens what is there, or makes it (`O_CREAT`).
     ///
     /// # Errors
@@ -77,8 +83,8 @@ impl Place {
 fn open_below(root: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match openat2(root, below, flags, mode, RESOLVE) {
-        // Not there, or forbidden by a filter that knows it not.
-        Err(Errno::NOSYS | Errno::PERM) => step_by_step(root, below, flags, mode),
+        // Not there, or forbidden by a filter that knows it not. A link where a directory must be is none: the steps tell which.
+        Err(Errno::NOSYS | Errno::PERM | Errno::NOTDIR) => step_by_step(root, below, flags, mode),
         Err(Errno::LOOP) => Err(link_at(below)),
         // What leads out.
         Err(Errno::XDEV) => Err(io::Error::other(format!("{} leads out of its directory", below.display()))),

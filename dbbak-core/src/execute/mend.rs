@@ -122,7 +122,7 @@ fn digest_of(path: &Path, buffer: &mut [u8], reporter: &dyn Reporter) -> Result<
 mod tests {
     use super::super::reporter::Silent;
     use super::*;
-    use crate::{execute::tree::walk_tree, plan::SyncSide};
+    use crate::{beneath::Place, execute::tree::walk_tree, plan::SyncSide};
     use std::num::NonZero;
 
     fn expected(dir: &Path) -> ExpectedFiles {
@@ -130,7 +130,8 @@ mod tests {
         listing.files.iter().map(|file| (file.path.clone(), (file.size, file.digest))).collect()
     }
 
-    fn pass<'a>(from: &'a Path, to: Option<&'a Path>) -> TreePass<'a> {
+    fn pass<'a>(from: &Path, to: Option<&'a Path>) -> TreePass<'a> {
+        let from = Box::leak(Box::new(Place::new(from, "")));
         TreePass { from, to, expected: None, sync: SyncSide::Nothing, threads: NonZero::new(2).unwrap() }
     }
 

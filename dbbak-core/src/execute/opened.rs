@@ -1,6 +1,7 @@
 //! Opens files in directories that another user may write into: the file itself, and nothing that waits.
 #![expect(clippy::disallowed_methods, reason = "opens and reads files")]
 
+use crate::beneath::Place;
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -22,6 +23,17 @@ pub(super) const SMALL: u64 = 64 << 20;
 /// When it cannot be opened, or is something else.
 pub(super) fn regular(path: &Path) -> io::Result<File> {
     opened(File::options().read(true), OFlags::NOFOLLOW, path)
+}
+
+/// Opens a regular file below a directory, through no link at all, for reading.
+///
+/// # Errors
+///
+/// As [`regular`].
+pub(super) fn regular_at(place: &Place) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(place.open(flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 /// Opens a regular file of a server's or an administrator's for reading, be it behind a link.

@@ -4,6 +4,7 @@ use super::{
     opened,
     tree::{BUFFER, survey},
 };
+use crate::beneath::Place;
 use std::{
     io::Read,
     path::Path,
@@ -14,10 +15,11 @@ use std::{
 /// set. What cannot be read is passed over: the pass that needs it will say so. MySQL writes a clone past the page cache
 /// (seen on 9.7.4).
 pub(super) fn read_ahead(root: &Path, stop: &AtomicBool) {
-    let Ok((_, files)) = survey(root) else { return };
+    let root = Place::new(root, "");
+    let Ok((_, files)) = survey(&root) else { return };
     let mut buffer = vec![0; BUFFER];
     for (path, _) in files {
-        let Ok(mut file) = opened::regular(&root.join(path)) else { continue };
+        let Ok(mut file) = opened::regular_at(&root.child(&path)) else { continue };
         while !stop.load(Ordering::Relaxed) {
             match file.read(&mut buffer) {
                 Ok(0) | Err(_) => break,

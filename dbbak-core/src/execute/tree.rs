@@ -5,13 +5,14 @@ use super::{
     opened,
     reporter::{Event, Reporter},
 };
-use crate::{plan::SyncSide, store::Digest};
+use crate::{beneath::Place, plan::SyncSide, store::Digest};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, statat};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io::{self, Read, Write},
     num::NonZero,
-    os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
@@ -43,8 +44,8 @@ pub type ExpectedFiles = BTreeMap<String, (u64, Digest)>;
 /// How a tree is to be gone through.
 #[derive(Debug, Clone, Copy)]
 pub struct TreePass<'a> {
-    /// The tree that is read.
-    pub from: &'a Path,
+    /// The tree that is read. No link is followed.
+    pub from: &'a Place,
     /// Where the copy goes: a directory that does not exist yet or is empty. `None`: the tree is read only.
     pub to: Option<&'a Path>,
     /// What every file must hold, by path; a file too many, a file missing or other content stops the pass.
@@ -160,12 +161,12 @@ pub fn walk_tree(pass: &TreePass<'_>, reporter: &dyn Reporter) -> Result<TreeLis
     listing.files.sort();
     let synced = match pass.sync {
         SyncSide::Nothing => None,
-        SyncSide::Source => Some(pass.from),
-        SyncSide::Copy => pass.to,
+        SyncSide::Source => Some(pass.from.clone()),
+        SyncSide::Copy => pass.to.map(|to| Place::new(to, "")),
     };
     if let Some(root) = synced {
         for directory in listing.directories.iter().rev().map(String::as_str).chain(std::iter::once("")) {
-            sync_dir(&root.join(directory))?;
+            sync_place(&root.child(directory))?;
         }
     }
     Ok(listing)
@@ -174,34 +175,41 @@ pub fn walk_tree(pass: &TreePass<'_>, reporter: &dyn Reporter) -> Result<TreeLis
 /// Directories and files (with their sizes) below a root; the largest files first, so that no worker ends up alone with one.
 pub(super) type Contents = (Vec<String>, Vec<(String, u64)>);
 
-pub(super) fn survey(root: &Path) -> Result<Contents, TreeError> {
+pub(super) fn survey(root: &Place) -> Result<Contents, TreeError> {
     let (mut directories, mut files) = (Vec::new(), Vec::new());
-    let mut open = vec![(root.to_owned(), String::new())];
-    while let Some((path, below)) = open.pop() {
-        let read = |source| TreeError::Io { action: "read", path: path.clone(), source };
-        for entry in fs::read_dir(&path).map_err(read)? {
-            let entry = entry.map_err(read)?;
-            let path = entry.path();
-            let meta = entry.metadata().map_err(read)?;
-            let Ok(name) = entry.file_name().into_string() else {
+    let mut open = vec![String::new()];
+    while let Some(above) = open.pop() {
+        let place = root.child(&above);
+        let read = |source: io::Error| TreeError::Io { action: "read", path: place.path(), source };
+        let dir = place.open(OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).map_err(read)?;
+        let names = Dir::read_from(&dir).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        for entry in names.map_err(|errno| read(errno.into()))? {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(text) = name.to_str() else {
+                let path = place.path().join(&*name.to_string_lossy());
                 return Err(TreeError::Unsupported { path, what: "name that is not UTF-8" });
             };
-            let below = if below.is_empty() { name } else { format!("{below}/{name}") };
-            let kind = meta.file_type();
-            if kind.is_dir() {
-                directories.push(below.clone());
-                open.push((path, below));
-            } else if kind.is_file() {
-                files.push((below, meta.len()));
-            } else {
-                let what = match () {
-                    () if kind.is_symlink() => "symbolic link",
-                    () if kind.is_socket() => "socket",
-                    () if kind.is_fifo() => "named pipe",
-                    () => "device",
-                };
-                return Err(TreeError::Unsupported { path, what });
-            }
+            let below = if above.is_empty() { text.to_owned() } else { format!("{above}/{text}") };
+            let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| read(errno.into()))?;
+            let what = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => {
+                    directories.push(below.clone());
+                    open.push(below);
+                    continue;
+                }
+                FileType::RegularFile => {
+                    files.push((below, u64::try_from(stat.st_size).unwrap_or(0)));
+                    continue;
+                }
+                FileType::Symlink => "symbolic link",
+                FileType::Socket => "socket",
+                FileType::Fifo => "named pipe",
+                _ => "device",
+            };
+            return Err(TreeError::Unsupported { path: root.child(&below).path(), what });
         }
     }
     directories.sort();
@@ -210,16 +218,16 @@ pub(super) fn survey(root: &Path) -> Result<Contents, TreeError> {
 }
 
 pub(super) fn compare_names(
-    root: &Path,
+    root: &Place,
     files: &[(String, u64)],
     expected: &BTreeMap<String, (u64, Digest)>,
 ) -> Result<(), TreeError> {
     let found: BTreeMap<&str, u64> = files.iter().map(|(path, size)| (path.as_str(), *size)).collect();
     if let Some(missing) = expected.keys().find(|path| !found.contains_key(path.as_str())) {
-        return Err(TreeError::Missing { path: root.join(missing) });
+        return Err(TreeError::Missing { path: root.child(missing).path() });
     }
     if let Some(unknown) = found.keys().find(|path| !expected.contains_key(**path)) {
-        return Err(TreeError::Unknown { path: root.join(unknown) });
+        return Err(TreeError::Unknown { path: root.child(unknown).path() });
     }
     Ok(())
 }
@@ -230,16 +238,15 @@ pub(super) fn pass_file(
     buffer: &mut [u8],
     reporter: &dyn Reporter,
 ) -> Result<TreeFile, TreeError> {
-    let from = pass.from.join(&path);
+    let place = pass.from.child(&path);
+    let from = place.path();
     let io = |action: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source| TreeError::Io { action, path, source }
     };
-    let mut input = opened::regular(&from).map_err(io("read", &from))?;
+    let mut input = opened::regular_at(&place).map_err(io("read", &from))?;
     let to = pass.to.map(|to| to.join(&path));
-    let mut output = match &to {
-        // A reflink shares the blocks; the digest still comes from reading the source.
-        Some(to) if reflink_copy::reflink(&from, to).is_ok() => None,
+    let output = match &to {
         Some(to) => {
             let mode = input.metadata().map_err(io("read", &from))?.permissions().mode() & 0o777;
             let opened = File::options().write(true).create_new(true).mode(mode | 0o600).open(to);
@@ -247,6 +254,8 @@ pub(super) fn pass_file(
         }
         None => None,
     };
+    // A reflink shares the blocks; the digest still comes from reading the source.
+    let shared = output.as_ref().is_some_and(|output| rustix::fs::ioctl_ficlone(output, &input).is_ok());
     let written = to.as_deref().unwrap_or(&from);
     let mut hasher = blake3::Hasher::new();
     let mut size = 0;
@@ -261,7 +270,7 @@ pub(super) fn pass_file(
             Err(source) => return Err(TreeError::Io { action: "read", path: from, source }),
         };
         hasher.update(&buffer[..count]);
-        if let Some(output) = &mut output {
+        if let Some(mut output) = output.as_ref().filter(|_| !shared) {
             output.write_all(&buffer[..count]).map_err(io("write", written))?;
         }
         size += count as u64;
@@ -278,11 +287,9 @@ pub(super) fn pass_file(
         SyncSide::Nothing => {}
         SyncSide::Source => input.sync_data().map_err(io("sync", &from))?,
         SyncSide::Copy => {
-            let copy = match output {
-                Some(output) => output,
-                None => File::open(written).map_err(io("open", written))?,
-            };
-            copy.sync_data().map_err(io("sync", written))?;
+            if let Some(copy) = output {
+                copy.sync_data().map_err(io("sync", written))?;
+            }
         }
     }
     Ok(TreeFile { path, size, digest })
@@ -294,9 +301,14 @@ pub(super) fn pass_file(
 ///
 /// [`TreeError::Io`].
 pub(super) fn sync_dir(path: &Path) -> Result<(), TreeError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(|source| TreeError::Io {
+    sync_place(&Place::new(path, ""))
+}
+
+fn sync_place(place: &Place) -> Result<(), TreeError> {
+    let opened = place.open(OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
+    opened.and_then(|dir| File::from(dir).sync_all()).map_err(|source| TreeError::Io {
         action: "sync",
-        path: path.to_owned(),
+        path: place.path(),
         source,
     })
 }
@@ -317,7 +329,8 @@ mod tests {
     use super::super::reporter::Silent;
     use super::*;
 
-    fn pass<'a>(from: &'a Path, to: Option<&'a Path>) -> TreePass<'a> {
+    fn pass<'a>(from: &Path, to: Option<&'a Path>) -> TreePass<'a> {
+        let from = Box::leak(Box::new(Place::new(from, "")));
         TreePass { from, to, expected: None, sync: SyncSide::Copy, threads: NonZero::new(3).unwrap() }
     }
 
@@ -375,5 +388,14 @@ mod tests {
             walk_tree(&pass(from.path(), None), &Silent),
             Err(TreeError::Unsupported { what: "symbolic link", .. })
         ));
+        // A tree that lies behind a link in the store, and one that is a link.
+        let store = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(sample().path(), store.path().join("full")).unwrap();
+        for below in ["full/db", "full"] {
+            let from = Place::new(store.path(), below);
+            let error = walk_tree(&TreePass { from: &from, ..pass(store.path(), None) }, &Silent).unwrap_err();
+            let TreeError::Io { action: "read", source, .. } = error else { panic!("{error:?}") };
+            assert!(source.to_string().contains("is not followed"), "{source}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     running::Running, ship, tablespaces::Tablespaces, ties, tree::ExpectedFiles, walk_tree,
 };
 use crate::{
+    beneath::Place,
     clock::Clock,
     model::BackupId,
     plan::{KnownTablespaces, PassTree, Phase, Replay, ReplayProof, RestoreReport, Resume, RunTool, Step, StoredTree},
@@ -266,7 +267,7 @@ impl<'a> Walk<'a> {
         };
         let listing = walk_tree(
             &TreePass {
-                from: &pass.from,
+                from: &self.place(&pass.from),
                 to: pass.to.as_deref(),
                 expected: expected.as_ref(),
                 sync: pass.sync,
@@ -288,14 +289,22 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// A tree's place: one that lies in the store is looked for from the store's root on, through no link.
+    fn place(&self, tree: &Path) -> Place {
+        let store = self.effects.store.local_dir();
+        let below = store.as_ref().and_then(|store| Some((store.root(), tree.strip_prefix(store.root()).ok()?)));
+        below.map_or_else(|| Place::new(tree, ""), |(root, below)| Place::new(root, below))
+    }
+
     fn mend_tree(&mut self, pass: &PassTree) -> Result<(), ExecuteError> {
         let unrecorded = || ExecuteError::BadPlan { problem: "a copy is mended that was never recorded".into() };
         let to = pass.to.as_deref().ok_or_else(unrecorded)?;
         let stored = pass.verify.as_ref().ok_or_else(unrecorded)?;
         let expected = self.expected_files(stored)?.ok_or_else(unrecorded)?;
         let threads = NonZero::new(pass.threads as usize).unwrap_or(NonZero::<usize>::MIN);
+        let from = self.place(&pass.from);
         let tree =
-            TreePass { from: &pass.from, to: pass.to.as_deref(), expected: Some(&expected), sync: pass.sync, threads };
+            TreePass { from: &from, to: pass.to.as_deref(), expected: Some(&expected), sync: pass.sync, threads };
         let paths = expected.keys().map(String::as_str);
         if let Some(first) = consumed_deltas(paths).into_iter().next() {
             return Err(ExecuteError::ConsumedIncremental { path: pass.from.join(first) });

@@ -5,6 +5,7 @@
 
 use super::{RecordError, publish};
 use crate::{
+    beneath::Place,
     execute::{Reporter, TreePass, describe_stored, walk_tree},
     model::{BackupId, TreeName},
     plan::SyncSide,
@@ -251,11 +252,11 @@ fn list_anew(
     let dir = session.local_dir().ok_or("the store is no directory")?;
     let mut listings = BTreeMap::new();
     for tree in [TreeName::Raw, TreeName::PreparedRedo, TreeName::PreparedFinal, TreeName::Dump] {
-        let from = dir.path(&layout::backup(id)).join(tree.as_str());
         let key = layout::backup(id).join_text(tree.as_str()).map_err(|error| error.to_string())?;
         if session.head(&key).map_err(|error| error.to_string())?.is_none() {
             continue;
         }
+        let from = Place::new(dir.root(), key.as_str());
         let pass =
             TreePass { from: &from, to: None, expected: None, sync: SyncSide::Nothing, threads: NonZero::<usize>::MIN };
         listings.insert(tree, walk_tree(&pass, reporter).map_err(|error| error.to_string())?);

@@ -112,6 +112,10 @@ pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
     ]
 }
 
+/// What to do where a part of a store is a link.
+pub(crate) const LINK: &str =
+    "no link in a store is followed: put what it leads to in its place, or mount it there (`mount --bind`)";
+
 /// What to do about a store of which a part is closed to the user.
 pub(crate) const NOT_READABLE: &str = "this user may not read it: run dbbak as the user that the store belongs to, or give this one the right to read all of the store";
 
@@ -146,6 +150,7 @@ pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             vec![NOT_READABLE.into()]
         }
+        StoreError::Io { source, .. } if source.to_string().contains("is not followed") => vec![LINK.into()],
         StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
         _ => Vec::new(),
     }

@@ -119,7 +119,8 @@ fn is_link(dir: impl AsFd, name: &Path) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-fn link_at(below: &Path) -> io::Error {
+/// That a link stands at a path below a directory, or on the way to it.
+pub(crate) fn link_at(below: &Path) -> io::Error {
     let name = String::from_utf8_lossy(below.as_os_str().as_bytes());
     io::Error::other(format!("{} is a symbolic link, or lies behind one, and is not followed", name.escape_debug()))
 }

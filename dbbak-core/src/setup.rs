@@ -467,7 +467,10 @@ fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {
             Finding::StoreUnusable { problem, missing: false, closed: true }
         }
         Err(error) => Finding::StoreUnusable {
-            problem: error.to_string(),
+            problem: match error {
+                StoreError::Io { source, .. } => format!("{error}: {source}"),
+                _ => error.to_string(),
+            },
             missing: matches!(error, StoreError::NotFound { .. }),
             closed: false,
         },

@@ -4,7 +4,7 @@ use crate::{
     CommandError,
     context::Context,
     exit_code,
-    hints::{NOT_READABLE, server_hint},
+    hints::{LINK, NOT_READABLE, server_hint},
     output,
     plan_hints::plan_hints,
 };
@@ -197,6 +197,7 @@ fn remedy(finding: &Finding) -> Option<String> {
     Some(match finding {
         Finding::StoreUnusable { missing: true, .. } => "is nfs_root right, and is it mounted? `dbbak init` makes a new store".into(),
         Finding::StoreUnusable { closed: true, .. } => NOT_READABLE.into(),
+        Finding::StoreUnusable { problem, .. } if problem.contains("is not followed") => LINK.into(),
         Finding::StoreUnusable { .. } | Finding::Unlisted { .. } => {
             "`dbbak reindex` shows what can be rebuilt of the store's lists, `dbbak reindex --exec` does it".into()
         }

@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, DiskFile, DiskStat, FileKind, Place};
 use crate::{
+    beneath::link_at,
     clock::Clock,
     store::{KeyPart, LocalDir, ObjectInfo, Operation, StoreError, StoreKey, layout},
 };
@@ -134,6 +135,7 @@ impl Files {
         if let Some(stat) = self.stat(key).map_err(failed)? {
             return match stat.kind {
                 FileKind::Directory => Ok(()),
+                FileKind::Symlink => Err(failed(link_at(key.as_str().as_ref()))),
                 _ => Err(failed(ErrorKind::NotADirectory.into())),
             };
         }

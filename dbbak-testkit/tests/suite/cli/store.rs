@@ -5,8 +5,10 @@ use dbbak_core::store::{LocalStore, LockRequest, LockScope, Store, layout};
 use dbbak_testkit::command_line::{Bench, Spoken};
 use insta::assert_snapshot;
 use std::{
+    collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -88,6 +90,59 @@ fn store_that_a_plain_user_may_not_read() {
     let config = run_with_mode(&bench, "dbbak.yml", 0, &["list"]);
     assert_eq!(config.code(), Some(3), "{config}");
     assert!(config.stderr.contains("hint: this user may not read it: run dbbak as one that may"), "{config}");
+}
+
+/// Somebody who may write into the store puts a link in place of a part: what it leads to is neither read, nor written, nor removed.
+#[test]
+fn store_with_a_link_in_place_of_a_part() {
+    let (bench, _) = with_store(Series::Mariadb1011);
+    assert_eq!(run(&bench, &["backup-full", "--exec"]).code(), Some(0));
+    let full = bench.names_in("store").into_iter().find(|name| name.starts_with("full_")).unwrap();
+    let raw = format!("store/{full}/raw");
+    let restore = |bench: &Bench, workdir: &str| {
+        let workdir = bench.path(workdir).display().to_string();
+        run(bench, &["restore", "--backup", &full, "--no-pitr", "--check", "none", "--workdir", &workdir, "--exec"])
+    };
+    let before = restore(&bench, "before");
+    assert_eq!(before.code(), Some(0), "{before}");
+    let cases: [(&str, &[&str]); 6] = [
+        ("store/dbbak.json", &["list"]),
+        ("store/manifest.json", &["list"]),
+        ("store/locks", &["backup-full", "--exec"]),
+        ("store/tmp", &["backup-full", "--exec"]),
+        ("store/history", &["backup-full", "--exec"]),
+        (&format!("store/{full}"), &[]),
+    ];
+    for (number, (part, args)) in cases.into_iter().enumerate() {
+        let (part, elsewhere) = (bench.path(part), bench.path(&format!("elsewhere{number}")));
+        fs::rename(&part, &elsewhere).unwrap();
+        symlink(&elsewhere, &part).unwrap();
+        let names = |dir: &Path| {
+            fs::read_dir(dir).map(|dir| dir.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()).ok()
+        };
+        let before = (names(&elsewhere), fs::read(&elsewhere).ok());
+        let spoken = if args.is_empty() { restore(&bench, "behind") } else { run(&bench, args) };
+        // The reserve that lies in `history/` is of use, and no backup depends on it.
+        if !part.ends_with("history") {
+            assert!(!matches!(spoken.code(), Some(0 | 9)), "{}: {spoken}", part.display());
+            assert!(spoken.stderr.contains("is not followed"), "{}: {spoken}", part.display());
+        }
+        assert_eq!((names(&elsewhere), fs::read(&elsewhere).ok()), before, "{}", part.display());
+        fs::remove_file(&part).unwrap();
+        fs::rename(&elsewhere, &part).unwrap();
+    }
+    fs::rename(bench.path(&raw), bench.path("raw")).unwrap();
+    symlink(bench.path("raw"), bench.path(&raw)).unwrap();
+    let spoken = restore(&bench, "behind-raw");
+    assert!(spoken.code() != Some(0) && spoken.stderr.contains("is not followed"), "{spoken}");
+    assert!(!bench.path("behind-raw/data/ibdata1").exists());
+    fs::remove_file(bench.path(&raw)).unwrap();
+    fs::rename(bench.path("raw"), bench.path(&raw)).unwrap();
+    assert_eq!(restore(&bench, "after").code(), Some(0));
+    // The store itself may be a link.
+    fs::rename(bench.path("store"), bench.path("moved")).unwrap();
+    symlink(bench.path("moved"), bench.path("store")).unwrap();
+    assert_eq!(run(&bench, &["backup-full", "--exec"]).code(), Some(0));
 }
 
 /// Runs `dbbak` while a directory refuses to be written.

@@ -462,18 +462,15 @@ fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {
             binlogs: catalog.binlogs.len(),
             orphans: catalog.orphans.len(),
         },
-        Err(error @ StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-            let problem = format!("{error}: {source}");
-            Finding::StoreUnusable { problem, missing: false, closed: true }
-        }
-        Err(error) => Finding::StoreUnusable {
-            problem: match error {
-                StoreError::Io { source, .. } => format!("{error}: {source}"),
-                _ => error.to_string(),
-            },
-            missing: matches!(error, StoreError::NotFound { .. }),
-            closed: false,
+        Err(error @ StoreError::Io { source, .. }) => Finding::StoreUnusable {
+            problem: format!("{error}: {source}"),
+            missing: false,
+            closed: source.kind() == io::ErrorKind::PermissionDenied,
         },
+        Err(error) => {
+            let missing = matches!(error, StoreError::NotFound { .. });
+            Finding::StoreUnusable { problem: error.to_string(), missing, closed: false }
+        }
     }
 }
 

@@ -305,6 +305,7 @@ impl RelayRun<'_> {
     ) -> Result<(), ExecuteError> {
         self.tell(&self.relay.applier.run_until(place))?;
         let mut connected = self.running.clock.monotonic();
+        let mut asked = 0;
         loop {
             if let Some(exits) = server.wait(Some(Duration::ZERO))? {
                 return Err(server_died(&self.step.server, &exits));
@@ -318,7 +319,7 @@ impl RelayRun<'_> {
                 let problem = format!("the server that feeds the binlogs died: {ended}");
                 return Err(ExecuteError::Replay { problem, stderr: files::tail(&log), log });
             }
-            let answer = match self.ask(&self.relay.applier.wait_and_ask(place)) {
+            let answer = match self.ask(&self.relay.applier.wait_and_ask(place, asked)) {
                 Ok(answer) => answer,
                 // The client fails at once when the server dies under it; the server's own end says more.
                 Err(error) => match server.wait(Some(Duration::from_secs(10)))? {
@@ -326,6 +327,7 @@ impl RelayRun<'_> {
                     None => return Err(error),
                 },
             };
+            asked += 1;
             let status = self.status(&answer)?;
             if let Some((number, text)) = &status.sql_error {
                 if let Some(end) = self.end_of_half_a_drop(&status, *number, lenient) {

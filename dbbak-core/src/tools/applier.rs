@@ -170,11 +170,22 @@ impl Applier {
     }
 
     /// Waits until the applier is there or has stopped, at most a second, and asks how it stands.
-    pub fn wait_and_ask(&self, place: &BinlogPosition) -> String {
+    ///
+    /// `asked`: how often that was asked since the applier was started. MySQL cannot tell by itself when it is there: what is asked first is
+    /// asked at once, as an applier that stops at every other statement is soon there.
+    pub fn wait_and_ask(&self, place: &BinlogPosition, asked: u32) -> String {
         let (file, position) = (quoted(place.file.as_str()), place.position);
         match self {
             Applier::Fed => format!("DO MASTER_POS_WAIT({file}, {position}, 1); SHOW ALL SLAVES STATUS;"),
-            Applier::RelayLogs { .. } => "DO SLEEP(0.2); SHOW REPLICA STATUS;".into(),
+            Applier::RelayLogs { .. } => {
+                let seconds = match asked {
+                    0 => "0.01",
+                    1 => "0.03",
+                    2 => "0.1",
+                    _ => "0.2",
+                };
+                format!("DO SLEEP({seconds}); SHOW REPLICA STATUS;")
+            }
         }
     }
 

@@ -464,7 +464,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
         }
         ExecuteError::Store(error) => store_hints(error),
         error if error.signal().is_some() => vec!["nothing half-done is listed; the work directory of a restore was kept, anything else that was begun was removed".into()],
-        ExecuteError::Lacks { library, .. } => lacking_hints(library.as_deref()),
+        ExecuteError::Lacks { name, library, .. } => lacking_hints(name, library.as_deref()),
         ExecuteError::Applier { log, problem, .. } => applier_hints(problem, log),
         ExecuteError::CatchUp { log, .. } => vec![
             format!("the private server's log is {}", log.display()),

@@ -54,14 +54,26 @@ pub(crate) fn server_hint(problem: &str) -> &'static str {
 }
 
 /// What helps where the private server lacks an engine or a plugin.
-pub(crate) fn lacking_hints(library: Option<&str>) -> Vec<String> {
-    let library = library.unwrap_or("NAME");
-    vec![
+pub(crate) fn lacking_hints(name: &str, library: Option<&str>) -> Vec<String> {
+    let is = |engine: &&str| name.eq_ignore_ascii_case(engine);
+    let option = match is(&"FEDERATED") {
+        // MySQL's is built in.
+        true => "--federated=ON".to_owned(),
+        false => format!("--plugin-load-add={}.so", library.unwrap_or("NAME")),
+    };
+    let mut hints = vec![
         format!(
-            "give it to the private server: server.options: [--plugin-load-add={library}.so], and plugin-dir=PATH where it lies elsewhere"
+            "give it to the private server: server.options: [{option}], and plugin-dir=PATH where it lies elsewhere"
         ),
         "to go without it: land before it with --before-gtid or --position, or leave it out with --skip-gtid".into(),
-    ]
+    ];
+    if ["FEDERATED", "CONNECT", "SPIDER", "S3", "SPHINX"].iter().any(is) {
+        hints.push(
+            "its tables lead elsewhere: with it, rows that the window holds of them are written there a second time; without it, the restore stops at them"
+                .into(),
+        );
+    }
+    hints
 }
 
 /// Reads why the private server's applier stopped, and says what to do about that.
@@ -295,6 +307,15 @@ mod tests {
         ] {
             assert_eq!(cascade_hint(expected, found), None, "{expected} {found}");
         }
+    }
+
+    #[test]
+    fn an_engine_that_is_built_in_is_no_library() {
+        let federated = lacking_hints("federated", None);
+        assert!(federated[0].contains("server.options: [--federated=ON]"));
+        assert!(federated[2].contains("are written there a second time"));
+        assert!(lacking_hints("ROCKSDB", Some("ha_rocksdb"))[0].contains("[--plugin-load-add=ha_rocksdb.so]"));
+        assert_eq!(lacking_hints("ROCKSDB", None).len(), 2);
     }
 
     #[test]

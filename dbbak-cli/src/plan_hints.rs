@@ -16,7 +16,7 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             hint("--skip-gtid leaves the transaction out, with what depends on it; or restore to before it")
         }
         PlanError::Closed(refusal) => not_readable_hints(refusal),
-        PlanError::Lacks(lack) => lacking_hints(lack.library.as_deref()),
+        PlanError::Lacks(lack) => lacking_hints(&lack.name, lack.library.as_deref()),
         PlanError::NoRelay { .. } => hint("--replay auto takes the pipe there"),
         PlanError::SkipNotInWindow { .. } => hint("`dbbak find` shows the transactions of the archive"),
         PlanError::NoFull => hint("take one with `dbbak backup-full --exec`"),

@@ -85,6 +85,9 @@ pub struct DonePlace {
     pub transactions: Option<u64>,
     /// A transaction close behind it of which a dead server may have done a part, and why.
     pub half_done: Option<String>,
+    /// Where its GTID stands in the window once more: nobody can say behind which of the two the server died.
+    #[serde(default)]
+    pub again: Option<String>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::{
     tools::masked_statement,
 };
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// A transaction that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,7 +66,7 @@ pub struct HitTable {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestorePoint {
-    /// `--before-gtid`, and `--timeline` where the GTID is in several.
+    /// `--before-gtid`, and `--timeline` where the GTID is in several. It stands once in that timeline.
     BeforeGtid {
         /// The GTID.
         gtid: String,
@@ -109,6 +110,8 @@ pub(super) struct Place<'a> {
     pub(super) archived: bool,
     /// Whether another timeline has a file of this name.
     pub(super) name_is_ambiguous: bool,
+    /// Whether MariaDB's sequence numbers went back in its timeline: a GTID may stand in it twice.
+    pub(super) went_back: bool,
 }
 
 impl Hit {
@@ -122,11 +125,11 @@ impl Hit {
         let gtid = transaction.gtid.as_ref().map(ToString::to_string);
         let timeline = place.timeline.map(str::to_owned);
         let restore_point = match &gtid {
-            Some(gtid) => RestorePoint::BeforeGtid {
+            Some(gtid) if !place.went_back => RestorePoint::BeforeGtid {
                 gtid: gtid.clone(),
                 timeline: timeline.clone().filter(|_| gtid_is_ambiguous),
             },
-            None => RestorePoint::Position {
+            _ => RestorePoint::Position {
                 file: place.file.clone(),
                 position: transaction.start,
                 timeline: timeline.clone().filter(|_| place.name_is_ambiguous),
@@ -147,6 +150,29 @@ impl Hit {
             xa: transaction.xa.as_ref().map(ToString::to_string),
             statement: transaction.statement.as_deref().map(masked_statement),
             restore_point,
+        }
+    }
+
+    /// Names its place by file and offset.
+    pub(super) fn go_by_position(&mut self, name_is_ambiguous: bool) {
+        self.restore_point = RestorePoint::Position {
+            file: self.file.clone(),
+            position: self.start,
+            timeline: self.timeline.clone().filter(|_| name_is_ambiguous),
+        };
+    }
+}
+
+/// Names the places of transactions whose GTID others share by file and offset: a restore refuses a GTID that stands twice.
+pub(super) fn tell_apart(hits: &mut [Hit], name_is_ambiguous: &dyn Fn(&BinlogName) -> bool) {
+    let mut counts: HashMap<(Option<String>, String), usize> = HashMap::new();
+    let key = |hit: &Hit| hit.gtid.clone().map(|gtid| (hit.timeline.clone(), gtid));
+    for key in hits.iter().filter_map(key) {
+        *counts.entry(key).or_default() += 1;
+    }
+    for hit in hits {
+        if key(hit).is_some_and(|key| counts.get(&key).is_some_and(|count| *count > 1)) {
+            hit.go_by_position(name_is_ambiguous(&hit.file));
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Searches binlogs that are not archived yet, by reading them.
 
-use super::{FindError, FindRequest, Found, Hit, Unsearched, hit::Place, search::ambiguous_names};
+use super::{
+    FindError, FindRequest, Found, Hit, Unsearched,
+    hit::{Place, tell_apart},
+    search::ambiguous_names,
+};
 use crate::{
     binlog::{self, FileHead},
     catalog::Catalog,
@@ -31,6 +35,7 @@ pub fn find_local(probe: &dyn Probe, local: &LocalFind<'_>, request: &FindReques
     let ambiguous = local.catalog.map(ambiguous_names).unwrap_or_default();
     let mut newest: VecDeque<Hit> = VecDeque::new();
     let mut line: Option<(String, LogClock)> = None;
+    let mut went_back = false;
     for file in listed_in(probe, local.dir)? {
         let name = file.name;
         let path = local.dir.join(name.as_str());
@@ -50,7 +55,9 @@ pub fn find_local(probe: &dyn Probe, local: &LocalFind<'_>, request: &FindReques
         if request.timeline.is_some() && request.timeline.as_deref() != timeline {
             continue;
         }
-        let place = Place { file: &name, timeline, archived: false, name_is_ambiguous: ambiguous.contains(&name) };
+        let numbers = local.catalog.zip(timeline).is_some_and(|(catalog, id)| went_back_in(catalog, id));
+        let name_is_ambiguous = ambiguous.contains(&name);
+        let place = Place { file: &name, timeline, archived: false, name_is_ambiguous, went_back: numbers };
         let mut input = probe.open_file(&path)?;
         let scanned = binlog::scan(&mut input, &mut |transaction| {
             let time = clock.time_of(&transaction.time);
@@ -68,6 +75,7 @@ pub fn find_local(probe: &dyn Probe, local: &LocalFind<'_>, request: &FindReques
         found.searched += 1;
         match scanned {
             Ok(scan) => {
+                went_back |= scan.went_back;
                 if let binlog::Ending::Damaged(_) = &scan.ending {
                     let problem =
                         format!("it is damaged, and was searched up to byte {}: {}", scan.good_end, scan.ending);
@@ -78,6 +86,10 @@ pub fn find_local(probe: &dyn Probe, local: &LocalFind<'_>, request: &FindReques
         }
     }
     found.hits = newest.into_iter().rev().collect();
+    if went_back {
+        found.hits.iter_mut().for_each(|hit| hit.go_by_position(ambiguous.contains(&hit.file)));
+    }
+    tell_apart(&mut found.hits, &|name| ambiguous.contains(name));
     Ok(found)
 }
 
@@ -95,6 +107,13 @@ fn is_archived(catalog: &Catalog, name: &BinlogName, head: &FileHead, size: u64)
             && entry.partial.is_none()
             && entry.size == size
     })
+}
+
+/// Whether numbers went back in a timeline, as far as its files are archived.
+fn went_back_in(catalog: &Catalog, timeline: &str) -> bool {
+    let timelines = catalog.timelines();
+    let mut line = timelines.iter().filter(|line| line.id == timeline).flat_map(|line| &line.files);
+    line.any(|entry| entry.went_back())
 }
 
 /// The archived timeline that a file seems to continue, and the time at its end: the last one of files with this base

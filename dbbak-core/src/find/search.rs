@@ -1,6 +1,9 @@
 //! Searches the archive by its transaction indexes, on several threads.
 
-use super::{FindError, FindRequest, Hit, block, hit::Place};
+use super::{
+    FindError, FindRequest, Hit, block,
+    hit::{Place, tell_apart},
+};
 use crate::{
     catalog::Catalog,
     model::{BinlogName, Gtid, GtidSet},
@@ -52,6 +55,8 @@ struct Candidate<'a> {
     entry: &'a BinlogEntry,
     timeline: &'a str,
     clock: LogClock,
+    /// Whether numbers went back in the timeline.
+    went_back: bool,
 }
 
 /// What was found in one file: blocks and places in them, in log order.
@@ -74,9 +79,10 @@ pub fn find_archived(store: &dyn StoreReader, catalog: &Catalog, request: &FindR
     for timeline in &timelines {
         let mut clock = LogClock::default();
         let wanted = request.timeline.as_ref().is_none_or(|id| *id == timeline.id);
+        let went_back = timeline.files.iter().any(|entry| entry.went_back());
         for entry in &timeline.files {
             if wanted {
-                candidates.push(Candidate { entry, timeline: &timeline.id, clock });
+                candidates.push(Candidate { entry, timeline: &timeline.id, clock, went_back });
             }
             see_file(&mut clock, entry);
         }
@@ -245,6 +251,7 @@ fn show(
             timeline: Some(candidate.timeline),
             archived: true,
             name_is_ambiguous: ambiguous.contains(&candidate.entry.name),
+            went_back: candidate.went_back,
         };
         hits_of(store, catalog, candidate, &place, &rows)
     });
@@ -258,6 +265,8 @@ fn show(
             }
         }
     }
+    // An older entry of the index does not tell that numbers went back.
+    tell_apart(&mut found.hits, &|name| ambiguous.contains(name));
 }
 
 /// The transactions at places of one file, in the order of the places.

@@ -54,6 +54,9 @@ fn judge(
         return Ok(GoingOn { after: None, at: replay.from.clone(), applied: Some(0) });
     };
     let place = dead.place.as_ref().ok_or_else(|| format!("{last}, which it logged last, is not in the window"))?;
+    if let Some(again) = &place.again {
+        return Err(format!("{last}, which it logged last, stands twice in the window, the second time at {again}"));
+    }
     if let Some(what) = &place.half_done {
         return Err(format!("its server may have done a part of what comes next: {what}"));
     }

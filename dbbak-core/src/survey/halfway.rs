@@ -141,10 +141,14 @@ fn find(
 ) -> Result<Option<DonePlace>, SurveyError> {
     let (mut before, mut found) = (Some(0_u64), None::<DonePlace>);
     let mut behind = 0;
+    let went_back = window.iter().any(|(file, _)| file.went_back());
     for (number, (file, (start, stop))) in window.iter().enumerate() {
         let whole = (*start, *stop) == (0, u64::MAX);
         if found.is_none() && whole && !may_hold(file, gtid) {
             before = before.zip(file.transactions).map(|(before, here)| before + here);
+            continue;
+        }
+        if found.is_some() && behind >= BEGUN && !may_hold_again(file, gtid, went_back) {
             continue;
         }
         let mut here = 0;
@@ -156,21 +160,32 @@ fn find(
                 return ControlFlow::Break(());
             }
             here += 1;
-            if transaction.gtid.as_ref() == Some(gtid) {
-                let transactions = before.map(|before| before + here);
-                found = Some(DonePlace { file: number, end: transaction.end, transactions, half_done: None });
-                behind = 0;
-            } else if let Some(found) = &mut found {
-                behind += 1;
-                if !may_be_redone(transaction) && found.half_done.is_none() {
-                    let what = transaction.statement.as_deref().unwrap_or_default();
-                    let word: String = what.split_whitespace().next().unwrap_or("a statement").to_owned();
-                    found.half_done = Some(format!("{word} at {}:{}", file.name, transaction.start));
+            let same = transaction.gtid.as_ref() == Some(gtid);
+            match &mut found {
+                None if same => {
+                    let transactions = before.map(|before| before + here);
+                    let place =
+                        DonePlace { file: number, end: transaction.end, transactions, half_done: None, again: None };
+                    found = Some(place);
+                }
+                None => {}
+                Some(found) if same => {
+                    found.again = Some(format!("{}:{}", file.name, transaction.start));
+                    return ControlFlow::Break(());
+                }
+                Some(found) => {
+                    behind += 1;
+                    if behind <= BEGUN && !may_be_redone(transaction) && found.half_done.is_none() {
+                        let what = transaction.statement.as_deref().unwrap_or_default();
+                        let word: String = what.split_whitespace().next().unwrap_or("a statement").to_owned();
+                        found.half_done = Some(format!("{word} at {}:{}", file.name, transaction.start));
+                    }
                 }
             }
-            if behind < BEGUN { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            // The rest of a file that has it is looked at too: the numbers may go back in it.
+            ControlFlow::Continue(())
         })?;
-        if behind >= BEGUN {
+        if found.as_ref().is_some_and(|found| found.again.is_some()) {
             break;
         }
         before = before.map(|before| before + here);
@@ -182,6 +197,13 @@ fn find(
 fn may_hold(file: &BinlogEntry, gtid: &Gtid) -> bool {
     let added = file.gtids_added.as_deref().and_then(|text| text.parse::<GtidSet>().ok());
     added.is_none_or(|added| added.contains(gtid))
+}
+
+/// Whether a file behind one that holds a transaction may hold another one of the same GTID. What MariaDB's file adds reaches up to a number:
+/// one that stood before it already counts only where numbers went back in the window.
+fn may_hold_again(file: &BinlogEntry, gtid: &Gtid, went_back: bool) -> bool {
+    let before = file.gtids_before.as_deref().and_then(|text| text.parse::<GtidSet>().ok());
+    may_hold(file, gtid) && (went_back || !before.is_some_and(|before| before.contains(gtid)))
 }
 
 /// Whether a server that dies while it applies a transaction has done all of it or nothing: rows of InnoDB's tables.

@@ -22,8 +22,8 @@ fn half_replayed(stage: &Stage, change: &dyn Fn(&mut JournalFact, &mut DeadRepla
         _ => None,
     });
     let (_, stop) = unpack.unwrap().span_of(0);
-    let place =
-        DonePlace { file: 0, end: stop.min(unpack.unwrap().files[0].size), transactions: Some(1), half_done: None };
+    let end = stop.min(unpack.unwrap().files[0].size);
+    let place = DonePlace { file: 0, end, transactions: Some(1), half_done: None, again: None };
     let last: Gtid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:7".parse().unwrap();
     let mut dead = DeadReplay {
         halfway: Some(Halfway::new(fact.boot.clone(), None)),
@@ -85,6 +85,7 @@ fn a_half_done_replay_is_redone_where_it_is_not_proven() {
         }),
         redone(&|_, dead| dead.flaw = Some("there is no log before replay.000003".into())),
         redone(&|_, dead| dead.place = None),
+        redone(&|_, dead| dead.place.as_mut().unwrap().again = Some("mysql-bin.000004:900".into())),
         redone(&|_, dead| dead.place.as_mut().unwrap().half_done = Some("ALTER at mysql-bin.000003:700".into())),
         redone(&|fact, _| {
             let identity = &mut fact.journal.as_mut().unwrap().header.identity;

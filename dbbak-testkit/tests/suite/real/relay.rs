@@ -188,7 +188,22 @@ fn real_relay_leaves_out_what_is_named() {
          FLUSH BINARY LOGS; \
          SET gtid_seq_no = 501; INSERT INTO shop.t (b) VALUES ('e')",
     );
+    let twice = format!("{domain_and_server}-501");
+    let found = scenario.dbbak(&["find", "--gtid", &twice, "--json"]).exits(0).json();
+    let points: Vec<_> = found["hits"].as_array().unwrap().iter().map(|hit| &hit["restore_point"]).collect();
+    assert!(points.len() == 2 && points.iter().all(|point| point["position"].is_object()), "{found:#}");
     scenario.ship();
+    // A search names the place of each of them so that a restore takes it.
+    let found =
+        scenario.dbbak(&["find", "--archive-only", "--kind", "insert", "--limit", "5", "--json"]).exits(0).json();
+    for hit in found["hits"].as_array().unwrap() {
+        let point = &hit["restore_point"]["position"];
+        let place = format!("{}:{}", point["file"].as_str().unwrap(), point["position"]);
+        assert!(hit["restore_command"].as_str().unwrap().ends_with(&format!("restore --position {place}")), "{hit}");
+        let plan = scenario.dbbak(&["restore", "--position", &place]).exits(0);
+        let excluded = plan.stdout.lines().find(|line| line.contains("first excluded:")).unwrap_or_default();
+        assert!(excluded.contains(&place) && excluded.contains(hit["gtid"].as_str().unwrap()), "{plan}");
+    }
     for number in [500, 501] {
         let gtid = format!("{domain_and_server}-{number}");
         for arguments in [&["--latest", "--skip-gtid", &gtid][..], &["--gtid", &gtid], &["--before-gtid", &gtid]] {

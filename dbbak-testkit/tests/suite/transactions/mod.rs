@@ -2,6 +2,7 @@
 
 mod find;
 mod format;
+mod halfway;
 mod window;
 
 use dbbak_core::{

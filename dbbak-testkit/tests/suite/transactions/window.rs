@@ -20,10 +20,10 @@ fn columns(bytes: usize) -> String {
     (0..bytes / 20).map(|number| format!("column_{number:06} INT,")).collect::<String>() + "last INT"
 }
 
-struct Archive {
-    _dir: tempfile::TempDir,
-    store: LocalStore,
-    entries: Vec<BinlogEntry>,
+pub(super) struct Archive {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) store: LocalStore,
+    pub(super) entries: Vec<BinlogEntry>,
 }
 
 /// One binlog for each list of statements.
@@ -67,7 +67,7 @@ impl Archive {
 }
 
 /// A store with these binlogs.
-fn stored(files: Vec<Vec<u8>>) -> Archive {
+pub(super) fn stored(files: Vec<Vec<u8>>) -> Archive {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = LocalStore::new(dir.path());
     let session = store.lock_many(&[LockScope::Backups, LockScope::Binlogs], &LockRequest::new("test")).unwrap();
@@ -77,7 +77,7 @@ fn stored(files: Vec<Vec<u8>>) -> Archive {
     };
     let entries = files.into_iter().enumerate().map(entry).collect();
     session.release().unwrap();
-    Archive { _dir: dir, store, entries }
+    Archive { dir, store, entries }
 }
 
 /// The header flag of a statement that goes by its session's temporary tables.
@@ -192,7 +192,7 @@ fn an_older_index_is_not_relied_on() {
     let entry = &mut archive.entries[0];
     entry.tx.as_mut().unwrap().size = older.len() as u64;
     let key = dbbak_core::store::layout::transactions(&entry.stored_as);
-    std::fs::write(archive._dir.path().join(key.to_string()), older).unwrap();
+    std::fs::write(archive.dir.path().join(key.to_string()), older).unwrap();
     let index = TransactionIndex::open(StoredRanges::new(&archive.store, key, None)).unwrap();
     index.check_is_of(&archive.entries[0].digest.unwrap()).unwrap();
     assert!(!index.contents().kinds.meets(Kinds::UNTOLD));

@@ -30,6 +30,10 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             let nearest: Vec<String> = nearest.iter().map(ToString::to_string).collect();
             vec![format!("the nearest are {}", nearest.join(", "))]
         }
+        PlanError::UnknownBackup { .. } => hint("`dbbak list` names the backups"),
+        PlanError::BackupLost { .. } => {
+            hint("bring its directory back into the store, or name another backup: `dbbak list` names those that are there")
+        }
         PlanError::NoClonePlugin { state: None } => {
             hint("an administrator installs it: INSTALL PLUGIN clone SONAME 'mysql_clone.so'")
         }

@@ -412,8 +412,11 @@ pub fn judge(
     if needs_tool {
         findings.push(tool(facts, ToolRole::Backup, server));
     }
-    findings.extend(form(config, catalog.ok(), facts, server));
-    if let Some((name, reason, missing)) = engine {
+    let form = form(config, catalog.ok(), facts, server);
+    // No engine takes a full then, however able it is.
+    let refused = matches!(form, Some(Finding::NamedToolUnusable { .. }));
+    findings.extend(form);
+    if let Some((name, reason, missing)) = engine.filter(|_| !refused) {
         let name = name.to_owned();
         findings.push(match missing.is_empty() {
             true => Finding::Engine { name, reason },

@@ -410,7 +410,7 @@ impl PipeSession {
         let plain = if self.charset < 2048 { self.charset & 1023 } else { self.charset };
         // swe7 alone reads signs of ASCII as letters (collations 10 and 82; of all client character sets of MariaDB 10.11).
         let swedish = matches!(plain, 10 | 82) && name.iter().any(|byte| b"@[\\]^`{|}~".contains(byte));
-        let other = !name.is_ascii() && !is_utf8(self.charset);
+        let other = !name.is_ascii() && !is_utf8(self.charset) && self.charset != BINARY;
         (other || swedish).then(|| {
             let name = String::from_utf8_lossy(name);
             format!("{what} is printed before its statement's character set, and would be another one in that of the statement before: {}", Printable(&name))
@@ -422,7 +422,9 @@ impl PipeSession {
 const UTF8MB4_GENERAL_CI: u16 = 45;
 
 /// The collation of the character set `binary`, in which letters have no case. MySQL's client knows its commands in small letters there
-/// (seen with 9.7.4), and its binlog reader prints `DELIMITER`. MariaDB's client goes by latin1.
+/// (seen with 9.7.4), and its binlog reader prints `DELIMITER`. MariaDB's client goes by latin1. A server takes texts in it as they are: the bytes
+/// of a name stay those that were logged (a schema behind `use`, a variable behind `SET`; seen with the servers of MariaDB 10.11 and MySQL 9.7, and
+/// with their clients and that of MariaDB 11.8).
 const BINARY: u16 = 63;
 
 /// Whether this is the number of a collation of utf8mb3 or utf8mb4, of both vendors (`information_schema.COLLATIONS` of

@@ -142,7 +142,8 @@ fn names_are_read_in_the_character_set_of_the_statement_before() {
         user_variable(&mut writer, variable);
         found(&writer).map(|hazard| hazard.problem)
     };
-    for utf8 in [Some(33), Some(45), Some(255), Some(1057), Some(2304)] {
+    // The last one is binary, which leaves names as they are.
+    for utf8 in [Some(33), Some(45), Some(255), Some(1057), Some(2304), Some(63)] {
         assert_eq!(told(&[(0, utf8, "é"), (0, LATIN1, "é"), (0, utf8, "é"), (0, utf8, "ж")], "ü"), None, "{utf8:?}");
     }
     assert_eq!(told(&[(0, None, "é"), (0, None, "ж")], "ü"), None);

@@ -227,6 +227,13 @@ fn what_was_removed_from_the_store_is_told_and_not_chosen() {
     let spoken = run(&bench, &["restore", "--no-pitr", "--backup", ts]);
     assert_eq!(spoken.code(), Some(5), "{spoken}");
     assert!(spoken.stderr.contains("no longer in the store"), "{spoken}");
+    assert!(spoken.stderr.contains("bring its directory back into the store, or name another backup"), "{spoken}");
+    // So does taking a mark off it.
+    let spoken = run(&bench, &["unmark", ts, "--exec"]);
+    assert_eq!(spoken.code(), Some(5), "{spoken}");
+    assert!(spoken.stderr.contains("bring its directory back into the store, or name another backup"), "{spoken}");
+    let spoken = run(&bench, &["unmark", "2020-01-01T00-00Z"]);
+    assert!(spoken.code() == Some(5) && spoken.stderr.contains("the nearest are"), "{spoken}");
     let workdir = bench.path("restored");
     let spoken =
         run(&bench, &["restore", "--no-pitr", "--check", "none", "--workdir", workdir.to_str().unwrap(), "--exec"]);

@@ -252,9 +252,14 @@ fn auto_tells_where_it_changes_the_form() {
     };
     let warned = |case: &Case| full(case).map(|plan| plan.warnings.iter().any(|text| text.contains("of another form")));
     assert_eq!((warned(&case), found(&case)), (Ok(false), None));
+    // What `check` shows of the engine beside that.
+    let engine = |case: &Case| {
+        let findings = judge(&case.config, Ok(&case.catalog), &case.facts, case.now);
+        findings.iter().any(|finding| matches!(finding, Finding::Engine { .. } | Finding::EngineMissing { .. }))
+    };
     case.facts.tools.retain(|tool| tool.role != ToolRole::Backup);
     case.facts.tools.push(ToolFact { role: ToolRole::Backup, path: None, version: None, problem: None });
-    assert_eq!(warned(&case), Ok(true));
+    assert_eq!((warned(&case), engine(&case)), (Ok(true), true));
     let (severity, finding) = found(&case).expect("a finding");
     assert_eq!(severity, Severity::Problem);
     assert!(finding.contains("before: \"xtrabackup\"") && finding.contains("chosen: \"dump\""), "{finding}");
@@ -268,6 +273,7 @@ fn auto_tells_where_it_changes_the_form() {
     (tool.path, tool.problem) = (Some("/no/such/tool".into()), Some("cannot start /no/such/tool".into()));
     assert!(matches!(full(&case), Err(PlanError::Tool { role: ToolRole::Backup, path: Some(_), .. })));
     assert!(found(&case).expect("a finding").1.contains("NamedToolUnusable"));
+    assert!(!engine(&case), "no engine is ok where none takes a full");
     // `engines` says what a full comes to: that no engine takes it, and why.
     let Some(Ok(server)) = &case.facts.server else { panic!("no server") };
     let reports = report_engines(&case.config, &case.catalog, &case.facts, server);

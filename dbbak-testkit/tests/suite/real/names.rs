@@ -110,7 +110,9 @@ fn replays_or_refuses(mut scenario: Scenario) {
     }
     let server = &scenario.server;
     server.sql(
-        "SET SESSION binlog_format = STATEMENT; USE `\u{e9}`; SET @`\u{fc}` = 5; INSERT INTO t VALUES (3); INSERT INTO t VALUES (@`\u{fc}`)",
+        "SET SESSION binlog_format = STATEMENT; SET NAMES binary; INSERT INTO victim.t VALUES (8); SET NAMES utf8mb4;
+         USE `\u{e9}`; SET @`\u{fc}` = 5; INSERT INTO t VALUES (3);
+         SET NAMES binary; INSERT INTO victim.t VALUES (9); SET NAMES utf8mb4; INSERT INTO t VALUES (@`\u{fc}`)",
     );
     for name in ODD {
         server.sql(&format!(

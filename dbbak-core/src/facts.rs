@@ -220,6 +220,9 @@ pub struct CloneFacts {
 pub enum IndexFact {
     /// It is whole.
     Good,
+    /// It is whole, and tells what the binlog index does not: the order in which MariaDB's numbers went back
+    /// ([`BinlogEntry::gtids_last`](crate::store::BinlogEntry::gtids_last)).
+    TellsOrder,
     /// There is none.
     Missing,
     /// It cannot be used.

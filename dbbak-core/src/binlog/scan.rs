@@ -362,14 +362,11 @@ impl FileScan {
             };
             if let Gtid::Mariadb { domain, server, seq } = gtid {
                 let last = self.gtids_last.get_or_insert_default();
-                // The first one of its server in the file, against what was before the file.
                 let before = match &self.head.previous_gtids {
-                    Some(GtidSet::Mariadb(before)) if last.last_of(*domain, *server).is_none() => {
-                        before.last_of(*domain, *server)
-                    }
+                    Some(GtidSet::Mariadb(before)) => Some(before),
                     _ => None,
                 };
-                self.went_back |= last.follow(*domain, *server, *seq) || before.is_some_and(|before| *seq < before);
+                self.went_back |= last.follow_in_file(before, (*domain, *server, *seq));
             }
             // GTIDs of both vendors in one file.
             if added.is_err() {

@@ -2,7 +2,7 @@
 
 use super::{Continuity, continuity};
 use crate::{
-    model::{GtidSet, LogTime},
+    model::{GtidSet, LogTime, MariadbGtidState},
     store::BinlogEntry,
 };
 
@@ -68,6 +68,12 @@ impl BinlogEntry {
             (Some(before), Some(last @ GtidSet::Mariadb(_))) if before.is_empty() => Some(last),
             _ => self.gtids_after(),
         }
+    }
+
+    /// What [`gtids_last`](BinlogEntry::gtids_last) is of a file whose transactions end so, in the order of the log.
+    pub fn order_of(&self, last: &MariadbGtidState, went_back: bool) -> Option<String> {
+        let told = BinlogEntry { gtids_last: Some(last.to_string()), ..self.clone() };
+        (went_back || told.gtids_at_end() != told.gtids_after()).then(|| last.to_string())
     }
 
     /// Whether a domain's sequence numbers went back in the file: sets of GTIDs do not tell then what came before what.

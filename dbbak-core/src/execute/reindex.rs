@@ -4,7 +4,7 @@ use super::{
     Event, Reporter,
     error::ExecuteError,
     outcome::IndexedBinlog,
-    summary::{Indexer, describe},
+    summary::{Indexer, describe, tell_order},
 };
 use crate::{
     binlog::{self, BinlogError},
@@ -109,6 +109,7 @@ pub(super) fn index_binlog(
         describe(&mut entry, &scan, times, partial);
     } else {
         times.enter(&mut entry);
+        tell_order(&mut entry, &scan);
     }
     Ok(IndexedBinlog { stored_as: entry.stored_as.clone(), result: Ok(Box::new(entry)) })
 }

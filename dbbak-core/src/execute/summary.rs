@@ -98,6 +98,13 @@ impl Times {
     }
 }
 
+/// Enters the order of MariaDB's numbers, where the entry lacks it.
+pub(super) fn tell_order(entry: &mut BinlogEntry, scan: &FileScan) {
+    if entry.gtids_last.is_none() {
+        entry.gtids_last = scan.gtids_last.as_ref().and_then(|last| entry.order_of(last, scan.went_back));
+    }
+}
+
 /// Enters into an index entry what a pass over the binlog found. `partial`: it is a dead server's open file, cut after its
 /// last whole transaction.
 pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, partial: bool) {
@@ -112,10 +119,8 @@ pub(super) fn describe(entry: &mut BinlogEntry, scan: &FileScan, times: Times, p
     entry.transactions = Some(scan.transactions);
     entry.gtids_before = scan.head.previous_gtids.as_ref().map(ToString::to_string);
     entry.gtids_added = scan.gtids.as_ref().map(ToString::to_string);
-    entry.gtids_last = scan.gtids_last.as_ref().map(ToString::to_string);
-    if !scan.went_back && entry.gtids_at_end() == entry.gtids_after() {
-        entry.gtids_last = None;
-    }
+    entry.gtids_last = None;
+    tell_order(entry, scan);
     match &scan.ending {
         Ending::Rotate { next, .. } => {
             entry.ending = Some(BinlogEnding::Rotate);

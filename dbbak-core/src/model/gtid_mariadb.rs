@@ -59,6 +59,14 @@ impl MariadbGtidState {
         domain.servers.insert(server, seq).is_some_and(|last| seq < last)
     }
 
+    /// Notes the next transaction of a file, of which `before` names what was before it. Returns whether the number is lower than that of its
+    /// server's last one, be it in the file or before.
+    pub fn follow_in_file(&mut self, before: Option<&Self>, (domain, server, seq): (u32, u32, u64)) -> bool {
+        let known = self.last_of(domain, server).is_some();
+        let last = before.filter(|_| !known).and_then(|before| before.last_of(domain, server));
+        self.follow(domain, server, seq) || last.is_some_and(|last| seq < last)
+    }
+
     /// Whether a transaction of that server is in the state: its number is not above the server's last one.
     pub fn contains(&self, domain: u32, server: u32, seq: u64) -> bool {
         self.last_of(domain, server).is_some_and(|last| seq <= last)

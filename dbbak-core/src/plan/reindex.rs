@@ -27,14 +27,14 @@ pub fn plan_reindex(catalog: &Catalog, facts: &Facts, now: DateTime<Utc>) -> Pla
             continue;
         }
         let fact = facts.indexes.get(entry.stored_as.as_str());
-        let is_incomplete = lacks_facts(entry);
+        let is_incomplete = lacks_facts(entry) || fact == Some(&IndexFact::TellsOrder);
         match fact {
             Some(IndexFact::Good) if !is_incomplete => continue,
             Some(IndexFact::Bad { problem }) => {
                 plan.reasons.push(format!("the transaction index of {} cannot be used: {problem}", entry.stored_as));
             }
             Some(IndexFact::Missing) | None => missing += 1,
-            Some(IndexFact::Good) => {}
+            Some(IndexFact::Good | IndexFact::TellsOrder) => {}
         }
         incomplete += usize::from(is_incomplete);
         files += 1;
@@ -42,7 +42,7 @@ pub fn plan_reindex(catalog: &Catalog, facts: &Facts, now: DateTime<Utc>) -> Pla
         plan.steps.push(Step::IndexBinlog(Box::new(IndexBinlog {
             from: layout::binlog(&entry.stored_as),
             to: layout::transactions(&entry.stored_as),
-            rewrite: fact != Some(&IndexFact::Good),
+            rewrite: !matches!(fact, Some(IndexFact::Good | IndexFact::TellsOrder)),
             entry: BinlogEntry {
                 timeline: entry.timeline.clone().or_else(|| named(&entry.stored_as)),
                 ..entry.clone()

@@ -198,7 +198,7 @@ impl Block<'_> {
         parse_times(self.facts, self.column(Column::Stamps), commits).ok_or_else(|| self.content(Column::Stamps))
     }
 
-    fn gtids(&mut self) -> Result<Gtids, TransactionsError> {
+    fn gtid_columns(&mut self) -> Result<Gtids, TransactionsError> {
         self.need(&[Column::GtidSources, Column::GtidNumbers])?;
         Gtids::parse(self.facts.count, self.column(Column::GtidSources), self.column(Column::GtidNumbers))
             .ok_or_else(|| self.content(Column::GtidSources))
@@ -210,7 +210,17 @@ impl Block<'_> {
     ///
     /// [`TransactionsError`], naming the part that is damaged.
     pub fn rows_with(&mut self, gtid: &Gtid) -> Result<Vec<u32>, TransactionsError> {
-        Ok(self.gtids()?.rows_with(gtid))
+        Ok(self.gtid_columns()?.rows_with(gtid))
+    }
+
+    /// The GTIDs of the transactions, in log order.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionsError`], naming the part that is damaged.
+    pub fn gtids(&mut self) -> Result<Vec<Option<Gtid>>, TransactionsError> {
+        let gtids = self.gtid_columns()?;
+        Ok((0..self.facts.count).map(|row| gtids.get(row)).collect())
     }
 
     fn forms(&mut self) -> Result<Vec<FormFacts>, TransactionsError> {
@@ -261,7 +271,7 @@ impl Block<'_> {
     /// [`TransactionsError`], naming the part that is damaged.
     pub fn pick(&mut self, rows: &[usize]) -> Result<Vec<Transaction>, TransactionsError> {
         self.need(&Column::ALL)?;
-        let (changes, times, gtids, forms) = (self.changes()?, self.times()?, self.gtids()?, self.forms()?);
+        let (changes, times, gtids, forms) = (self.changes()?, self.times()?, self.gtid_columns()?, self.forms()?);
         let offsets = parse_offsets(self.facts, self.column(Column::Gaps), self.column(Column::Lengths))
             .ok_or_else(|| self.content(Column::Lengths))?;
         let texts = self.texts()?;

@@ -1,7 +1,10 @@
 //! Finding transactions, and making the indexes that finding needs.
 
 use super::{Bench, Series, run, with_store};
-use dbbak_core::{model::MysqlGtidSet, store::transactions::TransactionIndex};
+use dbbak_core::{
+    model::MysqlGtidSet,
+    store::{BinlogIndex, LocalStore, LockRequest, LockScope, Store, Sums, transactions::TransactionIndex},
+};
 use dbbak_testkit::{
     binlog_writer::{BinlogWriter, RowChange, STANDALONE, TRANSACTIONAL, Vendor},
     command_line::FIRST_EVENT,
@@ -139,6 +142,63 @@ fn lost_and_damaged_indexes_are_made_again() {
     }
     let spoken = run(&bench, &["reindex"]);
     assert!(spoken.stdout.starts_with("Plan: nothing to index"), "{spoken}");
+}
+
+/// An older dbbak did not record that a MariaDB server's numbers went back: a gap that is none, until the order is filled in.
+#[test]
+fn numbers_that_went_back_are_entered_into_an_older_index() {
+    let (bench, _) = with_store(Series::Mariadb1011);
+    let numbers: [&[u64]; 4] = [&[1, 2, 3, 4, 2], &[3, 4, 5], &[2, 6], &[7]];
+    let mut before = String::new();
+    for (place, numbers) in (1..).zip(numbers) {
+        let mut log = BinlogWriter::new(Vendor::Mariadb, true, FIRST_EVENT + 100 * place);
+        log.gtid_list(&before.parse().unwrap());
+        for number in numbers {
+            log.mariadb_gtid(0, *number, STANDALONE);
+            log.query("shop", "INSERT INTO orders VALUES (1)");
+        }
+        before = format!("0-1-{}", numbers.last().unwrap());
+        log.time += 100;
+        if place < 4 {
+            log.rotate(&format!("mysql-bin.{:06}", place + 1));
+        }
+        bench.write(&format!("binlogs/mysql-bin.{place:06}"), log.bytes()).unwrap();
+    }
+    bench.play(&bench.scenario()).unwrap();
+    let spoken = run(&bench, &["ship-binlogs", "--exec"]);
+    assert_eq!(spoken.code(), Some(0), "{spoken}");
+    let gaps = || {
+        let timeline = run(&bench, &["timeline"]);
+        assert_eq!(timeline.code(), Some(0), "{timeline}");
+        format!("{}{}", timeline.stdout, timeline.stderr).matches("GAP").count()
+    };
+    let shipped = index_json(&bench);
+    let order: Vec<&str> =
+        shipped["files"].as_array().unwrap().iter().filter_map(|file| file["gtids_last"].as_str()).collect();
+    assert_eq!((order, gaps()), (vec!["0-1-2", "0-1-6"], 0));
+
+    let store = LocalStore::new(bench.path("store"));
+    let session = store.lock_many(&[LockScope::Binlogs], &LockRequest::new("test")).unwrap();
+    let (mut index, version) = BinlogIndex::load(&*session, Sums::Required).unwrap().unwrap();
+    let names: Vec<_> = index.entries().map(|entry| entry.stored_as.clone()).collect();
+    names.iter().for_each(|name| assert!(index.update(name, |entry| entry.gtids_last = None)));
+    index.save(&*session, Some(&version)).unwrap();
+    session.release().unwrap();
+    assert!(index_json(&bench) != shipped);
+    assert!(gaps() > 0, "{}", run(&bench, &["timeline"]));
+
+    let data = || {
+        let files = bench.contents("store").unwrap().into_iter();
+        files.filter(|(path, _)| !path.to_string_lossy().contains("index.json")).collect::<Vec<_>>()
+    };
+    let kept = data();
+    let dry = run(&bench, &["reindex"]);
+    assert!(dry.stdout.contains("2 entries of the binlog index lack facts that shipping records"), "{dry}");
+    assert_eq!(run(&bench, &["reindex", "--exec"]).code(), Some(0));
+    assert_eq!((gaps(), index_json(&bench)), (0, shipped));
+    assert!(data() == kept, "nothing else changes");
+    let again = run(&bench, &["reindex"]);
+    assert!(again.stdout.starts_with("Plan: nothing to index"), "{again}");
 }
 
 #[test]

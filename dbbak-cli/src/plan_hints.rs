@@ -2,6 +2,8 @@
 
 use crate::hints::{keep_hint, keyring_hints, lacking_hints, prepared_hints, server_hint};
 use dbbak_core::{
+    catalog::Finding,
+    model::GtidSet,
     plan::{NeededFor, NotReadable, PlanError, UnmarkError, Whereabouts},
     tools::ToolRole,
 };
@@ -80,7 +82,17 @@ pub(crate) fn plan_hints(error: &PlanError) -> Vec<String> {
             "archive what the server has: `dbbak ship-binlogs --flush --exec`".into(),
             format!("or land at the end of the archive: --latest --timeline {timeline}"),
         ],
-        PlanError::BinlogGap { end, .. } | PlanError::DamagedBinlog { end, .. } => {
+        PlanError::BinlogGap { end, finding, .. } => {
+            let mut hints = vec![keep_hint(&end.position.file, end.position.position, &end.timeline)];
+            if let Some(Finding::OtherHistory { unknown, .. }) = finding.as_deref()
+                && matches!(unknown.parse(), Ok(GtidSet::Mariadb(_)))
+            {
+                // An older dbbak did not record that numbers went back.
+                hints.push("if the server's GTID numbers were set back there (`gtid_seq_no`): `dbbak reindex --exec` finds that out".into());
+            }
+            hints
+        }
+        PlanError::DamagedBinlog { end, .. } => {
             vec![keep_hint(&end.position.file, end.position.position, &end.timeline)]
         }
         PlanError::PositionNotBoundary { position, before, after } => {
@@ -232,4 +244,29 @@ fn not_readable_hints(refusal: &NotReadable) -> Vec<String> {
         _ => "or take a dump, which reads no files of the server: `dbbak backup-full --engine dump`".into(),
     });
     hints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dbbak_core::{model::BinlogPosition, plan::ReplayEnd};
+
+    /// Only MariaDB lets the numbers go back.
+    #[test]
+    fn a_gap_that_may_be_none_is_looked_into() {
+        let hints = |unknown: &str| {
+            let (after, next) = ("bin.000001".parse().unwrap(), "bin.000002".parse().unwrap());
+            let end = BinlogPosition { file: "bin.000001".parse().unwrap(), position: 700 };
+            let gap = PlanError::BinlogGap {
+                backup: "2025-10-02T02-00Z".parse().unwrap(),
+                after: "bin.000001".parse().unwrap(),
+                finding: Some(Box::new(Finding::OtherHistory { after, next, unknown: unknown.to_owned() })),
+                latest: None,
+                end: Box::new(ReplayEnd { position: end, timeline: "t1".into() }),
+            };
+            plan_hints(&gap).into_iter().filter(|hint| hint.contains("`dbbak reindex --exec`")).count()
+        };
+        assert_eq!(hints("0-1-4"), 1);
+        assert_eq!(hints("3e11fa47-71ca-11e1-9e33-c80aa9429562:7"), 0);
+    }
 }

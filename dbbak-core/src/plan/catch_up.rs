@@ -93,7 +93,7 @@ impl Restore<'_> {
             })
         });
         let channels: Vec<Channel> = channels.collect::<Result<_, PlanError>>()?;
-        let client = self.client(&server.client_file, &server.socket)?;
+        let client = self.client()?;
         plan.steps.push(Step::CreateDir { path: tmp_dir.clone() });
         plan.steps.push(Step::CreateDir { path: dir.clone() });
         plan.steps.push(Step::CatchUp(Box::new(CatchUp {

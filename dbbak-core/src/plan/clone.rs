@@ -5,8 +5,9 @@ use super::{
     backup::{binlog_dir, free_stamp, persisted, program, tool},
     keyring::{KEYS, keyring},
     not_readable,
-    prisoner::{Reach, custody, imprisoned, prisoner, told},
+    prisoner::{Reach, custody, prisoner, told},
     scratch::{self, Scratch},
+    server_home::{Served, ServerHome},
     server_record::server_record,
     standing::{broken_warning, prepared_warning},
     step::{
@@ -24,7 +25,7 @@ use crate::{
     store::{Encryption, LockScope, layout},
     survey::client_of,
     tools::{
-        Client, Dialect, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole,
+        Client, Dialect, Family, InitialiseCommand, Launch, PrivateServerCommand, Query, RunAs, ToolRole,
         carried_settings, encryption_settings, format_settings,
     },
 };
@@ -327,15 +328,18 @@ impl Work<'_> {
         custody(self.prisoner.as_ref(), &self.scratch, &["clone", "empty", "tmp", "log"])
     }
 
+    fn home(&self, datadir: &Path) -> ServerHome {
+        ServerHome {
+            datadir: datadir.to_owned(),
+            run_dir: self.run_dir(),
+            log: self.log.clone(),
+            log_dir: self.scratch.join("log"),
+        }
+    }
+
     /// The client of the private server.
     fn private_client(&self) -> Client {
-        let run_dir = self.run_dir();
-        Client {
-            program: self.client.to_owned(),
-            login: Login::OptionFile(run_dir.join("client.cnf")),
-            socket: Some(run_dir.join("s")),
-            run_as: self.prisoner.clone(),
-        }
+        self.home(&self.copy()).client(self.client, self.prisoner.as_ref())
     }
 
     fn open(&self) -> Result<OpenClone, PlanError> {
@@ -357,18 +361,17 @@ impl Work<'_> {
     /// The server has the plugin also where the one that is cloned loads it by an option, and lists it in no table.
     fn private_server(&self, datadir: &Path) -> Result<PrivateServer, PlanError> {
         let plugin = "--plugin-load-add=mysql_clone.so".to_owned();
-        let run_dir = self.run_dir();
-        let (socket, init_file) = (run_dir.join("s"), run_dir.join("init.sql"));
+        let home = self.home(datadir);
         let command = PrivateServerCommand {
             program: self.mysqld.to_owned(),
             family: Family::Mysql,
             version: self.server.version,
             datadir: datadir.to_owned(),
-            socket: socket.clone(),
-            pid_file: run_dir.join("pid"),
+            socket: home.socket(),
+            pid_file: home.pid_file(),
             log_error: None,
             tmpdir: self.scratch.join("tmp"),
-            init_file: Some(init_file.clone()),
+            init_file: Some(home.init_file()),
             log_bin: None,
             log_size: 1 << 30,
             server_id: PRIVATE_SERVER_ID,
@@ -385,27 +388,13 @@ impl Work<'_> {
         let account = "dbbak_clone".to_owned();
         let farewell = format!("SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SHUTDOWN;");
         // What fetches another machine's data encrypts them with keys of its own, which stay where the configuration says.
-        let copy = run_dir.join(KEYS);
+        let copy = home.run_dir.join(KEYS);
         let keys = self.config.clone_donor.is_none().then_some((copy.as_path(), true));
         let keyring = keyring(self.config, self.encrypted(), datadir, keys)?;
-        let server = PrivateServer {
-            launch: Launch { command, log: self.log.clone() },
-            datadir: datadir.to_owned(),
-            ping: client.query(Query::Ping)?.spec().clone(),
-            statements: client.statements(farewell)?,
-            client_file: run_dir.join("client.cnf"),
-            run_dir,
-            socket,
-            init_file,
-            account,
-            all_rights: false,
-            log_dir: self.scratch.join("log"),
-            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-            start_timeout_seconds: self.config.server.start_timeout_seconds,
-            keyring,
-            custody: None,
-        };
-        Ok(imprisoned(server, self.prisoner.as_ref(), self.custody()))
+        home.server(
+            self.config,
+            Served { command, client: &client, account, all_rights: false, farewell, keyring, custody: self.custody() },
+        )
     }
 
     /// Puts the copy into the store: by a rename where that is possible, else by copying.

@@ -70,7 +70,7 @@ impl Restore<'_> {
             return Ok(());
         }
         let server = self.private_server(PRIVATE_SERVER_ID, None, None)?;
-        let client = self.client(&server.client_file, &server.socket)?;
+        let client = self.client()?;
         let tmp_dir = self.workdir.join("tmp");
         plan.steps.push(Step::CreateDir { path: tmp_dir.clone() });
         plan.steps.push(Step::Examine(Box::new(Examine {

@@ -4,9 +4,9 @@ use super::{
     Plan, PlanError,
     backup::program,
     keyring::{KEYS, encryption_of, keyring},
-    prisoner::imprisoned,
     restore::{Restore, short, stored},
-    step::{Custody, InitDatadir, KeyringFile, LoadDump, PassTree, PrivateServer, Step},
+    server_home::{Served, ServerHome},
+    step::{Custody, InitDatadir, KeyringFile, LoadDump, PassTree, Step},
 };
 use crate::{
     catalog::Backup,
@@ -14,8 +14,8 @@ use crate::{
     facts::{Facts, StoredBackup},
     model::TreeName,
     tools::{
-        Client, Family, InitialiseCommand, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion,
-        Version, carried_settings, encryption_settings, format_settings, give_back_events, plugin_options,
+        Client, Family, InitialiseCommand, Launch, PrivateServerCommand, RunAs, ToolRole, ToolVersion, Version,
+        carried_settings, encryption_settings, format_settings, give_back_events, plugin_options,
     },
 };
 use std::path::{Path, PathBuf};
@@ -30,7 +30,6 @@ impl Restore<'_> {
             plan.steps.push(Step::PassTree(PassTree { to: None, ..pass }));
         }
         let (server, version) = self.family_tool(ToolRole::Server)?;
-        let (client, _) = self.family_tool(ToolRole::Client)?;
         self.check_server_version(full, version)?;
         let job = LoadJob {
             config: self.config,
@@ -39,11 +38,10 @@ impl Restore<'_> {
             stored: stored(self.facts, full)?,
             root: self.catalog.root.as_deref().unwrap_or(Path::new("/")),
             workdir: &self.workdir,
-            datadir: self.datadir(),
-            run_dir: self.run_dir(),
+            home: self.home(),
             family: self.family,
             server: (program(server)?, version),
-            client: program(client)?,
+            client: self.client()?,
             run_as: self.run_as(),
             prisoner: self.prisoner.clone(),
             custody: self.custody(),
@@ -62,11 +60,10 @@ struct LoadJob<'a> {
     stored: &'a StoredBackup,
     root: &'a Path,
     workdir: &'a Path,
-    datadir: PathBuf,
-    run_dir: PathBuf,
+    home: ServerHome,
     family: Family,
     server: (&'a Path, &'a ToolVersion),
-    client: &'a Path,
+    client: Client,
     run_as: Option<String>,
     prisoner: Option<RunAs>,
     custody: Option<Custody>,
@@ -81,7 +78,7 @@ impl LoadJob<'_> {
         let initialise = InitialiseCommand {
             program: self.initialiser()?,
             family: self.family,
-            datadir: self.datadir.clone(),
+            datadir: self.home.datadir.clone(),
             settings: format_settings(&settings),
             run_as: self.run_as.clone(),
         }
@@ -100,12 +97,12 @@ impl LoadJob<'_> {
         }
         let holder = format!("backup {}", self.backup.ts());
         let named = encryption.as_ref().map(|found| (holder.as_str(), found));
-        let keyring = keyring(self.config, named, &self.datadir, Some((&self.workdir.join(KEYS), false)))?;
+        let keyring = keyring(self.config, named, &self.home.datadir, Some((&self.workdir.join(KEYS), false)))?;
         let log = self.workdir.join("load.log");
         Ok(vec![
             Step::CreateDir { path: tmp.clone() },
             Step::InitDatadir(Box::new(InitDatadir {
-                datadir: self.datadir.clone(),
+                datadir: self.home.datadir.clone(),
                 custody: self.custody.clone(),
                 launch: Launch {
                     command: initialise.run_as(self.prisoner.clone()),
@@ -138,19 +135,17 @@ impl LoadJob<'_> {
         // The events that it makes keep the id as that of the server that made them.
         let own_id =
             self.backup.server().and_then(|server| server.id).filter(|id| *id != 0).unwrap_or(PRIVATE_SERVER_ID);
-        let (run_dir, account) = (self.run_dir.clone(), format!("dbbak_{}", self.id));
-        let (socket, init_file, client_file) =
-            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
+        let account = format!("dbbak_{}", self.id);
         let command = PrivateServerCommand {
             program: self.server.0.to_owned(),
             family: self.family,
             version: self.version(),
-            datadir: self.datadir.clone(),
-            socket: socket.clone(),
-            pid_file: run_dir.join("pid"),
+            datadir: self.home.datadir.clone(),
+            socket: self.home.socket(),
+            pid_file: self.home.pid_file(),
             log_error: None,
             tmpdir: tmp.to_owned(),
-            init_file: Some(init_file.clone()),
+            init_file: Some(self.home.init_file()),
             log_bin: None,
             log_size: 1 << 30,
             server_id: own_id,
@@ -166,44 +161,27 @@ impl LoadJob<'_> {
                 .collect(),
         }
         .build()?;
-        let client = Client {
-            program: self.client.to_owned(),
-            login: Login::OptionFile(client_file.clone()),
-            socket: Some(socket.clone()),
-            run_as: self.prisoner.clone(),
-        };
         // The dump has replaced the accounts: a session that is in stays in, and nobody else gets in any more.
         let events = give_back_events(self.family, &self.stored.standing.events, own_id);
         let farewell = format!("SET sql_log_bin=0; {events}DROP USER IF EXISTS '{account}'@'localhost'; SHUTDOWN;");
         let dir = self.root.join(self.backup.id.to_string()).join(TreeName::Dump.as_str());
         Ok(LoadDump {
             dir,
-            client: Launch { command: client.replay()?, log },
+            client: Launch { command: self.client.replay()?, log },
             farewell: farewell.clone(),
             bytes: self.stored.trees.get(&TreeName::Dump).copied().flatten(),
-            server: imprisoned(
-                PrivateServer {
-                    launch: Launch { command, log: self.workdir.join("server.log") },
-                    datadir: self.datadir.clone(),
-                    ping: client.query(Query::Ping)?.spec().clone(),
-                    statements: client.statements(farewell)?,
-                    run_dir,
-                    socket,
-                    init_file,
-                    client_file,
+            server: self.home.server(
+                self.config,
+                Served {
+                    command,
+                    client: &self.client,
                     account,
                     all_rights: true,
-                    log_dir: self.workdir.join("replay-log"),
-                    log_name: "replay.000001"
-                        .parse()
-                        .map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-                    start_timeout_seconds: self.config.server.start_timeout_seconds,
+                    farewell,
                     keyring,
-                    custody: None,
+                    custody: self.custody.clone(),
                 },
-                self.prisoner.as_ref(),
-                self.custody.clone(),
-            ),
+            )?,
         })
     }
 }

@@ -42,6 +42,7 @@ mod restore_step;
 mod resume;
 mod scratch;
 mod select;
+mod server_home;
 mod server_record;
 mod ship;
 mod standing;

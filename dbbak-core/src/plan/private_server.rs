@@ -6,10 +6,11 @@ use super::{
     batches::Division,
     gtid_mode,
     keyring::{self, KEYS, encryption_of},
-    prisoner::{Reach, custody, imprisoned, prisoner, told},
+    prisoner::{Reach, custody, prisoner, told},
     replay,
     restore::{Restore, short, stored},
     select::Window,
+    server_home::{Served, ServerHome},
     step::{Custody, KeyringFile, PrivateServer},
     time_zone, untold,
 };
@@ -19,8 +20,8 @@ use crate::{
     halfway::{REPLAY_BASE, REPLAY_LOG},
     store::Encryption,
     tools::{
-        ACTIVE_PLUGINS, Client, Family, Launch, Login, PrivateServerCommand, Query, RunAs, ToolRole, ToolVersion,
-        Version, carried_settings, encryption_settings, plugin_options,
+        ACTIVE_PLUGINS, Client, Family, PrivateServerCommand, RunAs, ToolRole, ToolVersion, Version, carried_settings,
+        encryption_settings, plugin_options,
     },
 };
 use std::{
@@ -82,11 +83,7 @@ impl<'a> Restore<'a> {
         let last = self.chain.last().ok_or(PlanError::NoFull)?;
         self.check_server_version(last, version)?;
         let stored = stored(self.facts, last)?;
-        let (run_dir, id) = (self.run_dir(), short(&self.request.id));
-        let log_dir = self.workdir.join(REPLAY_LOG);
-        let (socket, init_file, client_file) =
-            (run_dir.join("s"), run_dir.join("init.sql"), run_dir.join("client.cnf"));
-        let datadir = self.datadir();
+        let home = self.home();
         let family = self.family;
         let number = version.version.unwrap_or(Version::new(0, 0, 0));
         let mut settings = carried_settings(family, number, &stored.variables, &stored.settings);
@@ -102,14 +99,14 @@ impl<'a> Restore<'a> {
             program: program(mysqld)?.to_owned(),
             family,
             version: number,
-            datadir: datadir.clone(),
-            socket: socket.clone(),
-            pid_file: run_dir.join("pid"),
+            datadir: home.datadir.clone(),
+            socket: home.socket(),
+            pid_file: home.pid_file(),
             log_error: None,
             // Replayed DDL may sort as much as the table holds: too much for a system's temporary directory.
             tmpdir: self.workdir.join("tmp"),
-            init_file: Some(init_file.clone()),
-            log_bin: log.map(|_| log_dir.join(REPLAY_BASE)),
+            init_file: Some(home.init_file()),
+            log_bin: log.map(|_| home.log_dir.join(REPLAY_BASE)),
             log_size: log.map_or(1 << 30, |log| log.log_size),
             server_id,
             settings,
@@ -123,32 +120,17 @@ impl<'a> Restore<'a> {
             extra: self.plugins(&stored.variables),
         }
         .build()?;
-        let account = format!("dbbak_{id}");
-        let client = self.client(&client_file, &socket)?;
+        let account = format!("dbbak_{}", short(&self.request.id));
+        let client = self.client()?;
         // From here on a commit is as durable as on any server.
         let farewell = format!(
             "SET sql_log_bin=0; DROP USER '{account}'@'localhost'; SET GLOBAL innodb_flush_log_at_trx_commit=1; \
              SET GLOBAL sync_binlog=1; SHUTDOWN;"
         );
-        let server = PrivateServer {
-            launch: Launch { command, log: self.workdir.join("server.log") },
-            datadir,
-            ping: client.query(Query::Ping)?.spec().clone(),
-            statements: client.statements(farewell)?,
-            run_dir,
-            socket,
-            init_file,
-            client_file,
-            account,
-            // MariaDB's applier needs no account, and nothing goes through the client but definitions of events.
-            all_rights: log.is_some() && (relay.is_none() || family == Family::Mysql),
-            log_dir,
-            log_name: "replay.000001".parse().map_err(|_| PlanError::StoreUnusable { reason: "log name".into() })?,
-            start_timeout_seconds: self.config.server.start_timeout_seconds,
-            keyring,
-            custody: None,
-        };
-        Ok(imprisoned(server, self.prisoner.as_ref(), self.custody()))
+        // MariaDB's applier needs no account, and nothing goes through the client but definitions of events.
+        let all_rights = log.is_some() && (relay.is_none() || family == Family::Mysql);
+        let custody = self.custody();
+        home.server(self.config, Served { command, client: &client, account, all_rights, farewell, keyring, custody })
     }
 
     /// The options of private servers: what loads the source's plugins, and the configuration's.
@@ -201,17 +183,20 @@ impl<'a> Restore<'a> {
         })
     }
 
-    /// The client of the private server. The socket stands on its command line too: an option file that the client
-    /// ignores (for its mode, say) must not lead it to the production server.
-    pub(super) fn client(&self, option_file: &Path, socket: &Path) -> Result<Client, PlanError> {
+    /// Where private servers live.
+    pub(super) fn home(&self) -> ServerHome {
+        ServerHome {
+            datadir: self.datadir(),
+            run_dir: self.run_dir(),
+            log: self.workdir.join("server.log"),
+            log_dir: self.workdir.join(REPLAY_LOG),
+        }
+    }
+
+    /// The client of the private server.
+    pub(super) fn client(&self) -> Result<Client, PlanError> {
         let (client, _) = self.family_tool(ToolRole::Client)?;
-        let login = Login::OptionFile(option_file.to_owned());
-        Ok(Client {
-            program: program(client)?.to_owned(),
-            login,
-            socket: Some(socket.to_owned()),
-            run_as: self.prisoner.clone(),
-        })
+        Ok(self.home().client(program(client)?, self.prisoner.as_ref()))
     }
 
     /// The variables of the server that was backed up, as far as they were kept.

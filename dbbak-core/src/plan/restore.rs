@@ -421,7 +421,7 @@ impl<'a> Restore<'a> {
             local_load: Some(load_dir.clone()),
             exclude_gtids: None,
         };
-        let client = self.client(&server.client_file, &server.socket)?;
+        let client = self.client()?;
         let relay = choice.relay.then(|| {
             let (mysqld, _) = self.family_tool(ToolRole::Server)?;
             let job = RelayJob {

@@ -6,7 +6,7 @@ use dbbak_testkit::real::{require_mysql, require_servers};
 use dbbak_testkit::scenario::Scenario;
 use dbbak_testkit::server::{Options, copy_tree};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Takes an incremental, or what is taken in its place: its name, and the warnings.
 #[track_caller]
@@ -36,20 +36,51 @@ fn lsn(scenario: &Scenario) -> u64 {
     scenario.server.value(value).parse().unwrap()
 }
 
-/// Puts the data directory back, and writes other rows until the redo log has passed a place.
-fn put_back(scenario: &mut Scenario, from: &Path, keep: impl Fn(&str) -> bool, passed: u64) {
+/// A server with its binlogs in the data directory, and two tables.
+fn with_shop() -> Scenario {
+    let scenario = Scenario::with(Options { binlogs_in_datadir: true, ..Options::default() }, "");
+    scenario.server.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT, t TEXT) ENGINE=InnoDB SELECT seq AS id, REPEAT('t', 200) AS t FROM seq_1_to_300;
+         CREATE TABLE shop.other (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB;",
+    );
+    scenario
+}
+
+/// Changes every row.
+fn write(scenario: &Scenario, text: &str) {
+    scenario.server.sql(&format!("UPDATE shop.t SET t = CONCAT('{text}', t)"));
+}
+
+/// Writes other rows until the redo log has passed a place.
+fn write_past(scenario: &Scenario, passed: u64) {
+    while lsn(scenario) < passed + 20_000 {
+        scenario.server.sql("USE shop; INSERT INTO other (t) SELECT REPEAT('o', 400) FROM seq_1_to_50");
+    }
+}
+
+/// A copy of the data directory, in place of an older one.
+fn kept_copy(scenario: &mut Scenario) -> PathBuf {
+    let copy = scenario.root().join("before");
+    scenario.server.stop().unwrap();
+    if copy.exists() {
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    copy_tree(scenario.server.datadir(), &copy).unwrap();
+    scenario.server.restart().unwrap();
+    copy
+}
+
+/// Starts the server on a copy of another directory, with the files of its own that are kept.
+fn put_in_place(scenario: &mut Scenario, from: &Path, keep: impl Fn(&str) -> bool) {
     scenario.server.stop().unwrap();
     let datadir = scenario.server.datadir().to_owned();
-    let kept: Vec<_> = fs::read_dir(&datadir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let kept = kept.into_iter().filter(|path| keep(path.file_name().unwrap().to_str().unwrap()));
+    let kept = fs::read_dir(&datadir).unwrap().map(|entry| entry.unwrap().path());
+    let kept = kept.filter(|path| keep(path.file_name().unwrap().to_str().unwrap()));
     let kept: Vec<_> = kept.map(|path| (fs::read(&path).unwrap(), path)).collect();
     fs::remove_dir_all(&datadir).unwrap();
     copy_tree(from, &datadir).unwrap();
     kept.into_iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
     scenario.server.restart().unwrap();
-    while lsn(scenario) < passed + 20_000 {
-        scenario.server.sql("USE shop; INSERT INTO other (t) SELECT REPEAT('o', 400) FROM seq_1_to_50");
-    }
 }
 
 /// The latest state that can be restored is the server's.
@@ -68,20 +99,10 @@ fn real_an_incremental_never_goes_on_a_foreign_base() {
     if !require_servers() {
         return;
     }
-    let mut scenario = Scenario::with(Options { binlogs_in_datadir: true, ..Options::default() }, "");
-    scenario.server.sql(
-        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT, t TEXT) ENGINE=InnoDB SELECT seq AS id, REPEAT('t', 200) AS t FROM seq_1_to_300;
-         CREATE TABLE shop.other (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB;",
-    );
-    let write = |scenario: &Scenario, text: &str| {
-        scenario.server.sql(&format!("UPDATE shop.t SET t = CONCAT('{text}', t)"));
-    };
+    let mut scenario = with_shop();
     scenario.full();
     write(&scenario, "a");
-    scenario.server.stop().unwrap();
-    let before = scenario.root().join("before");
-    copy_tree(scenario.server.datadir(), &before).unwrap();
-    scenario.server.restart().unwrap();
+    let before = kept_copy(&mut scenario);
 
     // What servers do every day: a restart, rotations, a crash, files that were archived and purged.
     goes_on(&scenario);
@@ -104,7 +125,8 @@ fn real_an_incremental_never_goes_on_a_foreign_base() {
 
     // Put back as a whole; the log's names come again.
     let passed = lsn(&scenario);
-    put_back(&mut scenario, &before, |_| false, passed);
+    put_in_place(&mut scenario, &before, |_| false);
+    write_past(&scenario, passed);
     takes_a_full(&scenario, "this server's past");
     latest_is_right(&scenario);
     scenario.next_second();
@@ -112,14 +134,12 @@ fn real_an_incremental_never_goes_on_a_foreign_base() {
     goes_on(&scenario);
 
     // The data alone: its binlogs say that nothing was lost.
-    scenario.server.stop().unwrap();
-    fs::remove_dir_all(&before).unwrap();
-    copy_tree(scenario.server.datadir(), &before).unwrap();
-    scenario.server.restart().unwrap();
+    let before = kept_copy(&mut scenario);
     write(&scenario, "e");
     goes_on(&scenario);
     let passed = lsn(&scenario);
-    put_back(&mut scenario, &before, |name| name.contains("bin."), passed);
+    put_in_place(&mut scenario, &before, |name| name.contains("bin."));
+    write_past(&scenario, passed);
     // Before 10.8 no server tells at which LSN it was started, and after a second start none tells of the first: the files do.
     let others = "data files are not those that were backed up";
     let once = if scenario.server.value("SELECT VERSION() LIKE '10.6.%'") == "1" {
@@ -155,14 +175,7 @@ fn real_an_incremental_never_goes_from_before_a_restore_to_behind_it() {
     if !require_servers() {
         return;
     }
-    let mut scenario = Scenario::with(Options { binlogs_in_datadir: true, ..Options::default() }, "");
-    scenario.server.sql(
-        "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT, t TEXT) ENGINE=InnoDB SELECT seq AS id, REPEAT('t', 200) AS t FROM seq_1_to_300;
-         CREATE TABLE shop.other (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB;",
-    );
-    let write = |scenario: &Scenario, text: &str| {
-        scenario.server.sql(&format!("UPDATE shop.t SET t = CONCAT('{text}', t)"));
-    };
+    let mut scenario = with_shop();
     let full = scenario.full();
     write(&scenario, "a");
     goes_on(&scenario);
@@ -175,18 +188,12 @@ fn real_an_incremental_never_goes_from_before_a_restore_to_behind_it() {
     assert_eq!(found.restore, restored.report.restore);
 
     // It is taken into use, and writes until its redo log has passed the parent's end; restarts hide where it began.
-    scenario.server.stop().unwrap();
-    let datadir = scenario.server.datadir().to_owned();
-    fs::remove_dir_all(&datadir).unwrap();
-    copy_tree(&restored.datadir, &datadir).unwrap();
-    scenario.server.restart().unwrap();
-    while lsn(&scenario) < passed + 20_000 {
-        scenario.server.sql("USE shop; INSERT INTO other (t) SELECT REPEAT('o', 400) FROM seq_1_to_50");
-    }
+    put_in_place(&mut scenario, &restored.datadir, |_| false);
+    write_past(&scenario, passed);
     scenario.server.restart().unwrap();
     write(&scenario, "c");
     // Without the mark the files tell, where the file system says when they were made.
-    let mark = datadir.join(RestoredMark::FILE);
+    let mark = scenario.server.datadir().join(RestoredMark::FILE);
     let kept = fs::read(&mark).unwrap();
     fs::remove_file(&mark).unwrap();
     let unmarked = scenario.dbbak(&["backup-incr"]).exits(0);
@@ -209,17 +216,14 @@ fn data_put_back_beside_their_binlogs(scenario: &mut Scenario) {
     scenario
         .server
         .sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT) ENGINE=InnoDB");
-    let write = |scenario: &Scenario, what: &str| {
+    let fill = |scenario: &Scenario, what: &str| {
         for _ in 0..8 {
             scenario.server.sql(&format!("INSERT INTO shop.t (t) VALUES (REPEAT('{what}', 60000))"));
         }
     };
     let full = scenario.full();
-    scenario.server.stop().unwrap();
-    let before = scenario.root().join("before");
-    copy_tree(scenario.server.datadir(), &before).unwrap();
-    scenario.server.restart().unwrap();
-    write(scenario, "a");
+    let before = kept_copy(scenario);
+    fill(scenario, "a");
     scenario.ship();
     let wanted = scenario.server.checksums("shop").unwrap();
 
@@ -248,12 +252,9 @@ fn data_put_back_beside_their_binlogs(scenario: &mut Scenario) {
     latest_is_right(scenario);
 
     // Copies.
-    write(scenario, "b");
+    fill(scenario, "b");
     scenario.ship();
-    scenario.server.stop().unwrap();
-    fs::remove_dir_all(&datadir).unwrap();
-    copy_tree(&before, &datadir).unwrap();
-    scenario.server.restart().unwrap();
+    put_in_place(scenario, &before, |_| false);
     scenario.server.sql("INSERT INTO shop.t VALUES (900, 'another')");
     let shipped = scenario.dbbak(&["ship-binlogs", "--flush", "--exec"]);
     assert!(shipped.stderr.contains("the server's data files are others from"), "{}", shipped.stderr);

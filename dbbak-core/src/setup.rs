@@ -408,21 +408,18 @@ pub fn judge(
     };
     let engine = server.and_then(|server| engine_without_tool(config, facts, server));
     // Nobody needs a backup tool where another engine is all there.
-    let needs_tool = engine.as_ref().is_none_or(|(_, _, missing)| !missing.is_empty());
-    if needs_tool {
+    if engine.as_ref().is_none_or(|(_, _, missing)| !missing.is_empty()) {
         findings.push(tool(facts, ToolRole::Backup, server));
     }
     let form = form(config, catalog.ok(), facts, server);
-    // No engine takes a full then, however able it is.
-    let refused = matches!(form, Some(Finding::NamedToolUnusable { .. }));
-    findings.extend(form);
-    if let Some((name, reason, missing)) = engine.filter(|_| !refused) {
-        let name = name.to_owned();
+    // No engine takes a full where what is named cannot be used.
+    if let Some((name, reason, missing)) = engine.filter(|_| !matches!(form, Some(Finding::NamedToolUnusable { .. }))) {
         findings.push(match missing.is_empty() {
-            true => Finding::Engine { name, reason },
-            false => Finding::EngineMissing { name, missing, chosen: reason.is_some() },
+            true => Finding::Engine { name: name.into(), reason },
+            false => Finding::EngineMissing { name: name.into(), missing, chosen: reason.is_some() },
         });
     }
+    findings.extend(form);
     for role in [ToolRole::BinlogReader, ToolRole::Client, ToolRole::Server] {
         findings.push(tool(facts, role, server));
     }

@@ -3,7 +3,8 @@
 use crate::{
     exit_code,
     hints::{
-        applier_hints, cascade_hint, clone_hints, lacking_hints, lost_hints, prepared_hints, reader_hints, store_hints,
+        applier_hints, cascade_hint, clone_hints, engine_hint, lacking_hints, lost_hints, prepared_hints, reader_hints,
+        store_hints,
     },
     output,
     plan_hints::plan_hints,
@@ -500,6 +501,7 @@ fn execute_hints(error: &ExecuteError) -> Vec<String> {
             let kept = "the restored data directory was kept for a look at it, and its report says so; do not use it";
             let cause = match error {
                 ExecuteError::ProofFailed { expected, found, .. } => cascade_hint(expected, found),
+                ExecuteError::TablesDamaged { tables, .. } => engine_hint(tables),
                 _ => None,
             };
             std::iter::once(kept.to_owned()).chain(cause).collect()
@@ -524,6 +526,14 @@ mod tests {
         assert!(told.contains(&log[28]));
         assert_eq!(telling_lines(&log[20..]), log[22..]);
         assert_eq!(telling_lines(&log[29..]), log[29..]);
+    }
+
+    #[test]
+    fn tables_that_nothing_could_look_at_are_told_from_damaged_ones() {
+        let hints = |table: &str| execute_hints(&ExecuteError::TablesDamaged { tables: vec![table.into()] });
+        let lacking = hints("a.og: Unknown storage engine 'OQGRAPH'");
+        assert!(lacking.iter().any(|hint| hint.contains("server.options (--plugin-load-add=NAME")), "{lacking:?}");
+        assert_eq!(hints("a.t: Corrupt").len(), 1);
     }
 
     #[test]

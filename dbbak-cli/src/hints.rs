@@ -124,6 +124,16 @@ pub(crate) fn applier_hints(problem: &str, log: &Path) -> Vec<String> {
     ]
 }
 
+/// What to do where tables are called damaged because nothing could look at them.
+pub(crate) fn engine_hint(tables: &[String]) -> Option<String> {
+    let lacking = tables.iter().any(|table| table.contains("Unknown storage engine"));
+    lacking.then(|| {
+        "the private server lacks an engine that the source has, and cannot look at its tables: give its plugin under server.options \
+         (--plugin-load-add=NAME, --plugin-dir=DIR), and restore again"
+            .into()
+    })
+}
+
 /// What to do where a part of a store is a link.
 pub(crate) const LINK: &str =
     "no link in a store is followed: put what it leads to in its place, or mount it there (`mount --bind`)";

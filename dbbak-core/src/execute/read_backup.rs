@@ -46,15 +46,23 @@ pub(super) fn read_backup(
         None => Vec::new(),
     };
     if !broken.is_empty() {
-        let shown: Vec<String> = broken.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
-        let more = broken.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let text = format!(
             "tables are broken on the server already (a file of theirs is gone, or their definition cannot be read), and the backup holds \
-             them as they are: {}{more}",
-            shown.join(", ")
+             them as they are: {}",
+            some_of(&broken)
         );
         running.reporter.report(&Event::Warning { text: &text });
+    }
+    if let Some(datadir) = &step.datadir {
+        let passed_over = lost_tables::passed_over(&step.dir, datadir)?;
+        if !passed_over.is_empty() {
+            let text = format!(
+                "files in the server's databases are not in the backup, since the backup tool does not know them (of the engine CONNECT, \
+                 or another that it was not made for): {}",
+                some_of(&passed_over)
+            );
+            running.reporter.report(&Event::Warning { text: &text });
+        }
     }
     let dir = BackupDir { path: &step.dir, names: files::names_in(&step.dir)? };
     let checkpoints: Checkpoints = dir.required(MetadataFile::Checkpoints, parse_checkpoints)?;
@@ -82,6 +90,15 @@ pub(super) fn read_backup(
         lock_seconds: info.lock_seconds,
         tablespaces: tablespaces.map(|tablespaces| tablespaces.ids()),
     })
+}
+
+/// The first names of a list.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Why an incremental cannot be applied, where its files show that.

@@ -196,6 +196,7 @@ impl Planning<'_> {
             survey::server(&mut facts, self.config, self.probe)?;
             // A server that sends its binlogs may be on another machine, where this path is another server's.
             if !request.from_server {
+                survey::restored(&mut facts, self.config, self.probe);
                 survey::data_born(&mut facts, self.config, self.probe);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::{
-    model::{BinlogName, GtidSet, MysqlGtidSet},
+    model::{BinlogName, GtidSet, Lsn, MysqlGtidSet},
     store::{BinlogEnding, BinlogEntry, BinlogSource, DataState},
 };
 
@@ -10,8 +10,8 @@ use crate::{
 /// by the session that rotates, with the same time, a made-up one too; a slow disk delays those of the server's own threads.
 const ROTATION_SECONDS: i64 = 600;
 
-/// Bytes of redo that a server may write while it tells the two numbers of which one is taken from the other.
-const ASKED_MEANWHILE: u64 = 1 << 20;
+/// Bytes of redo that a server may have counted, and not written when it died.
+const UNWRITTEN: u64 = 1 << 20;
 
 /// How an archived file stands to the next one of its timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,7 @@ pub enum Continuity {
 pub fn continuity(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
     match by_log(file, next) {
         Continuity::Broken(finding) => Continuity::Broken(finding),
-        found if file.ending == Some(BinlogEnding::Rotate) => found,
-        found => match data_between((&file.name, file.data.as_ref()), (&next.name, next.data.as_ref())) {
+        found => match data_between((&file.name, file.data.as_ref()), file.ending, (&next.name, next.data.as_ref())) {
             Some(finding) if finding.is_gap() => Continuity::Broken(finding),
             Some(finding) => Continuity::Told(finding),
             None => found,
@@ -44,22 +43,32 @@ pub fn continuity(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
 }
 
 /// What is to be told of a server's data, as they were when one file was archived and when a later one was.
+///
+/// Where the file ended with the server, the next one was begun by a start. Else an LSN at the start that is another one tells of a start: cold
+/// copies that were put back have the same again.
 pub fn data_between(
     (after, one): (&BinlogName, Option<&DataState>),
+    ending: Option<BinlogEnding>,
     (next, other): (&BinlogName, Option<&DataState>),
 ) -> Option<Finding> {
-    let (one, other) = (one?, other?);
+    // The very same: nobody saw the server's data with the later one.
+    let (one, other) = (one?, other.filter(|other| one != Some(*other))?);
     let (after, next) = (after.clone(), next.clone());
-    if let (Some(before), Some(born)) = (one.born, other.born)
-        && before != born
-    {
-        return Some(Finding::OtherData { after, next, born });
+    let ended = matches!(ending, Some(BinlogEnding::Stop | BinlogEnding::Crashed));
+    // What a server wrote last may be lost with it, and was in no transaction that it confirmed.
+    let lost = if ending == Some(BinlogEnding::Stop) { 0 } else { UNWRITTEN };
+    let behind = |found: &Lsn| one.lsn.is_some_and(|reached| found.0.saturating_add(lost) < reached.0);
+    let started = other.started.filter(|started| ended || one.started.is_some_and(|before| before != *started));
+    let found = other.lsn.filter(behind).or(started.filter(behind));
+    let others = one.born.zip(other.born).is_some_and(|(before, born)| before != born);
+    match (found, one.lsn, other.born) {
+        // A restore of this program makes files with an LSN of their own, and proves what they hold.
+        (Some(found), Some(reached), _) if !(others && other.restored.is_some() && other.restored != one.restored) => {
+            Some(Finding::DataWentBack { after, next, reached, found })
+        }
+        (_, _, Some(born)) if others => Some(Finding::OtherData { after, next, born }),
+        _ => None,
     }
-    let reached = one.lsn?;
-    let restarted = other.started.filter(|started| one.started.is_some_and(|before| before != *started));
-    let found = restarted.filter(|started| started.0.saturating_add(ASKED_MEANWHILE) < reached.0);
-    let found = other.lsn.filter(|lsn| *lsn < reached).or(found)?;
-    Some(Finding::DataWentBack { after, next, reached, found })
 }
 
 fn by_log(file: &BinlogEntry, next: &BinlogEntry) -> Continuity {
@@ -371,14 +380,33 @@ mod tests {
         assert_eq!(stopped(data(Some(1), 50, Some(1)), data(Some(1), 90, Some(60))), "follows");
         let told = "told: the server's data files are others from bin.000004 on (made 1970-01-01T00:00:02Z) than up to bin.000003: if older data were \
                     put back beside their binlogs, they lack what the log holds before that";
-        assert_eq!(stopped(data(Some(1), 50, Some(1)), data(Some(2), 20, Some(10))), told);
+        assert_eq!(stopped(data(Some(1), 50, Some(1)), data(Some(2), 90, Some(60))), told);
         let broken = "broken: bin.000004 follows bin.000003 by name, but the server's data went back between them, from LSN 50 to 49: they lack \
                       what the log holds before that";
         assert_eq!(stopped(data(Some(1), 50, None), data(Some(1), 49, None)), broken);
         assert_eq!(stopped(data(None, 50, None), data(Some(1), 49, None)), broken);
-        assert_eq!(with(BinlogEnding::Crashed, data(Some(1), 50, None), data(Some(1), 49, None)), broken);
-        // A session that rotates runs on the data that it has.
-        assert_eq!(with(BinlogEnding::Rotate, data(Some(1), 50, None), data(Some(1), 49, None)), "follows");
+        assert_eq!(with(BinlogEnding::Crashed, data(Some(1), 50, None), data(Some(1), 49, None)), "follows");
+        assert_eq!(stopped(data(Some(1), 50, Some(1)), data(Some(1), 50, Some(1))), "follows");
+        // Cold copies have the LSN at their start again; what was counted and not written is lost with a server that dies.
+        assert!(stopped(data(Some(1), 50, Some(10)), data(Some(1), 90, Some(10))).starts_with("broken: "));
+        let died = |lsn, started| {
+            with(BinlogEnding::Crashed, data(Some(1), 8_000_000, Some(10)), data(Some(1), lsn, Some(started)))
+        };
+        assert_eq!(died(9_000_000, 7_999_000), "follows");
+        assert!(died(9_000_000, 10).starts_with("broken: "));
+        // A rotation is in one run of the server, but where the file that followed it was lost with that.
+        let rotated = |lsn, started| {
+            with(BinlogEnding::Rotate, data(Some(1), 8_000_000, Some(10)), data(Some(1), lsn, Some(started)))
+        };
+        assert_eq!(rotated(9_000_000, 10), "follows");
+        assert!(rotated(9_000_000, 20).starts_with("broken: "));
+        // Copies that lack what the log holds, and a restore of this program.
+        let copies = |restored: Option<u128>| {
+            let other = data(Some(2), 20, Some(10))
+                .map(|data| DataState { restored: restored.map(uuid::Uuid::from_u128), ..data });
+            stopped(data(Some(1), 50, Some(1)), other)
+        };
+        assert!(copies(None).starts_with("broken: ") && copies(Some(7)).starts_with("told: "));
         assert_eq!(stopped(None, data(Some(1), 49, None)), "follows");
     }
 }

@@ -244,18 +244,20 @@ pub(super) fn pass_file(
         let path = path.to_owned();
         move |source| TreeError::Io { action, path, source }
     };
-    let mut input = opened::regular_at(&place).map_err(io("read", &from))?;
+    let input = opened::regular_at(&place).map_err(io("read", &from))?;
     let to = pass.to.map(|to| to.join(&path));
     let output = match &to {
         Some(to) => {
             let mode = input.metadata().map_err(io("read", &from))?.permissions().mode() & 0o777;
-            let opened = File::options().write(true).create_new(true).mode(mode | 0o600).open(to);
+            let opened = File::options().read(true).write(true).create_new(true).mode(mode | 0o600).open(to);
             Some(opened.map_err(io("create", to))?)
         }
         None => None,
     };
-    // A reflink shares the blocks; the digest still comes from reading the source.
+    // A reflink shares the blocks. What is read then is the copy: the source may change meanwhile.
     let shared = output.as_ref().is_some_and(|output| rustix::fs::ioctl_ficlone(output, &input).is_ok());
+    let copied = output.as_ref().filter(|_| shared).map(File::try_clone).transpose().map_err(io("read", &from))?;
+    let mut reader = copied.as_ref().unwrap_or(&input);
     let written = to.as_deref().unwrap_or(&from);
     let mut hasher = blake3::Hasher::new();
     let mut size = 0;
@@ -263,7 +265,7 @@ pub(super) fn pass_file(
         if let Some(signal) = reporter.interrupted() {
             return Err(TreeError::Interrupted { signal });
         }
-        let count = match input.read(buffer) {
+        let count = match reader.read(buffer) {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

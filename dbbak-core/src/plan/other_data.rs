@@ -9,21 +9,24 @@ use crate::{
 /// Warnings, one for each place. Next to each other archived files tell it of themselves, and of data that went back the archive is broken
 /// there; here the backup's own data are looked at too, and files between which some do not tell.
 pub(super) fn of_window(window: &Window<'_>, backup: &Backup) -> Vec<String> {
+    // Its LSN may be that of a private server, as a clone's is.
     let server = backup.entry.server.as_ref();
     let own = DataState {
         born: server.and_then(|server| server.data_born),
-        lsn: backup.entry.last_lsn.max(backup.to_lsn),
+        restored: server.and_then(|server| server.restored),
         ..DataState::default()
     };
     let from = window.coordinates.place();
-    let mut seen = Some((&window.coordinates.file, &own));
+    let mut seen = Some((&window.coordinates.file, &own, None));
     let mut told = Vec::new();
     for segment in window.segments(&from) {
-        for (file, data) in segment.files.iter().filter_map(|file| Some((&file.name, file.data.as_ref()?))) {
-            let before = seen.filter(|(name, _)| *name != file);
-            let found = before.and_then(|(name, before)| data_between((name, Some(before)), (file, Some(data))));
+        for (entry, data) in segment.files.iter().filter_map(|entry| Some((entry, entry.data.as_ref()?))) {
+            let before = seen.filter(|(name, ..)| **name != entry.name);
+            let found = before.and_then(|(name, before, ending)| {
+                data_between((name, Some(before)), ending, (&entry.name, Some(data)))
+            });
             told.extend(found.map(|finding| finding.to_string()));
-            seen = Some((file, data));
+            seen = Some((&entry.name, data, entry.ending));
         }
         // The next one is of another server.
         seen = None;

@@ -160,6 +160,14 @@ pub enum Unproven {
         /// When the first file of the system tablespace was made.
         born: DateTime<Utc>,
     },
+    /// The server was started, and its LSN does not tell with which data.
+    #[error(
+        "the server was started {starts} times since then, and nothing tells with which data: they may have been put back beside their binlogs"
+    )]
+    Started {
+        /// How many starts.
+        starts: usize,
+    },
     /// Nothing is known of the server's binlogs.
     #[error("the server's binlogs were not looked at")]
     NotLooked,
@@ -263,7 +271,9 @@ impl Proof {
         {
             return Err(Unproven::LogElsewhere { dir: dir.clone(), starts: self.starts });
         }
-        same_files(parent, facts.data_born)
+        same_files(parent, facts.data_born)?;
+        // Older content can have been written into the same files, and the newer binlogs left beside them.
+        Err(Unproven::Started { starts: self.starts })
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// One archived binlog. Entries of other programs may hold the first five fields only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,9 +112,12 @@ pub struct DataState {
     /// The server's LSN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lsn: Option<Lsn>,
-    /// MariaDB from 10.8 on: the LSN that the server was started at, too low by what was written while it was asked.
+    /// MariaDB from 10.8 on: the LSN that the server was started at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Lsn>,
+    /// The restore of this program that they came from, by the mark that lay in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Uuid>,
     /// Members that this program does not know, kept through a rewrite.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,

@@ -3,12 +3,14 @@
 use crate::{
     catalog::{Catalog, Finding, Timeline, data_between, same_server},
     facts::{Facts, HeadFact, SourceBinlog},
-    model::{BinlogName, LogTime, Stamp},
+    model::{BinlogName, LogTime, Lsn, RestoredFact, Stamp},
     plan::{
         Plan, PlanError,
         origin::{Origin, origin},
     },
-    store::{BackedUpServer, BinlogEntry, BinlogSource, Codec, DataState, KeyError, KeyPart, StoredBinlog},
+    store::{
+        BackedUpServer, BinlogEnding, BinlogEntry, BinlogSource, Codec, DataState, KeyError, KeyPart, StoredBinlog,
+    },
 };
 use chrono::{DateTime, Utc};
 
@@ -67,20 +69,40 @@ impl<'a> Archive<'a> {
     pub(super) fn with_data(self, facts: &Facts, files: &[SourceBinlog]) -> Self {
         let Some(Ok(server)) = &facts.server else { return self };
         let begun = |file: &SourceBinlog| file.head.as_ref().and_then(|head| head.begun_by_start) == Some(true);
-        let now =
-            DataState { born: facts.data_born, lsn: server.lsn, started: server.exact_start(), ..DataState::default() };
+        let restored = match &facts.restored {
+            Some(RestoredFact::By(mark)) => Some(mark.restore),
+            _ => None,
+        };
+        // A server that must not write counts from the beginning (innodb_force_recovery=6, seen on 11.8).
+        let forced = server.variables.get("innodb_force_recovery").and_then(|value| value.parse().ok()).unwrap_or(0u32);
+        let counts = |lsn: Option<Lsn>| lsn.filter(|_| forced < 6);
+        let now = DataState {
+            born: facts.data_born,
+            lsn: counts(server.lsn),
+            started: counts(server.exact_start()),
+            restored,
+            ..DataState::default()
+        };
         let start = files.iter().rposition(begun).unwrap_or(0);
         Archive { data: Data { now: Some(now), start, seen: None }, ..self }
     }
 
     /// The server's data with a file of the source's list; tells of what happened to them before it.
     pub(super) fn data_with(&mut self, plan: &mut Plan, place: usize, file: &SourceBinlog) -> Option<DataState> {
+        // A server that was put back with its log has written its data anew from there, too.
+        if self.previous.as_ref().is_some_and(|(timeline, _)| self.is_taken(timeline, file)) {
+            self.data.seen = None;
+            return if place < self.data.start { None } else { self.data.now.clone() };
+        }
         let continued = || self.continued(file).and_then(|(_, last)| Some((last.name.clone(), last.data.clone()?)));
         let seen = self.data.seen.clone().or_else(continued);
         let now =
             if place < self.data.start { seen.as_ref().map(|(_, data)| data.clone()) } else { self.data.now.clone() };
         let before = seen.as_ref().filter(|(name, _)| *name != file.name).map(|(name, data)| (name, Some(data)));
-        match before.and_then(|before| data_between(before, (&file.name, now.as_ref()))) {
+        // With the file that a start has begun, whatever ended the one before.
+        let begun = place == self.data.start && file.head.as_ref().and_then(|head| head.begun_by_start) == Some(true);
+        let ending = begun.then_some(BinlogEnding::Crashed);
+        match before.and_then(|before| data_between(before, ending, (&file.name, now.as_ref()))) {
             Some(finding) if finding.is_gap() => plan.incomplete.push(format!("gap: {finding}")),
             Some(finding) => plan.warnings.push(finding.to_string()),
             None => {}

@@ -172,7 +172,7 @@ pub(crate) fn store_hints(error: &StoreError) -> Vec<String> {
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             vec![NOT_READABLE.into()]
         }
-        StoreError::Io { source, .. } if source.to_string().contains("is not followed") => vec![LINK.into()],
+        StoreError::Link { .. } => vec![LINK.into()],
         StoreError::ReadOnly { .. } => vec!["is the store mounted read-only, or owned by somebody else?".into()],
         _ => Vec::new(),
     }

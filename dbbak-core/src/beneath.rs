@@ -120,9 +120,20 @@ fn is_link(dir: impl AsFd, name: &Path) -> bool {
 }
 
 /// That a link stands at a path below a directory, or on the way to it.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is a symbolic link, or lies behind one, and is not followed", path.escape_debug())]
+struct Link {
+    path: String,
+}
+
+/// The error of a place at which a link stands, or behind one.
 pub(crate) fn link_at(below: &Path) -> io::Error {
-    let name = String::from_utf8_lossy(below.as_os_str().as_bytes());
-    io::Error::other(format!("{} is a symbolic link, or lies behind one, and is not followed", name.escape_debug()))
+    io::Error::other(Link { path: String::from_utf8_lossy(below.as_os_str().as_bytes()).into_owned() })
+}
+
+/// Whether an error is that.
+pub(crate) fn is_link_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Link>())
 }
 
 #[cfg(test)]

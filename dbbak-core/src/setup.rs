@@ -4,6 +4,9 @@ mod binlog;
 mod full;
 mod settings;
 mod space;
+mod store;
+
+pub use store::StoreTrouble;
 
 use crate::{
     catalog::Catalog,
@@ -17,7 +20,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 /// One thing that was looked at. Its remedy, where it needs one, is for the frontend to say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,10 +40,8 @@ pub enum Finding {
     StoreUnusable {
         /// Why.
         problem: String,
-        /// Whether it is not there at all.
-        missing: bool,
-        /// Whether it is closed to the user.
-        closed: bool,
+        /// Of which kind that is.
+        trouble: StoreTrouble,
     },
     /// The store lacks something that its lists name.
     StoreLacks {
@@ -376,13 +377,13 @@ pub fn judge(
     facts: &Facts,
     now: DateTime<Utc>,
 ) -> Vec<Finding> {
-    let mut findings = vec![store(catalog)];
+    let mut findings = vec![store::finding(catalog)];
     if let Ok(catalog) = catalog {
         if catalog.store.is_none() {
             findings.push(Finding::StoreWithoutFile);
         }
         let flaws = catalog.distrusted.iter().cloned();
-        findings.extend(flaws.map(|problem| Finding::StoreUnusable { problem, missing: false, closed: false }));
+        findings.extend(flaws.map(|problem| Finding::StoreUnusable { problem, trouble: StoreTrouble::Damaged }));
         let unlisted = catalog.unlisted.len();
         if unlisted > 0 {
             findings.push(Finding::Unlisted { count: unlisted });
@@ -453,25 +454,6 @@ fn unusable(catalog: &Catalog) -> Vec<Finding> {
         newest: whole.is_none_or(|whole| whole < id.ts),
     });
     found.collect()
-}
-
-fn store(catalog: Result<&Catalog, &StoreError>) -> Finding {
-    match catalog {
-        Ok(catalog) => Finding::Store {
-            backups: catalog.backups.len(),
-            binlogs: catalog.binlogs.len(),
-            orphans: catalog.orphans.len(),
-        },
-        Err(error @ StoreError::Io { source, .. }) => Finding::StoreUnusable {
-            problem: format!("{error}: {source}"),
-            missing: false,
-            closed: source.kind() == io::ErrorKind::PermissionDenied,
-        },
-        Err(error) => {
-            let missing = matches!(error, StoreError::NotFound { .. });
-            Finding::StoreUnusable { problem: error.to_string(), missing, closed: false }
-        }
-    }
 }
 
 fn option_file(config: &Config, facts: &Facts, findings: &mut Vec<Finding>) {

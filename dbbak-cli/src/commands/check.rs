@@ -10,7 +10,7 @@ use crate::{
 };
 use dbbak_core::{
     clock::Clock,
-    setup::{Finding, Severity},
+    setup::{Finding, Severity, StoreTrouble},
     tools::ToolRole,
 };
 use serde_json::{Value, json};
@@ -195,9 +195,9 @@ fn text(finding: &Finding) -> String {
 /// What to do about a finding.
 fn remedy(finding: &Finding) -> Option<String> {
     Some(match finding {
-        Finding::StoreUnusable { missing: true, .. } => "is nfs_root right, and is it mounted? `dbbak init` makes a new store".into(),
-        Finding::StoreUnusable { closed: true, .. } => NOT_READABLE.into(),
-        Finding::StoreUnusable { problem, .. } if problem.contains("is not followed") => LINK.into(),
+        Finding::StoreUnusable { trouble: StoreTrouble::Missing, .. } => "is nfs_root right, and is it mounted? `dbbak init` makes a new store".into(),
+        Finding::StoreUnusable { trouble: StoreTrouble::Closed, .. } => NOT_READABLE.into(),
+        Finding::StoreUnusable { trouble: StoreTrouble::Linked, .. } => LINK.into(),
         Finding::StoreUnusable { .. } | Finding::Unlisted { .. } => {
             "`dbbak reindex` shows what can be rebuilt of the store's lists, `dbbak reindex --exec` does it".into()
         }

@@ -25,7 +25,12 @@ pub(super) fn split_backups(
     for entry in entries {
         let id = entry.id();
         let is_tree = |key: &StoreKey| TREES.iter().any(|tree| key.file_name() == Some(tree.as_str()));
-        let is_there = names.contains(&id.to_string()) && reader.list_keys(&layout::backup(&id))?.iter().any(is_tree);
+        let is_there = names.contains(&id.to_string())
+            && match reader.list_keys(&layout::backup(&id)) {
+                // What lies behind a link is not in the store; the others are.
+                Err(StoreError::Link { .. }) => false,
+                found => found?.iter().any(is_tree),
+            };
         if is_there { there.push(entry) } else { lost.push(entry) }
     }
     Ok((there, lost))

@@ -80,7 +80,8 @@ fn look(reader: &dyn StoreReader) -> Result<Survey, RecordError> {
     let (store, flaw) = salvage_store_file(reader)?;
     let sums = if flaw.is_some() { Sums::Optional } else { sums_of(store.as_ref()) };
     let (mut manifest, index) = (salvage_manifest(reader, sums)?, salvage_index(reader, sums)?);
-    for entry in &mut manifest.entries {
+    let there = backup_dirs(reader)?;
+    for entry in manifest.entries.iter_mut().filter(|entry| there.contains(&entry.id())) {
         if let Some(later) = described_later(reader, entry)? {
             let key = layout::manifest();
             let text = format!("is of an earlier generation than meta.json of {}", entry.id());
@@ -97,16 +98,16 @@ fn look(reader: &dyn StoreReader) -> Result<Survey, RecordError> {
         ..Damage::default()
     };
     let named: HashSet<BackupId> = manifest.entries.iter().map(ManifestEntry::id).collect();
-    for id in backup_dirs(reader)?.into_iter().filter(|id| !named.contains(id)) {
-        if reader.head(&layout::meta(&id))?.is_some() || reader.head(&layout::files(&id))?.is_some() {
-            damage.backups.push(id);
+    for id in there.iter().filter(|id| !named.contains(id)) {
+        if reader.head(&layout::meta(id))?.is_some() || reader.head(&layout::files(id))?.is_some() {
+            damage.backups.push(*id);
         }
     }
     let archived: HashSet<&KeyPart> = index.entries.iter().map(|entry| &entry.stored_as).collect();
     damage.binlogs = binlog_files(reader)?.into_iter().filter(|name| !archived.contains(name)).collect();
     for entry in &manifest.entries {
         let id = entry.id();
-        if reader.head(&layout::backup(&id))?.is_none() {
+        if !there.contains(&id) {
             continue;
         }
         let wrong = |error: StoreError| match error {

@@ -1,5 +1,7 @@
 //! What can go wrong with a store.
 
+use crate::beneath::is_link_error;
+
 use super::{LockHolder, LockScope, ProcessGroup, StoreKey, Version};
 use std::{fmt, io};
 
@@ -41,6 +43,16 @@ pub enum StoreError {
         /// What was tried.
         operation: Operation,
         /// What the system said.
+        source: io::Error,
+    },
+    /// A symbolic link stands there, or on the way to it: none below the store's root is followed.
+    #[error("{operation} {key}")]
+    Link {
+        /// The place.
+        key: StoreKey,
+        /// What was tried.
+        operation: Operation,
+        /// Which one.
         source: io::Error,
     },
     /// Any other failure of the system.
@@ -219,6 +231,7 @@ impl StoreError {
             Err(source) => source,
         };
         match source.kind() {
+            _ if is_link_error(&source) => StoreError::Link { key, operation, source },
             io::ErrorKind::NotFound => StoreError::NotFound { key, operation },
             io::ErrorKind::AlreadyExists => StoreError::AlreadyExists { key, operation },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace { key, operation, source },
@@ -235,6 +248,7 @@ impl StoreError {
             StoreError::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
             StoreError::ReadOnly { source, .. }
             | StoreError::NoSpace { source, .. }
+            | StoreError::Link { source, .. }
             | StoreError::Io { source, .. } => source.kind(),
             _ => io::ErrorKind::Other,
         };
@@ -248,6 +262,7 @@ impl StoreError {
             | StoreError::AlreadyExists { key, .. }
             | StoreError::ReadOnly { key, .. }
             | StoreError::NoSpace { key, .. }
+            | StoreError::Link { key, .. }
             | StoreError::Io { key, .. }
             | StoreError::Unsupported { key, .. }
             | StoreError::BadName { directory: key, .. }

@@ -61,8 +61,16 @@ fn has_sums(reader: &dyn StoreReader) -> Result<bool, StoreError> {
 ///
 /// When the store cannot be read.
 pub fn backup_dirs(reader: &dyn StoreReader) -> Result<Vec<BackupId>, StoreError> {
-    let names = reader.list_keys(&StoreKey::root())?;
-    Ok(names.iter().filter_map(|key| key.file_name()?.parse().ok()).collect())
+    let mut dirs = Vec::new();
+    for key in reader.list_keys(&StoreKey::root())? {
+        let Some(id) = key.file_name().and_then(|name| name.parse().ok()) else { continue };
+        // What lies behind a link is not in the store.
+        match reader.list_keys(&key) {
+            Err(StoreError::Link { .. }) => {}
+            found => found.map(|_| dirs.push(id))?,
+        }
+    }
+    Ok(dirs)
 }
 
 /// The names of the archived binlogs that lie in the store.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests do")]
 
-mod cuts;
+pub(crate) mod cuts;
 mod damage;
 mod hazards;
 mod samples;

@@ -4,12 +4,11 @@
 use super::window::{Archive, stored};
 use dbbak_core::{
     catalog::Catalog,
-    facts::{Facts, JournalFact},
+    facts::JournalFact,
     find::{FindRequest, RestorePoint, find_archived},
     halfway::{DeadReplay, DonePlace, Halfway},
     journal::JournalError,
     model::{BinlogPosition, Goal},
-    probe::HostFacts,
     store::layout,
     survey,
 };
@@ -60,22 +59,11 @@ fn place(archive: &Archive, last: &str) -> Option<DonePlace> {
         names: Vec::new(),
         replay: Some(replay),
     };
-    let mut facts = facts();
+    let mut facts = super::super::binlog::cuts::facts();
     facts.journal = Some(Box::new(journal));
     let window: Vec<_> = archive.entries.iter().map(|entry| (entry.clone(), (0, u64::MAX))).collect();
     survey::done_place(&mut facts, &archive.store, &window).unwrap();
     facts.journal.unwrap().replay.unwrap().place
-}
-
-fn facts() -> Facts {
-    Facts::of_host(HostFacts {
-        name: "db1".into(),
-        utc_offset_seconds: 0,
-        time_zone: None,
-        root: false,
-        uid: None,
-        temp_dir: "/tmp".into(),
-    })
 }
 
 /// A number that stands twice, near or far, is no place to go on at.
@@ -128,7 +116,7 @@ fn a_search_names_places_that_a_restore_takes() {
                 }
             };
             by_gtid += usize::from(matches!(goal, Goal::Before(_)));
-            let mut facts = facts();
+            let mut facts = super::super::binlog::cuts::facts();
             survey::cuts(&mut facts, &archive.store, &catalog, &goal, None).unwrap();
             let fact = facts.cuts.pop().unwrap();
             let at = fact.cut.unwrap_or_else(|| panic!("{goal}: {:?}", fact.flaw)).at;

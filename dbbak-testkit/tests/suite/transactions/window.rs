@@ -199,35 +199,22 @@ fn an_older_index_is_not_relied_on() {
     assert_eq!(archive.look(0, true, u64::MAX).untold.transactions[0].what, Untold::Values);
 }
 
-/// The same of binlogs that servers wrote.
+/// The same of binlogs that servers wrote; and of what is an ordinary comment for one vendor and is executed by the other: each server marks
+/// in its log what it did not execute.
 #[test]
-fn real_sessions_are_read_as_the_servers_read_them() {
-    let read = |name: &str| std::fs::read(super::super::binlog::fixtures().join("sessions").join(name)).unwrap();
-    let mariadb = stored(vec![read("mariadb-10.11.19.000001")]);
-    let mysql = stored(vec![read("mysql-9.7.4.000001")]);
-    for indexed in [true, false] {
-        let untold = mariadb.look(0, indexed, u64::MAX).untold;
-        let what: Vec<Untold> = untold.transactions.iter().map(|fact| fact.what).collect();
-        assert_eq!(what, [Untold::NewValues; 3], "{indexed}");
-        let demands = mysql.look(0, indexed, u64::MAX).demands;
-        let names: Vec<&str> = demands.iter().map(|fact| fact.name.as_str()).collect();
-        assert_eq!(names, ["MYISAM", "ARCHIVE", "BLACKHOLE"], "{indexed}");
-    }
-}
-
-/// What is an ordinary comment for one vendor is executed by the other, and each server marks in its log what it did not execute.
-#[test]
-fn comments_for_servers_are_read_as_each_vendor_reads_them() {
-    let read = |name: &str| std::fs::read(super::super::binlog::fixtures().join("comments").join(name)).unwrap();
-    let mariadb = stored(vec![read("mariadb-10.11.19.000001")]);
-    let mysql = stored(vec![read("mysql-9.7.4.000001")]);
-    for indexed in [true, false] {
-        let untold = mariadb.look(0, indexed, u64::MAX).untold;
-        let what: Vec<Untold> = untold.transactions.iter().map(|fact| fact.what).collect();
-        assert_eq!(what, [Untold::NewValues; 3], "{indexed}");
-        let demands = mysql.look(0, indexed, u64::MAX).demands;
-        let names: Vec<&str> = demands.iter().map(|fact| fact.name.as_str()).collect();
-        assert_eq!(names, ["MYISAM", "ARCHIVE", "BLACKHOLE"], "{indexed}");
+fn real_sessions_and_comments_are_read_as_the_servers_read_them() {
+    for fixtures in ["sessions", "comments"] {
+        let read = |name: &str| std::fs::read(super::super::binlog::fixtures().join(fixtures).join(name)).unwrap();
+        let mariadb = stored(vec![read("mariadb-10.11.19.000001")]);
+        let mysql = stored(vec![read("mysql-9.7.4.000001")]);
+        for indexed in [true, false] {
+            let untold = mariadb.look(0, indexed, u64::MAX).untold;
+            let what: Vec<Untold> = untold.transactions.iter().map(|fact| fact.what).collect();
+            assert_eq!(what, [Untold::NewValues; 3], "{fixtures}, {indexed}");
+            let demands = mysql.look(0, indexed, u64::MAX).demands;
+            let names: Vec<&str> = demands.iter().map(|fact| fact.name.as_str()).collect();
+            assert_eq!(names, ["MYISAM", "ARCHIVE", "BLACKHOLE"], "{fixtures}, {indexed}");
+        }
     }
 }
 
